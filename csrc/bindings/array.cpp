@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "bindings/array.h"
+
+#include <climits>
+
+#include "core/memory.h"
+
+namespace striate {
+namespace {
+
+constexpr int kFloat32 = 11, kFloat64 = 12, kInt64 = 7, kLongLong = 9;  // NumPy's type numbers
+constexpr size_t kSmall = 4096;  // bytes up to which NumPy's own allocator is quicker
+
+using npy = py::detail::npy_api;
+
+const npy& numpy() {
+  static const npy& api = npy::get();
+  return api;
+}
+
+const py::detail::PyArray_Proxy* array_struct(py::handle h, const char* op, const char* argument) {
+  if (Py_TYPE(h.ptr()) != numpy().PyArray_Type_)
+    throw TypeMismatch(std::string(op) + ": " + argument + ": expected a NumPy array, got " +
+                       Py_TYPE(h.ptr())->tp_name);
+  return py::detail::array_proxy(h.ptr());
+}
+
+std::string dtype_text(const py::detail::PyArray_Proxy* a) {
+  return py::str(py::handle(a->descr)).cast<std::string>();
+}
+
+[[noreturn]] void refuse(const py::detail::PyArray_Proxy* a, const char* op, const char* argument,
+                         const char* expected) {
+  throw TypeMismatch(std::string(op) + ": " + argument + ": expected " + expected + ", got " +
+                     dtype_text(a));
+}
+
+int type_number(const py::detail::PyArray_Proxy* a) {
+  const auto* descr = py::detail::array_descriptor_proxy(a->descr);
+  bool native = descr->byteorder == '=' || descr->byteorder == '|';
+  return native ? descr->type_num : -1;
+}
+
+void free_block(PyObject* capsule) { pool_free(PyCapsule_GetPointer(capsule, nullptr)); }
+
+py::object new_array(int type_number, size_t item, const ptrdiff_t* shape, int rank,
+                     const ptrdiff_t* stride) {
+  ssize_t dims[kMaxRank], steps[kMaxRank];
+  size_t bytes = item;
+  for (int i = 0; i < rank; ++i) {
+    dims[i] = shape[i];
+    steps[i] = stride[i] * ssize_t(item);
+    if (__builtin_mul_overflow(bytes, size_t(shape[i]), &bytes) || bytes > size_t(PTRDIFF_MAX))
+      throw std::invalid_argument("a result of shape " + shape_text(shape, rank) +
+                                  " is larger than the address space");
+  }
+  py::object base;
+  void* block = nullptr;
+  if (bytes > kSmall) {
+    block = pool_allocate(bytes);
+    base = py::reinterpret_steal<py::object>(PyCapsule_New(block, nullptr, free_block));
+    if (!base) {
+      pool_free(block);
+      throw py::error_already_set();
+    }
+  }
+  PyObject* descr = numpy().PyArray_DescrFromType_(type_number);
+  PyObject* made = numpy().PyArray_NewFromDescr_(
+      numpy().PyArray_Type_, descr, rank, dims, steps, block,
+      block ? npy::NPY_ARRAY_WRITEABLE_ | npy::NPY_ARRAY_ALIGNED_ : 0, nullptr);
+  if (made == nullptr) throw py::error_already_set();
+  py::object array = py::reinterpret_steal<py::object>(made);
+  if (block) numpy().PyArray_SetBaseObject_(made, base.release().ptr());
+  return array;
+}
+
+int number_of(Dtype dtype) { return dtype == Dtype::f32 ? kFloat32 : kFloat64; }
+
+}  // namespace
+
+Operand read(py::handle h, const char* op, const char* argument) {
+  const auto* a = array_struct(h, op, argument);
+  Operand x;
+  int type = type_number(a);
+  if (type == kFloat32)
+    x.dtype = Dtype::f32;
+  else if (type == kFloat64)
+    x.dtype = Dtype::f64;
+  else
+    refuse(a, op, argument, "float32 or float64");
+  if (!(a->flags & npy::NPY_ARRAY_ALIGNED_))
+    fail(op, argument, "an aligned array", "one whose items are misaligned; copy it first");
+  if (a->nd > kMaxRank) fail(op, argument, "at most 8 axes", std::to_string(a->nd));
+  x.data = a->data;
+  x.rank = a->nd;
+  const ptrdiff_t item = ptrdiff_t(item_size(x.dtype));
+  for (int i = 0; i < a->nd; ++i) {
+    x.shape[i] = a->dimensions[i];
+    if (a->strides[i] % item != 0)
+      fail(op, argument, "strides that are multiples of the item size",
+           std::to_string(a->strides[i]) + " bytes on axis " + std::to_string(i) +
+               "; copy it first");
+    x.stride[i] = a->strides[i] / item;
+  }
+  return x;
+}
+
+bool is_scalar(py::handle value) {
+  return PyFloat_CheckExact(value.ptr()) || PyLong_CheckExact(value.ptr());
+}
+
+Operand read_or_scalar(py::handle value, Dtype dtype, double* scalar, const char* op,
+                       const char* argument) {
+  if (!is_scalar(value)) return read(value, op, argument);
+  double number = PyFloat_AsDouble(value.ptr());
+  if (number == -1.0 && PyErr_Occurred()) throw py::error_already_set();
+  if (dtype == Dtype::f32)
+    *reinterpret_cast<float*>(scalar) = float(number);
+  else
+    *scalar = number;
+  Operand x;
+  x.data = scalar, x.dtype = dtype, x.rank = 0;
+  return x;
+}
+
+Operand read_out(py::handle h, const char* op) {
+  Operand x = read(h, op, "out");
+  if (!(array_struct(h, op, "out")->flags & npy::NPY_ARRAY_WRITEABLE_))
+    fail(op, "out", "a writable array", "a read-only one");
+  return x;
+}
+
+py::object c_contiguous(py::handle h, const char* op, const char* argument) {
+  const auto* a = array_struct(h, op, argument);
+  if (a->flags & npy::NPY_ARRAY_C_CONTIGUOUS_) return py::reinterpret_borrow<py::object>(h);
+  constexpr int kCOrder = 0;
+  PyObject* copy = numpy().PyArray_NewCopy_(h.ptr(), kCOrder);
+  if (copy == nullptr) throw py::error_already_set();
+  return py::reinterpret_steal<py::object>(copy);
+}
+
+Indices read_indices(py::handle h, const char* op, const char* argument) {
+  const auto* a = array_struct(h, op, argument);
+  int type = type_number(a);
+  if (type != kInt64 && type != kLongLong) refuse(a, op, argument, "int64");
+  if (!(a->flags & npy::NPY_ARRAY_C_CONTIGUOUS_) || !(a->flags & npy::NPY_ARRAY_ALIGNED_))
+    fail(op, argument, "an aligned array in C order", "a strided one; copy it first");
+  if (a->nd > kMaxRank) fail(op, argument, "at most 8 axes", std::to_string(a->nd));
+  Indices x{reinterpret_cast<const int64_t*>(a->data), a->nd, {}, 1};
+  for (int i = 0; i < a->nd; ++i) x.size *= x.shape[i] = a->dimensions[i];
+  return x;
+}
+
+void same_dtype(const char* op, const char* argument, const Operand& a, const Operand& b) {
+  if (a.dtype != b.dtype)
+    throw TypeMismatch(std::string(op) + ": " + argument + ": expected " + dtype_name(a.dtype) +
+                       " like the first operand, got " + dtype_name(b.dtype));
+}
+
+void expect_shape(const char* op, const char* argument, const Operand& x, const ptrdiff_t* shape,
+                  int rank) {
+  bool same = x.rank == rank;
+  for (int i = 0; same && i < rank; ++i) same = x.shape[i] == shape[i];
+  if (!same) fail(op, argument, "shape " + shape_text(shape, rank), x.text());
+}
+
+py::object make_array(Dtype dtype, const ptrdiff_t* shape, int rank, const ptrdiff_t* stride) {
+  return new_array(number_of(dtype), item_size(dtype), shape, rank, stride);
+}
+
+py::object make_array(Dtype dtype, const ptrdiff_t* shape, int rank) {
+  ptrdiff_t stride[kMaxRank];
+  c_order(shape, rank, stride);
+  return make_array(dtype, shape, rank, stride);
+}
+
+py::object make_indices(const ptrdiff_t* shape, int rank, int64_t** data) {
+  ptrdiff_t stride[kMaxRank];
+  c_order(shape, rank, stride);
+  py::object array = new_array(kInt64, 8, shape, rank, stride);
+  *data = reinterpret_cast<int64_t*>(py::detail::array_proxy(array.ptr())->data);
+  return array;
+}
+
+Result result(const char* op, py::handle out, Dtype dtype, const ptrdiff_t* shape, int rank,
+              const ptrdiff_t* stride) {
+  Result r;
+  if (out && !out.is_none()) {
+    r.operand = read_out(out, op);
+    if (r.operand.dtype != dtype)
+      throw TypeMismatch(std::string(op) + ": out: expected " + dtype_name(dtype) + ", got " +
+                         dtype_name(r.operand.dtype));
+    expect_shape(op, "out", r.operand, shape, rank);
+    r.object = py::reinterpret_borrow<py::object>(out);
+    return r;
+  }
+  r.object = make_array(dtype, shape, rank, stride);
+  r.operand.data = py::detail::array_proxy(r.object.ptr())->data;
+  r.operand.dtype = dtype;
+  r.operand.rank = rank;
+  for (int i = 0; i < rank; ++i) r.operand.shape[i] = shape[i], r.operand.stride[i] = stride[i];
+  return r;
+}
+
+Result result(const char* op, py::handle out, Dtype dtype, const ptrdiff_t* shape, int rank) {
+  ptrdiff_t stride[kMaxRank];
+  c_order(shape, rank, stride);
+  return result(op, out, dtype, shape, rank, stride);
+}
+
+Result result_channels_last(const char* op, py::handle out, Dtype dtype, const ptrdiff_t* shape) {
+  ptrdiff_t stride[4];
+  channels_last(shape, stride);
+  return result(op, out, dtype, shape, 4, stride);
+}
+
+Result result_like(const char* op, py::handle out, const Operand& x) {
+  if (is_dense(x)) return result(op, out, x.dtype, x.shape, x.rank, x.stride);
+  return result(op, out, x.dtype, x.shape, x.rank);
+}
+
+}  // namespace striate

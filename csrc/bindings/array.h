@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+// NumPy arrays in and out of the bindings, read straight from their struct: a call costs tens of
+// nanoseconds instead of the hundreds of a converting argument.
+//
+// An operand is an exact, aligned, native-endian ndarray of float32 or float64 whose strides are
+// multiples of the item. Anything else is refused with the argument's name.
+#pragma once
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+
+#include "core/operand.h"
+
+namespace striate {
+
+namespace py = pybind11;
+
+// `op` and `argument` name the place in errors.
+Operand read(py::handle array, const char* op, const char* argument);
+// Also a Python float or int, which becomes a rank-0 operand of `dtype`, kept in *scalar.
+Operand read_or_scalar(py::handle value, Dtype dtype, double* scalar, const char* op,
+                       const char* argument);
+bool is_scalar(py::handle value);
+// A result's place: as read(), and writable.
+Operand read_out(py::handle array, const char* op);
+// The array itself if it is in C order, else a copy that is.
+py::object c_contiguous(py::handle array, const char* op, const char* argument);
+// A contiguous array of int64 indices or labels.
+struct Indices {
+  const int64_t* data;
+  int rank;
+  ptrdiff_t shape[kMaxRank];
+  ptrdiff_t size;
+};
+Indices read_indices(py::handle array, const char* op, const char* argument);
+
+// Throws unless every operand has the dtype of the first.
+void same_dtype(const char* op, const char* argument, const Operand& a, const Operand& b);
+// Throws unless x has this shape.
+void expect_shape(const char* op, const char* argument, const Operand& x, const ptrdiff_t* shape,
+                  int rank);
+
+// A new array from the pool (small ones from NumPy's own cache). Uninitialised.
+py::object make_array(Dtype dtype, const ptrdiff_t* shape, int rank, const ptrdiff_t* stride);
+py::object make_array(Dtype dtype, const ptrdiff_t* shape, int rank);  // C order
+// int64, C order; *data is its memory.
+py::object make_indices(const ptrdiff_t* shape, int rank, int64_t** data);
+
+// The result of an op: `out` checked against dtype and shape if it is given, else a new array.
+struct Result {
+  py::object object;
+  Operand operand;
+};
+Result result(const char* op, py::handle out, Dtype dtype, const ptrdiff_t* shape, int rank,
+              const ptrdiff_t* stride);
+Result result(const char* op, py::handle out, Dtype dtype, const ptrdiff_t* shape, int rank);
+// Rank 4 in channels-last memory.
+Result result_channels_last(const char* op, py::handle out, Dtype dtype, const ptrdiff_t* shape);
+// The shape of x and, where x is dense, its memory order; else C order.
+Result result_like(const char* op, py::handle out, const Operand& x);
+
+// Lets other Python threads run while it lives, if the work is worth the switch: `nanoseconds` is
+// an estimate.
+class ReleaseGil {
+ public:
+  explicit ReleaseGil(double nanoseconds) {
+    if (nanoseconds > 50e3) saved_ = PyEval_SaveThread();
+  }
+  ~ReleaseGil() {
+    if (saved_) PyEval_RestoreThread(saved_);
+  }
+  ReleaseGil(const ReleaseGil&) = delete;
+  ReleaseGil& operator=(const ReleaseGil&) = delete;
+
+ private:
+  PyThreadState* saved_ = nullptr;
+};
+
+}  // namespace striate

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+// What this process runs on and may use: ISA, kernel rows, threads, memory pool.
+#include <pybind11/stl.h>
+
+#include <memory>
+
+#include "bindings/array.h"
+#include "core/isa.h"
+#include "core/memory.h"
+#include "core/threads.h"
+
+namespace striate {
+namespace {
+
+py::list rows() {
+  py::list list;
+  for (const TableBase* table : TableBase::all()) {
+    for (size_t i = 0; i < table->size(); ++i) {
+      const Row& r = table->row(i);
+      py::dict row;
+      row["op"] = r.op;
+      row["kind"] = r.kind;
+      row["name"] = r.name;
+      row["dtype"] = dtype_name(r.dtype);
+      row["isa"] = isa_name(r.isa);
+      row["why_not"] = isa_why_not(r.isa);
+      list.append(row);
+    }
+  }
+  return list;
+}
+
+// with pin_rows(["gemm_f32_avx2_6x16"]): … (PinRows, as a context manager)
+class Pin {
+ public:
+  explicit Pin(std::vector<std::string> names) : names_(std::move(names)) {}
+  void enter() { pin_ = std::make_unique<PinRows>(names_); }
+  void exit(const py::args&) { pin_.reset(); }
+
+ private:
+  std::vector<std::string> names_;
+  std::unique_ptr<PinRows> pin_;
+};
+
+py::dict memory_stats() {
+  PoolStats s = pool_stats();
+  py::dict d;
+  d["in_use"] = s.in_use;
+  d["cached"] = s.cached;
+  d["peak"] = s.peak;
+  d["hits"] = s.hits;
+  d["misses"] = s.misses;
+  return d;
+}
+
+}  // namespace
+
+void bind_runtime(py::module_& m) {
+  m.def("isa", [] { return isa_name(isa_cap()); }, "The ISA family in use.");
+  m.def(
+      "isas",
+      [] {
+        py::dict d;
+        for (int i = 0; i < kIsaCount; ++i) d[isa_name(Isa(i))] = isa_why_not(Isa(i));
+        return d;
+      },
+      "Every ISA family and why it can't be used (empty if it can).");
+  m.def("cpu_name", &cpu_name, "The processor's own name.");
+  m.def("rows", &rows, "Every row of every kernel and method table.");
+  py::class_<Pin>(m, "pin_rows", "with pin_rows(names): this thread's drivers use these rows.")
+      .def(py::init<std::vector<std::string>>(), py::arg("names"))
+      .def("__enter__", &Pin::enter)
+      .def("__exit__", &Pin::exit);
+  m.def("num_threads", &num_threads, "How many threads a kernel may use.");
+  m.def("set_num_threads", &set_num_threads, py::arg("count"));
+  m.def("memory_stats", &memory_stats, "Bytes in use, cached, peak; hits and misses of the pool.");
+  m.def("memory_reset_peak", &pool_reset_peak);
+  m.def("memory_trim", &pool_trim, "Gives cached blocks back to the system.");
+  m.def("memory_set_cap", &pool_set_cap, py::arg("bytes"), "Most bytes kept for reuse.");
+}
+
+}  // namespace striate

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/operand.h"
+
+namespace striate {
+namespace {
+
+bool has_strides(const Operand& x, const ptrdiff_t* stride) {
+  for (int i = 0; i < x.rank; ++i)
+    if (x.shape[i] == 0) return true;
+  for (int i = 0; i < x.rank; ++i)
+    if (x.shape[i] != 1 && x.stride[i] != stride[i]) return false;
+  return true;
+}
+
+}  // namespace
+
+void c_order(const ptrdiff_t* shape, int rank, ptrdiff_t* stride) {
+  ptrdiff_t step = 1;
+  for (int i = rank - 1; i >= 0; --i) {
+    stride[i] = step;
+    step *= shape[i] > 1 ? shape[i] : 1;
+  }
+}
+
+void channels_last(const ptrdiff_t* shape, ptrdiff_t* stride) {
+  auto at_least_1 = [](ptrdiff_t n) { return n > 1 ? n : 1; };
+  stride[1] = 1;
+  stride[3] = at_least_1(shape[1]);
+  stride[2] = stride[3] * at_least_1(shape[3]);
+  stride[0] = stride[2] * at_least_1(shape[2]);
+}
+
+bool is_c_order(const Operand& x) {
+  ptrdiff_t stride[kMaxRank];
+  c_order(x.shape, x.rank, stride);
+  return has_strides(x, stride);
+}
+
+bool is_channels_last(const Operand& x) {
+  if (x.rank != 4) return false;
+  ptrdiff_t stride[4];
+  channels_last(x.shape, stride);
+  return has_strides(x, stride);
+}
+
+bool is_dense(const Operand& x) {
+  if (is_c_order(x)) return true;
+  bool used[kMaxRank] = {};
+  ptrdiff_t step = 1;
+  for (int round = 0; round < x.rank; ++round) {  // axes by ascending stride
+    int next = -1;
+    for (int i = 0; i < x.rank && next < 0; ++i)
+      if (!used[i] && x.shape[i] != 1 && x.stride[i] == step) next = i;
+    if (next < 0) break;
+    used[next] = true;
+    step *= x.shape[next];
+  }
+  for (int i = 0; i < x.rank; ++i)
+    if (!used[i] && x.shape[i] != 1) return false;
+  return true;
+}
+
+}  // namespace striate

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+// A strided array as a driver sees it.
+#pragma once
+#include <cstddef>
+#include <string>
+#include <type_traits>
+
+#include "core/check.h"
+#include "core/registry.h"
+
+namespace striate {
+
+constexpr int kMaxRank = 8;
+
+struct Operand {
+  void* data;
+  Dtype dtype;
+  int rank;
+  ptrdiff_t shape[kMaxRank];
+  ptrdiff_t stride[kMaxRank];  // in elements; 0 repeats
+
+  template <class T>
+  T* as() const {
+    return static_cast<T*>(data);
+  }
+  ptrdiff_t size() const {
+    ptrdiff_t n = 1;
+    for (int i = 0; i < rank; ++i) n *= shape[i];
+    return n;
+  }
+  std::string text() const { return shape_text(shape, rank); }
+};
+
+// Strides of a dense array in C order (the last axis is unit stride), and in channels-last order:
+// rank 4 (N, C, H, W) over (N, H, W, C) memory.
+void c_order(const ptrdiff_t* shape, int rank, ptrdiff_t* stride);
+void channels_last(const ptrdiff_t* shape, ptrdiff_t* stride);
+
+// Whether x is dense in that order. Axes of size 1 have no stride worth the name; an empty array is
+// dense.
+bool is_c_order(const Operand& x);
+bool is_channels_last(const Operand& x);  // false unless rank 4
+
+// Whether x fills its memory without gaps or repeats, in any order of its axes.
+bool is_dense(const Operand& x);
+
+// Calls f with a null T* of the dtype: dispatch(x.dtype, [&](auto* t) { using T = …; });
+template <class F>
+void dispatch(Dtype dtype, F&& f) {
+  if (dtype == Dtype::f32)
+    f(static_cast<float*>(nullptr));
+  else
+    f(static_cast<double*>(nullptr));
+}
+template <class Pointer>
+using pointee = std::remove_pointer_t<Pointer>;
+
+}  // namespace striate

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+// Tables of kernels and methods.
+//
+// Each op has two: `kernels.inc`, its single-threaded kernels, and `methods.inc`, its driver
+// routines. A row is data: adding a kernel is one file and one row. Rows that this machine can't
+// run stay listed with the reason and are never chosen.
+#pragma once
+#include <atomic>
+#include <cstddef>
+#include <initializer_list>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "core/isa.h"
+
+// STRIATE_WITH_<isa>(row) is the row where the architecture has the ISA, and nothing elsewhere.
+#define STRIATE_WITH_scalar(...) __VA_ARGS__
+#if defined(__x86_64__)
+#define STRIATE_WITH_avx2(...) __VA_ARGS__
+#define STRIATE_WITH_avx512(...) __VA_ARGS__
+#else
+#define STRIATE_WITH_avx2(...)
+#define STRIATE_WITH_avx512(...)
+#endif
+
+namespace striate {
+
+enum class Dtype { f32, f64 };
+constexpr int kDtypeCount = 2;
+const char* dtype_name(Dtype dtype);  // "float32", "float64"
+inline size_t item_size(Dtype dtype) { return dtype == Dtype::f32 ? 4 : 8; }
+template <class T>
+constexpr Dtype dtype_of = sizeof(T) == 4 ? Dtype::f32 : Dtype::f64;
+
+// What every row of every table begins with. `variant` is the op's own number for what the row
+// computes (pass, activation, …); rows with equal dtype and variant stand in for each other.
+struct Row {
+  const char* op;
+  const char* kind;  // "kernel" or "method"
+  const char* name;
+  Dtype dtype;
+  Isa isa;
+  int variant;
+};
+
+// A row of `kernels.inc`. Its function's type is the op's own; as<Fn>() gives it back.
+struct Kernel : Row {
+  void (*function)();
+  template <class Fn>
+  Fn* as() const {
+    return reinterpret_cast<Fn*>(function);
+  }
+};
+
+// The table entry of a kernel, to be written in an op's driver as
+//   #define ROW(name, T, isa) STRIATE_KERNEL(layout, name, T, isa, 0)
+#define STRIATE_KERNEL(op, name, T, isa, variant)                                              \
+  STRIATE_WITH_##isa(Kernel{{#op, "kernel", #name, ::striate::dtype_of<T>, Isa::isa, variant}, \
+                            reinterpret_cast<void (*)()>(static_cast<decltype(&name)>(name))}, )
+
+// While one lives, this thread's drivers use the named rows wherever a table has them; other
+// choices are as usual. For tests and benchmarks, which call every row by name.
+class PinRows {
+ public:
+  explicit PinRows(std::vector<std::string> names);
+  ~PinRows();
+  PinRows(const PinRows&) = delete;
+  PinRows& operator=(const PinRows&) = delete;
+  static bool active();
+  static bool names(const char* row);
+
+ private:
+  std::vector<std::string> names_;
+  const PinRows* outer_;
+};
+
+class TableBase {
+ public:
+  virtual size_t size() const = 0;
+  virtual const Row& row(size_t index) const = 0;
+  static std::vector<const TableBase*> all();  // every table in the process, by op
+
+ protected:
+  TableBase();
+  ~TableBase() = default;
+  // "No kernel …", with every row that could have served and why it can't run.
+  [[noreturn]] void fail(Dtype dtype, int variant) const;
+};
+
+// A table is a namespace-scope constant of the op's driver. Entry derives from Row.
+template <class Entry>
+class Table final : public TableBase {
+ public:
+  Table(std::initializer_list<Entry> entries) : entries_(entries) {}
+  size_t size() const override { return entries_.size(); }
+  const Row& row(size_t index) const override { return entries_[index]; }
+
+  // Runnable entries for (dtype, variant), the preferred one first: later ISA, then table order.
+  // Pinned entries, if there are any among them, alone.
+  std::vector<const Entry*> runnable(Dtype dtype, int variant) const {
+    std::vector<const Entry*> found, pinned;
+    for (int isa = kIsaCount - 1; isa >= 0; --isa) {
+      for (const Entry& e : entries_) {
+        if (int(e.isa) != isa || e.dtype != dtype || e.variant != variant) continue;
+        if (!isa_why_not(e.isa).empty()) continue;
+        found.push_back(&e);
+        if (PinRows::names(e.name)) pinned.push_back(&e);
+      }
+    }
+    if (found.empty()) fail(dtype, variant);
+    return pinned.empty() ? found : pinned;
+  }
+
+  // The preferred entry; remembered, so that a call costs a look into an array.
+  const Entry& best(Dtype dtype, int variant) const {
+    if (PinRows::active()) return *runnable(dtype, variant).front();
+    static_assert(kDtypeCount == 2);
+    size_t key = size_t(variant) * 2 + size_t(dtype);
+    const Memo& memo = memoised();
+    if (key >= memo.size() || memo[key] == nullptr) fail(dtype, variant);
+    return *memo[key];
+  }
+
+ private:
+  using Memo = std::vector<const Entry*>;
+
+  const Memo& memoised() const {
+    if (!ready_.load(std::memory_order_acquire)) fill();
+    return memo_;
+  }
+
+  void fill() const {
+    std::lock_guard<std::mutex> hold(mutex_);
+    if (ready_.load(std::memory_order_relaxed)) return;
+    Memo memo;
+    for (const Entry& e : entries_) {
+      size_t key = size_t(e.variant) * 2 + size_t(e.dtype);
+      if (memo.size() <= key) memo.resize(key + 1, nullptr);
+      if (!isa_why_not(e.isa).empty()) continue;
+      if (memo[key] == nullptr || int(memo[key]->isa) < int(e.isa)) memo[key] = &e;
+    }
+    memo_ = std::move(memo);
+    ready_.store(true, std::memory_order_release);
+  }
+
+  std::vector<Entry> entries_;
+  mutable std::mutex mutex_;
+  mutable std::atomic<bool> ready_{false};
+  mutable Memo memo_;
+};
+
+}  // namespace striate

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+// The loop of every binary kernel. Bound: memory (three streams), so one vector at a time is enough
+// for the hardware to overlap; an operand of step 0 is held in a register.
+#include "ops/elementwise/elementwise.h"
+
+namespace striate {
+namespace {
+
+struct Add {
+  template <class V>
+  static V apply(V a, V b) {
+    return a + b;
+  }
+};
+struct Sub {
+  template <class V>
+  static V apply(V a, V b) {
+    return a - b;
+  }
+};
+struct Mul {
+  template <class V>
+  static V apply(V a, V b) {
+    return a * b;
+  }
+};
+struct Div {
+  template <class V>
+  static V apply(V a, V b) {
+    return a / b;
+  }
+};
+// max(a, b) gives b where either is NaN, so only a NaN in a is left to keep.
+struct Maximum {
+  template <class V>
+  static V apply(V a, V b) {
+    return select(is_nan(a), a, max(a, b));
+  }
+};
+struct Minimum {
+  template <class V>
+  static V apply(V a, V b) {
+    return select(is_nan(a), a, min(a, b));
+  }
+};
+
+template <class Op, bool RepeatA, bool RepeatB, class T>
+void dense(const T* a, const T* b, T* out, ptrdiff_t n) {
+  constexpr int lanes = Vec<T>::lanes;
+  Vec<T> x = broadcast(*a), y = broadcast(*b);
+  ptrdiff_t i = 0;
+  for (; i + lanes <= n; i += lanes) {
+    if (!RepeatA) x = load(a + i);
+    if (!RepeatB) y = load(b + i);
+    store(out + i, Op::apply(x, y));
+  }
+  if (i == n) return;
+  Mask<T> tail = first<T>(int(n - i));
+  if (!RepeatA) x = load(a + i, tail);
+  if (!RepeatB) y = load(b + i, tail);
+  store(out + i, Op::apply(x, y), tail);
+}
+
+template <class Op, class T>
+void binary_loop(const T* a, ptrdiff_t a_step, const T* b, ptrdiff_t b_step, T* out,
+                 ptrdiff_t out_step, ptrdiff_t n) {
+  if (n <= 0) return;
+  if (out_step == 1 && a_step == 1 && b_step == 1) return dense<Op, false, false>(a, b, out, n);
+  if (out_step == 1 && a_step == 1 && b_step == 0) return dense<Op, false, true>(a, b, out, n);
+  if (out_step == 1 && a_step == 0 && b_step == 1) return dense<Op, true, false>(a, b, out, n);
+  const Mask<T> one = first<T>(1);
+  for (ptrdiff_t i = 0; i < n; ++i)
+    store(out + i * out_step, Op::apply(load(a + i * a_step, one), load(b + i * b_step, one)), one);
+}
+
+}  // namespace
+}  // namespace striate

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "simd/vec_avx512.h"
+//
+#include "ops/gemm/microkernel.inl"
+
+namespace striate {
+
+void gemm_f32_avx512_14x32(const GemmTile<float>& t) { tile_of_size<float, 14, 2>(t); }
+void gemm_f64_avx512_14x16(const GemmTile<double>& t) { tile_of_size<double, 14, 2>(t); }
+
+}  // namespace striate

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+// The tile of tile.h over the vectors of one ISA: MR rows by NV vectors of accumulators.
+//
+//              NR = NV * lanes
+//          +--------+--------+
+//   A[0] ->| acc00  | acc01  |    a step of k: load NV vectors of B, then for every row broadcast
+//   A[1] ->| acc10  | acc11  |    one element of A and issue NV multiply-adds
+//    ...   |        |        |
+//   A[MR-1]|        |        |
+//          +--------+--------+
+//              B[k, :]
+//
+// Registers: avx512 14x2: 28 accumulators + 2 B + 1 broadcast = 31 of 32 zmm.
+//            avx2    6x2: 12 accumulators + 2 B + 1 broadcast = 15 of 16 ymm.
+// Bound: 2 FMA ports x 4 cycles of latency want 8 independent chains; 28 and 12 are given. A step
+// of 14x2 takes 14 cycles on the FMA ports and 2 + 14 loads of the 28 that fit beside them, which
+// is why rows of A can be broadcast from where they lie and need no packing.
+//
+// Included by gemm_<isa>.cpp after its vec_<isa>.h.
+#include "ops/gemm/tile.h"
+
+namespace striate {
+namespace {
+
+template <class T, int NV, bool Full>
+struct Columns {
+  static constexpr int lanes = Vec<T>::lanes;
+  Mask<T> last;
+
+  explicit Columns(int n) : last(first<T>(n - (NV - 1) * lanes)) {}
+  Vec<T> get(const T* p, int v) const {
+    return !Full && v == NV - 1 ? load(p + v * lanes, last) : load(p + v * lanes);
+  }
+  void put(T* p, int v, Vec<T> x) const {
+    if (!Full && v == NV - 1)
+      store(p + v * lanes, x, last);
+    else
+      store(p + v * lanes, x);
+  }
+};
+
+template <class T, int M, int NV, bool Full>
+void tile(const GemmTile<T>& t) {
+  const Columns<T, NV, Full> columns(t.n);
+  Vec<T> acc[M][NV];  // [M, NV * lanes]
+#pragma GCC unroll 16
+  for (int i = 0; i < M; ++i)
+#pragma GCC unroll 4
+    for (int v = 0; v < NV; ++v) acc[i][v] = broadcast(T(0));
+
+  for (ptrdiff_t s = 0; s < t.segment_count; ++s) {
+    const GemmSegment<T>& segment = t.segments[s];
+    const T* row[M];
+#pragma GCC unroll 16
+    for (int i = 0; i < M; ++i) row[i] = segment.a[i];
+    const T* b = segment.b;
+    ptrdiff_t at = segment.a_offset;
+    for (ptrdiff_t k = segment.k; k > 0; --k) {
+      Vec<T> bv[NV];
+#pragma GCC unroll 4
+      for (int v = 0; v < NV; ++v) bv[v] = columns.get(b, v);
+#pragma GCC unroll 16
+      for (int i = 0; i < M; ++i) {
+        Vec<T> a = broadcast(row[i][at]);
+#pragma GCC unroll 4
+        for (int v = 0; v < NV; ++v) acc[i][v] = fma(a, bv[v], acc[i][v]);
+      }
+      at += t.a_step;
+      b += t.b_step;
+    }
+  }
+
+  const Vec<T> alpha = broadcast(t.alpha), low = broadcast(t.low), high = broadcast(t.high);
+#pragma GCC unroll 16
+  for (int i = 0; i < M; ++i) {
+    T* c = t.c[i];
+    const Vec<T> row_bias = broadcast(t.bias_m ? t.bias_m[i] : T(0));
+#pragma GCC unroll 4
+    for (int v = 0; v < NV; ++v) {
+      Vec<T> x = alpha * acc[i][v];
+      if (t.beta == T(1))
+        x = x + columns.get(c, v);
+      else if (t.beta != T(0))
+        x = fma(broadcast(t.beta), columns.get(c, v), x);
+      if (t.bias_n) x = x + columns.get(t.bias_n, v);
+      if (t.bias_m) x = x + row_bias;
+      columns.put(c, v, max(low, min(high, x)));
+    }
+  }
+}
+
+template <class T, int M, int NV>
+void tile_of_width(const GemmTile<T>& t) {
+  constexpr int lanes = Vec<T>::lanes;
+  if (t.n == NV * lanes) return tile<T, M, NV, true>(t);
+  if constexpr (NV > 1) {
+    if (t.n <= (NV - 1) * lanes) return tile_of_width<T, M, NV - 1>(t);
+  }
+  tile<T, M, NV, false>(t);
+}
+
+// The instance for t.m rows and the fewest vectors that hold t.n columns.
+template <class T, int MR, int NV>
+void tile_of_size(const GemmTile<T>& t) {
+  if (t.m == MR) return tile_of_width<T, MR, NV>(t);
+  if constexpr (MR > 1) tile_of_size<T, MR - 1, NV>(t);
+}
+
+}  // namespace
+}  // namespace striate

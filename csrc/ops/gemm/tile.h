@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+// The register tile that GEMM, convolution and the recurrent layers are built from: a batch-reduce
+// product with A by row pointers.
+//
+//   C[i, j] = clamp(alpha * sum over segments s, k < k_s of A_s[i, k] * B_s[k, j]
+//                   + beta * C[i, j] + bias, low, high)          i < m <= MR, j < n <= NR
+//
+//   A_s[i, k] = s.a[i][s.a_offset + k * a_step]    a row is a pointer: a matrix row, a pixel of an
+//                                                  image, or a row of zeros for padding
+//   B_s[k, j] = s.b[k * b_step + j]                unit stride along j
+//   C[i, j]   = c[i][j]                            unit stride along j; rows anywhere
+//
+// Any alignment. C overlaps neither A nor B. With beta == 0 C is not read. Nothing outside the
+// stated elements is read or written, except that the m row pointers of a segment are read whole.
+// GEMM is one segment; a convolution has one a filter tap (forward) or one an image row (weight
+// gradient). The idea of one batch-reduce building block for all of them is Georganas et al.,
+// "High- performance deep learning via a single building block" (2019); rows by pointer is
+// XNNPACK's indirect GEMM (Dukhan 2019).
+#pragma once
+#include <cstddef>
+
+#include "core/registry.h"
+
+namespace striate {
+
+template <class T>
+struct GemmSegment {
+  const T* const* a;   // [m] row pointers
+  ptrdiff_t a_offset;  // elements added to every row pointer
+  const T* b;
+  ptrdiff_t k;
+};
+
+template <class T>
+struct GemmTile {
+  const GemmSegment<T>* segments;
+  ptrdiff_t segment_count;
+  ptrdiff_t a_step, b_step;
+  T* const* c;  // [m] row pointers
+  int m, n;
+  T alpha, beta;
+  const T* bias_n;  // [n], one a column, or null
+  const T* bias_m;  // [m], one a row, or null
+  T low, high;      // -inf, inf: no clamp. NaN stays NaN.
+};
+
+struct GemmKernel : Kernel {
+  int mr, nr;
+  template <class T>
+  void run(const GemmTile<T>& t) const {
+    as<void(const GemmTile<T>&)>()(t);
+  }
+};
+
+// The preferred tile on this machine.
+const GemmKernel& gemm_kernel(Dtype dtype);
+
+constexpr int kMaxTileRows = 16;
+
+#define ROW(name, T, isa, mr, nr) STRIATE_WITH_##isa(void name(const GemmTile<T>&);)
+#include "ops/gemm/kernels.inc"
+#undef ROW
+
+}  // namespace striate

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+// The vocabulary of vec_scalar.h in AVX2 with FMA.
+#pragma once
+#include <immintrin.h>
+
+#include <cstddef>
+#include <cstdint>
+
+namespace striate {
+namespace {
+
+template <class T>
+struct Vec;
+template <class T>
+struct MaskOf;
+template <class T>
+using Mask = MaskOf<T>;
+template <class T>
+Mask<T> first(int n);
+
+template <>
+struct Vec<float> {
+  using Scalar = float;
+  static constexpr int lanes = 8;
+  __m256 v;
+};
+template <>
+struct MaskOf<float> {
+  __m256 m;  // all bits of a lane
+};
+
+inline Vec<float> load(const float* p) { return {_mm256_loadu_ps(p)}; }
+inline Vec<float> load(const float* p, Mask<float> on) {
+  return {_mm256_maskload_ps(p, _mm256_castps_si256(on.m))};
+}
+inline void store(float* p, Vec<float> x) { _mm256_storeu_ps(p, x.v); }
+inline void store(float* p, Vec<float> x, Mask<float> on) {
+  _mm256_maskstore_ps(p, _mm256_castps_si256(on.m), x.v);
+}
+inline Vec<float> broadcast(float x) { return {_mm256_set1_ps(x)}; }
+template <>
+inline Mask<float> first<float>(int n) {
+  const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+  return {_mm256_castsi256_ps(_mm256_cmpgt_epi32(_mm256_set1_epi32(n), lane))};
+}
+inline Vec<float> operator+(Vec<float> a, Vec<float> b) { return {_mm256_add_ps(a.v, b.v)}; }
+inline Vec<float> operator-(Vec<float> a, Vec<float> b) { return {_mm256_sub_ps(a.v, b.v)}; }
+inline Vec<float> operator*(Vec<float> a, Vec<float> b) { return {_mm256_mul_ps(a.v, b.v)}; }
+inline Vec<float> operator/(Vec<float> a, Vec<float> b) { return {_mm256_div_ps(a.v, b.v)}; }
+inline Vec<float> operator-(Vec<float> a) {
+  return {_mm256_xor_ps(a.v, _mm256_set1_ps(float(-0.0)))};
+}
+inline Vec<float> fma(Vec<float> a, Vec<float> b, Vec<float> c) {
+  return {_mm256_fmadd_ps(a.v, b.v, c.v)};
+}
+inline Vec<float> max(Vec<float> a, Vec<float> b) { return {_mm256_max_ps(a.v, b.v)}; }
+inline Vec<float> min(Vec<float> a, Vec<float> b) { return {_mm256_min_ps(a.v, b.v)}; }
+inline Vec<float> abs(Vec<float> x) { return {_mm256_andnot_ps(_mm256_set1_ps(float(-0.0)), x.v)}; }
+inline Vec<float> sqrt(Vec<float> x) { return {_mm256_sqrt_ps(x.v)}; }
+inline Vec<float> round(Vec<float> x) {
+  return {_mm256_round_ps(x.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
+}
+inline Mask<float> operator<(Vec<float> a, Vec<float> b) {
+  return {_mm256_cmp_ps(a.v, b.v, _CMP_LT_OQ)};
+}
+inline Mask<float> operator>(Vec<float> a, Vec<float> b) {
+  return {_mm256_cmp_ps(a.v, b.v, _CMP_GT_OQ)};
+}
+inline Mask<float> operator==(Vec<float> a, Vec<float> b) {
+  return {_mm256_cmp_ps(a.v, b.v, _CMP_EQ_OQ)};
+}
+inline Mask<float> is_nan(Vec<float> x) { return {_mm256_cmp_ps(x.v, x.v, _CMP_UNORD_Q)}; }
+inline Mask<float> operator&(Mask<float> a, Mask<float> b) { return {_mm256_and_ps(a.m, b.m)}; }
+inline Mask<float> operator|(Mask<float> a, Mask<float> b) { return {_mm256_or_ps(a.m, b.m)}; }
+inline bool any(Mask<float> m) { return _mm256_movemask_ps(m.m) != 0; }
+inline Vec<float> select(Mask<float> m, Vec<float> a, Vec<float> b) {
+  return {_mm256_blendv_ps(b.v, a.v, m.m)};
+}
+inline Vec<float> scale2(Vec<float> x, Vec<float> n) {
+  __m256i exponent = _mm256_add_epi32(_mm256_cvtps_epi32(n.v), _mm256_set1_epi32(127));
+  return {_mm256_mul_ps(x.v, _mm256_castsi256_ps(_mm256_slli_epi32(exponent, 23)))};
+}
+inline float sum(Vec<float> x) {
+  __m128 half = _mm_add_ps(_mm256_castps256_ps128(x.v), _mm256_extractf128_ps(x.v, 1));
+  half = _mm_add_ps(half, _mm_movehl_ps(half, half));
+  return _mm_cvtss_f32(_mm_add_ss(half, _mm_movehdup_ps(half)));
+}
+inline float largest(Vec<float> x) {
+  __m128 half = _mm_max_ps(_mm256_castps256_ps128(x.v), _mm256_extractf128_ps(x.v, 1));
+  half = _mm_max_ps(half, _mm_movehl_ps(half, half));
+  return _mm_cvtss_f32(_mm_max_ss(half, _mm_movehdup_ps(half)));
+}
+
+template <>
+struct Vec<double> {
+  using Scalar = double;
+  static constexpr int lanes = 4;
+  __m256d v;
+};
+template <>
+struct MaskOf<double> {
+  __m256d m;  // all bits of a lane
+};
+
+inline Vec<double> load(const double* p) { return {_mm256_loadu_pd(p)}; }
+inline Vec<double> load(const double* p, Mask<double> on) {
+  return {_mm256_maskload_pd(p, _mm256_castpd_si256(on.m))};
+}
+inline void store(double* p, Vec<double> x) { _mm256_storeu_pd(p, x.v); }
+inline void store(double* p, Vec<double> x, Mask<double> on) {
+  _mm256_maskstore_pd(p, _mm256_castpd_si256(on.m), x.v);
+}
+inline Vec<double> broadcast(double x) { return {_mm256_set1_pd(x)}; }
+template <>
+inline Mask<double> first<double>(int n) {
+  const __m256i lane = _mm256_setr_epi64x(0, 1, 2, 3);
+  return {_mm256_castsi256_pd(_mm256_cmpgt_epi64(_mm256_set1_epi64x(n), lane))};
+}
+inline Vec<double> operator+(Vec<double> a, Vec<double> b) { return {_mm256_add_pd(a.v, b.v)}; }
+inline Vec<double> operator-(Vec<double> a, Vec<double> b) { return {_mm256_sub_pd(a.v, b.v)}; }
+inline Vec<double> operator*(Vec<double> a, Vec<double> b) { return {_mm256_mul_pd(a.v, b.v)}; }
+inline Vec<double> operator/(Vec<double> a, Vec<double> b) { return {_mm256_div_pd(a.v, b.v)}; }
+inline Vec<double> operator-(Vec<double> a) {
+  return {_mm256_xor_pd(a.v, _mm256_set1_pd(double(-0.0)))};
+}
+inline Vec<double> fma(Vec<double> a, Vec<double> b, Vec<double> c) {
+  return {_mm256_fmadd_pd(a.v, b.v, c.v)};
+}
+inline Vec<double> max(Vec<double> a, Vec<double> b) { return {_mm256_max_pd(a.v, b.v)}; }
+inline Vec<double> min(Vec<double> a, Vec<double> b) { return {_mm256_min_pd(a.v, b.v)}; }
+inline Vec<double> abs(Vec<double> x) {
+  return {_mm256_andnot_pd(_mm256_set1_pd(double(-0.0)), x.v)};
+}
+inline Vec<double> sqrt(Vec<double> x) { return {_mm256_sqrt_pd(x.v)}; }
+inline Vec<double> round(Vec<double> x) {
+  return {_mm256_round_pd(x.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
+}
+inline Mask<double> operator<(Vec<double> a, Vec<double> b) {
+  return {_mm256_cmp_pd(a.v, b.v, _CMP_LT_OQ)};
+}
+inline Mask<double> operator>(Vec<double> a, Vec<double> b) {
+  return {_mm256_cmp_pd(a.v, b.v, _CMP_GT_OQ)};
+}
+inline Mask<double> operator==(Vec<double> a, Vec<double> b) {
+  return {_mm256_cmp_pd(a.v, b.v, _CMP_EQ_OQ)};
+}
+inline Mask<double> is_nan(Vec<double> x) { return {_mm256_cmp_pd(x.v, x.v, _CMP_UNORD_Q)}; }
+inline Mask<double> operator&(Mask<double> a, Mask<double> b) { return {_mm256_and_pd(a.m, b.m)}; }
+inline Mask<double> operator|(Mask<double> a, Mask<double> b) { return {_mm256_or_pd(a.m, b.m)}; }
+inline bool any(Mask<double> m) { return _mm256_movemask_pd(m.m) != 0; }
+inline Vec<double> select(Mask<double> m, Vec<double> a, Vec<double> b) {
+  return {_mm256_blendv_pd(b.v, a.v, m.m)};
+}
+inline Vec<double> scale2(Vec<double> x, Vec<double> n) {
+  __m256i exponent =
+      _mm256_add_epi64(_mm256_cvtepi32_epi64(_mm256_cvtpd_epi32(n.v)), _mm256_set1_epi64x(1023));
+  return {_mm256_mul_pd(x.v, _mm256_castsi256_pd(_mm256_slli_epi64(exponent, 52)))};
+}
+inline double sum(Vec<double> x) {
+  __m128d half = _mm_add_pd(_mm256_castpd256_pd128(x.v), _mm256_extractf128_pd(x.v, 1));
+  return _mm_cvtsd_f64(_mm_add_sd(half, _mm_unpackhi_pd(half, half)));
+}
+inline double largest(Vec<double> x) {
+  __m128d half = _mm_max_pd(_mm256_castpd256_pd128(x.v), _mm256_extractf128_pd(x.v, 1));
+  return _mm_cvtsd_f64(_mm_max_sd(half, _mm_unpackhi_pd(half, half)));
+}
+
+}  // namespace
+}  // namespace striate

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+// The vocabulary of vec_scalar.h in AVX-512 (F, BW, DQ, VL).
+#pragma once
+#include <immintrin.h>
+
+#include <cstddef>
+#include <cstdint>
+
+namespace striate {
+namespace {
+
+template <class T>
+struct Vec;
+template <class T>
+struct MaskOf;
+template <class T>
+using Mask = MaskOf<T>;
+template <class T>
+Mask<T> first(int n);
+
+template <>
+struct Vec<float> {
+  using Scalar = float;
+  static constexpr int lanes = 16;
+  __m512 v;
+};
+template <>
+struct MaskOf<float> {
+  __mmask16 m;
+};
+
+inline Vec<float> load(const float* p) { return {_mm512_loadu_ps(p)}; }
+inline Vec<float> load(const float* p, Mask<float> on) { return {_mm512_maskz_loadu_ps(on.m, p)}; }
+inline void store(float* p, Vec<float> x) { _mm512_storeu_ps(p, x.v); }
+inline void store(float* p, Vec<float> x, Mask<float> on) { _mm512_mask_storeu_ps(p, on.m, x.v); }
+inline Vec<float> broadcast(float x) { return {_mm512_set1_ps(x)}; }
+template <>
+inline Mask<float> first<float>(int n) {
+  return {__mmask16((1u << n) - 1)};
+}
+inline Vec<float> operator+(Vec<float> a, Vec<float> b) { return {_mm512_add_ps(a.v, b.v)}; }
+inline Vec<float> operator-(Vec<float> a, Vec<float> b) { return {_mm512_sub_ps(a.v, b.v)}; }
+inline Vec<float> operator*(Vec<float> a, Vec<float> b) { return {_mm512_mul_ps(a.v, b.v)}; }
+inline Vec<float> operator/(Vec<float> a, Vec<float> b) { return {_mm512_div_ps(a.v, b.v)}; }
+inline Vec<float> operator-(Vec<float> a) {
+  return {_mm512_xor_ps(a.v, _mm512_set1_ps(float(-0.0)))};
+}
+inline Vec<float> fma(Vec<float> a, Vec<float> b, Vec<float> c) {
+  return {_mm512_fmadd_ps(a.v, b.v, c.v)};
+}
+inline Vec<float> max(Vec<float> a, Vec<float> b) { return {_mm512_max_ps(a.v, b.v)}; }
+inline Vec<float> min(Vec<float> a, Vec<float> b) { return {_mm512_min_ps(a.v, b.v)}; }
+inline Vec<float> abs(Vec<float> x) { return {_mm512_abs_ps(x.v)}; }
+inline Vec<float> sqrt(Vec<float> x) { return {_mm512_sqrt_ps(x.v)}; }
+inline Vec<float> round(Vec<float> x) {
+  return {_mm512_roundscale_ps(x.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
+}
+inline Mask<float> operator<(Vec<float> a, Vec<float> b) {
+  return {_mm512_cmp_ps_mask(a.v, b.v, _CMP_LT_OQ)};
+}
+inline Mask<float> operator>(Vec<float> a, Vec<float> b) {
+  return {_mm512_cmp_ps_mask(a.v, b.v, _CMP_GT_OQ)};
+}
+inline Mask<float> operator==(Vec<float> a, Vec<float> b) {
+  return {_mm512_cmp_ps_mask(a.v, b.v, _CMP_EQ_OQ)};
+}
+inline Mask<float> is_nan(Vec<float> x) { return {_mm512_cmp_ps_mask(x.v, x.v, _CMP_UNORD_Q)}; }
+inline Mask<float> operator&(Mask<float> a, Mask<float> b) { return {__mmask16(a.m & b.m)}; }
+inline Mask<float> operator|(Mask<float> a, Mask<float> b) { return {__mmask16(a.m | b.m)}; }
+inline bool any(Mask<float> m) { return m.m != 0; }
+inline Vec<float> select(Mask<float> m, Vec<float> a, Vec<float> b) {
+  return {_mm512_mask_blend_ps(m.m, b.v, a.v)};
+}
+inline Vec<float> scale2(Vec<float> x, Vec<float> n) { return {_mm512_scalef_ps(x.v, n.v)}; }
+inline float sum(Vec<float> x) { return _mm512_reduce_add_ps(x.v); }
+inline float largest(Vec<float> x) { return _mm512_reduce_max_ps(x.v); }
+
+template <>
+struct Vec<double> {
+  using Scalar = double;
+  static constexpr int lanes = 8;
+  __m512d v;
+};
+template <>
+struct MaskOf<double> {
+  __mmask8 m;
+};
+
+inline Vec<double> load(const double* p) { return {_mm512_loadu_pd(p)}; }
+inline Vec<double> load(const double* p, Mask<double> on) {
+  return {_mm512_maskz_loadu_pd(on.m, p)};
+}
+inline void store(double* p, Vec<double> x) { _mm512_storeu_pd(p, x.v); }
+inline void store(double* p, Vec<double> x, Mask<double> on) {
+  _mm512_mask_storeu_pd(p, on.m, x.v);
+}
+inline Vec<double> broadcast(double x) { return {_mm512_set1_pd(x)}; }
+template <>
+inline Mask<double> first<double>(int n) {
+  return {__mmask8((1u << n) - 1)};
+}
+inline Vec<double> operator+(Vec<double> a, Vec<double> b) { return {_mm512_add_pd(a.v, b.v)}; }
+inline Vec<double> operator-(Vec<double> a, Vec<double> b) { return {_mm512_sub_pd(a.v, b.v)}; }
+inline Vec<double> operator*(Vec<double> a, Vec<double> b) { return {_mm512_mul_pd(a.v, b.v)}; }
+inline Vec<double> operator/(Vec<double> a, Vec<double> b) { return {_mm512_div_pd(a.v, b.v)}; }
+inline Vec<double> operator-(Vec<double> a) {
+  return {_mm512_xor_pd(a.v, _mm512_set1_pd(double(-0.0)))};
+}
+inline Vec<double> fma(Vec<double> a, Vec<double> b, Vec<double> c) {
+  return {_mm512_fmadd_pd(a.v, b.v, c.v)};
+}
+inline Vec<double> max(Vec<double> a, Vec<double> b) { return {_mm512_max_pd(a.v, b.v)}; }
+inline Vec<double> min(Vec<double> a, Vec<double> b) { return {_mm512_min_pd(a.v, b.v)}; }
+inline Vec<double> abs(Vec<double> x) { return {_mm512_abs_pd(x.v)}; }
+inline Vec<double> sqrt(Vec<double> x) { return {_mm512_sqrt_pd(x.v)}; }
+inline Vec<double> round(Vec<double> x) {
+  return {_mm512_roundscale_pd(x.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
+}
+inline Mask<double> operator<(Vec<double> a, Vec<double> b) {
+  return {_mm512_cmp_pd_mask(a.v, b.v, _CMP_LT_OQ)};
+}
+inline Mask<double> operator>(Vec<double> a, Vec<double> b) {
+  return {_mm512_cmp_pd_mask(a.v, b.v, _CMP_GT_OQ)};
+}
+inline Mask<double> operator==(Vec<double> a, Vec<double> b) {
+  return {_mm512_cmp_pd_mask(a.v, b.v, _CMP_EQ_OQ)};
+}
+inline Mask<double> is_nan(Vec<double> x) { return {_mm512_cmp_pd_mask(x.v, x.v, _CMP_UNORD_Q)}; }
+inline Mask<double> operator&(Mask<double> a, Mask<double> b) { return {__mmask8(a.m & b.m)}; }
+inline Mask<double> operator|(Mask<double> a, Mask<double> b) { return {__mmask8(a.m | b.m)}; }
+inline bool any(Mask<double> m) { return m.m != 0; }
+inline Vec<double> select(Mask<double> m, Vec<double> a, Vec<double> b) {
+  return {_mm512_mask_blend_pd(m.m, b.v, a.v)};
+}
+inline Vec<double> scale2(Vec<double> x, Vec<double> n) { return {_mm512_scalef_pd(x.v, n.v)}; }
+inline double sum(Vec<double> x) { return _mm512_reduce_add_pd(x.v); }
+inline double largest(Vec<double> x) { return _mm512_reduce_max_pd(x.v); }
+
+}  // namespace
+}  // namespace striate

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+// The vocabulary that kernels are written in, here with one lane. vec_avx2.h and vec_avx512.h spell
+// the same words; this file says what they mean.
+//
+//   Vec<T>            `lanes` values of T (float or double)
+//   Mask<T>           a truth value a lane
+//   load(p), store(p, x)                  any alignment
+//   load(p, mask), store(p, x, mask)      lanes that are off read as 0, are not written, never
+//   fault first<T>(n)       the mask of the first n lanes, 0 <= n <= lanes fma(a, b, c)      a * b
+//   + c, rounded once where the ISA can (scalar: twice) max(a, b)         a > b ? a : b, so b where
+//   either is NaN; min likewise select(m, a, b)   a where m, else b round(x)          to the
+//   nearest integer, ties to even scale2(x, n)      x * 2^n for an integral n with 2^n a normal
+//   number sum(x), largest(x)   over the lanes
+//
+// Sealed: everything is in an anonymous namespace, so no ISA's code can stand in for another's.
+#pragma once
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+namespace striate {
+namespace {
+
+template <class T>
+struct Vec {
+  using Scalar = T;
+  static constexpr int lanes = 1;
+  T v;
+};
+
+template <class T>
+struct MaskOf {
+  bool m;
+};
+template <class T>
+using Mask = MaskOf<T>;
+
+template <class T>
+inline Vec<T> load(const T* p) {
+  return {*p};
+}
+template <class T>
+inline Vec<T> load(const T* p, Mask<T> on) {
+  return {on.m ? *p : T(0)};
+}
+template <class T>
+inline void store(T* p, Vec<T> x) {
+  *p = x.v;
+}
+template <class T>
+inline void store(T* p, Vec<T> x, Mask<T> on) {
+  if (on.m) *p = x.v;
+}
+template <class T>
+inline Vec<T> broadcast(T x) {
+  return {x};
+}
+template <class T>
+inline Mask<T> first(int n) {
+  return {n > 0};
+}
+
+template <class T>
+inline Vec<T> operator+(Vec<T> a, Vec<T> b) {
+  return {a.v + b.v};
+}
+template <class T>
+inline Vec<T> operator-(Vec<T> a, Vec<T> b) {
+  return {a.v - b.v};
+}
+template <class T>
+inline Vec<T> operator*(Vec<T> a, Vec<T> b) {
+  return {a.v * b.v};
+}
+template <class T>
+inline Vec<T> operator/(Vec<T> a, Vec<T> b) {
+  return {a.v / b.v};
+}
+template <class T>
+inline Vec<T> operator-(Vec<T> a) {
+  return {-a.v};
+}
+template <class T>
+inline Vec<T> fma(Vec<T> a, Vec<T> b, Vec<T> c) {
+  return {a.v * b.v + c.v};
+}
+template <class T>
+inline Vec<T> max(Vec<T> a, Vec<T> b) {
+  return {a.v > b.v ? a.v : b.v};
+}
+template <class T>
+inline Vec<T> min(Vec<T> a, Vec<T> b) {
+  return {a.v < b.v ? a.v : b.v};
+}
+template <class T>
+inline Vec<T> abs(Vec<T> x) {
+  return {std::fabs(x.v)};
+}
+template <class T>
+inline Vec<T> sqrt(Vec<T> x) {
+  return {std::sqrt(x.v)};
+}
+template <class T>
+inline Vec<T> round(Vec<T> x) {
+  return {std::nearbyint(x.v)};
+}
+
+template <class T>
+inline Mask<T> operator<(Vec<T> a, Vec<T> b) {
+  return {a.v < b.v};
+}
+template <class T>
+inline Mask<T> operator>(Vec<T> a, Vec<T> b) {
+  return {a.v > b.v};
+}
+template <class T>
+inline Mask<T> operator==(Vec<T> a, Vec<T> b) {
+  return {a.v == b.v};
+}
+template <class T>
+inline Mask<T> is_nan(Vec<T> x) {
+  return {x.v != x.v};
+}
+template <class T>
+inline Mask<T> operator&(Mask<T> a, Mask<T> b) {
+  return {a.m && b.m};
+}
+template <class T>
+inline Mask<T> operator|(Mask<T> a, Mask<T> b) {
+  return {a.m || b.m};
+}
+template <class T>
+inline bool any(Mask<T> m) {
+  return m.m;
+}
+template <class T>
+inline Vec<T> select(Mask<T> m, Vec<T> a, Vec<T> b) {
+  return m.m ? a : b;
+}
+
+inline Vec<float> scale2(Vec<float> x, Vec<float> n) {
+  uint32_t bits = uint32_t(int32_t(n.v) + 127) << 23;
+  float power;
+  std::memcpy(&power, &bits, sizeof power);
+  return {x.v * power};
+}
+inline Vec<double> scale2(Vec<double> x, Vec<double> n) {
+  uint64_t bits = uint64_t(int64_t(n.v) + 1023) << 52;
+  double power;
+  std::memcpy(&power, &bits, sizeof power);
+  return {x.v * power};
+}
+
+template <class T>
+inline T sum(Vec<T> x) {
+  return x.v;
+}
+template <class T>
+inline T largest(Vec<T> x) {
+  return x.v;
+}
+
+}  // namespace
+}  // namespace striate

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Element types, and the one table of what mixing them gives (PyTorch's rules)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+DType = np.dtype[Any]
+
+float32: DType = np.dtype(np.float32)
+float64: DType = np.dtype(np.float64)
+int8: DType = np.dtype(np.int8)
+int16: DType = np.dtype(np.int16)
+int32: DType = np.dtype(np.int32)
+int64: DType = np.dtype(np.int64)
+uint8: DType = np.dtype(np.uint8)
+bool_: DType = np.dtype(np.bool_)
+
+SUPPORTED = (float32, float64, int8, int16, int32, int64, uint8, bool_)
+_default = float32
+
+
+def get_default_dtype() -> DType:
+    """The dtype that Python floats become: float32 unless `set_default_dtype` changed it."""
+    return _default
+
+
+def set_default_dtype(dtype: Any) -> None:
+    """Makes Python floats float32 or float64."""
+    global _default
+    wanted = np.dtype(dtype)
+    if wanted not in (float32, float64):
+        raise TypeError(f"set_default_dtype: dtype: expected float32 or float64, got {wanted}")
+    _default = wanted
+
+
+def as_dtype(dtype: Any, argument: str = "dtype") -> DType:
+    """`dtype` as a supported NumPy dtype; TypeError otherwise."""
+    try:
+        wanted = np.dtype(dtype)
+    except TypeError:
+        raise TypeError(f"{argument}: expected a dtype such as float32, got {dtype!r}") from None
+    if wanted not in SUPPORTED:
+        names = ", ".join(d.name for d in SUPPORTED)
+        raise TypeError(f"{argument}: expected one of {names}, got {wanted}")
+    return wanted
+
+
+# Kind of a dtype: bool below integer below floating.
+_CATEGORY = {"b": 0, "i": 1, "u": 1, "f": 2}
+
+
+def _scalar_dtype(value: Any) -> DType:
+    if isinstance(value, bool):
+        return bool_
+    return int64 if isinstance(value, int) else _default
+
+
+def result_type(*operands: Any) -> DType:
+    """The dtype of an operation on tensors, arrays and Python numbers.
+
+    Tensors with axes decide, unless a tensor without axes, or failing that a Python number, is of a
+    higher kind (bool < integer < floating): then the highest kind's dtype does.
+    """
+    ranked: list[list[DType]] = [[], [], []]  # numbers, tensors without axes, tensors with axes
+    for x in operands:
+        array = getattr(x, "_array", x)
+        if isinstance(array, (np.ndarray, np.generic)):
+            ranked[2 if array.ndim else 1].append(array.dtype)
+        else:
+            ranked[0].append(_scalar_dtype(x))
+    best: DType | None = None
+    for group in reversed(ranked):
+        if not group:
+            continue
+        dtype = group[0]
+        for other in group[1:]:
+            dtype = np.promote_types(dtype, other)
+            if dtype.kind == "f" and dtype.itemsize == 8 and float64 not in group:
+                dtype = float32  # NumPy widens int64 + float32; PyTorch does not
+        if best is None or _CATEGORY[dtype.kind] > _CATEGORY[best.kind]:
+            best = dtype
+    assert best is not None
+    return best

@@ -1,0 +1,249 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Arithmetic and comparisons on two operands, with broadcasting.
+
+float32 and float64 go through our kernels; integers, bools and mixtures of them through NumPy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from striate import _C
+from striate.autograd import Node
+from striate.dtypes import get_default_dtype, result_type
+from striate.ops.record import Op, op
+from striate.tensor import Array, Tensor, as_array
+
+
+def unbroadcast(grad: Array, shape: tuple[int, ...]) -> Array:
+    """`grad` summed over the axes along which an operand of `shape` was repeated."""
+    if grad.shape == shape:
+        return grad
+    lead = grad.ndim - len(shape)
+    axes = (*range(lead), *(lead + i for i, n in enumerate(shape) if n == 1))
+    axes = tuple(i for i in axes if i < lead or grad.shape[i] != 1)
+    return _C.sum(grad, axes).reshape(shape)
+
+
+@op("(...), (...) -> (...)")
+def _add(ctx: Node, a: Array, b: Array) -> Array:
+    if a.shape != b.shape:
+        ctx.save(a.shape, b.shape)
+    return _C.add(a, b)
+
+
+@_add.backward
+def _(ctx: Node, grad: Array) -> Any:
+    if not ctx.saved:
+        return grad, grad
+    a, b = ctx.saved
+    return (
+        unbroadcast(grad, a) if ctx.needs[0] else None,
+        unbroadcast(grad, b) if ctx.needs[1] else None,
+    )
+
+
+@op("(...), (...) -> (...)")
+def _sub(ctx: Node, a: Array, b: Array) -> Array:
+    ctx.save(a.shape, b.shape)
+    return _C.sub(a, b)
+
+
+@_sub.backward
+def _(ctx: Node, grad: Array) -> Any:
+    a, b = ctx.saved
+    return (
+        unbroadcast(grad, a) if ctx.needs[0] else None,
+        _C.mul(unbroadcast(grad, b), -1.0) if ctx.needs[1] else None,
+    )
+
+
+@op("(...), (...) -> (...)")
+def _mul(ctx: Node, a: Array, b: Array) -> Array:
+    ctx.save(a, b)
+    return _C.mul(a, b)
+
+
+@_mul.backward
+def _(ctx: Node, grad: Array) -> Any:
+    a, b = ctx.saved
+    return (
+        unbroadcast(_C.mul(grad, b), a.shape) if ctx.needs[0] else None,
+        unbroadcast(_C.mul(grad, a), b.shape) if ctx.needs[1] else None,
+    )
+
+
+@op("(...), (...) -> (...)")
+def _div(ctx: Node, a: Array, b: Array) -> Array:
+    ctx.save(a, b)
+    return _C.div(a, b)
+
+
+@_div.backward
+def _(ctx: Node, grad: Array) -> Any:
+    a, b = ctx.saved
+    by_b = _C.div(grad, b)
+    da = unbroadcast(by_b, a.shape) if ctx.needs[0] else None
+    if not ctx.needs[1]:
+        return da, None
+    return da, unbroadcast(_C.mul(_C.mul(by_b, -1.0), _C.div(a, b)), b.shape)
+
+
+@op("(...), (...) -> (...)")
+def _maximum(ctx: Node, a: Array, b: Array) -> Array:
+    """The larger of a and b; where they are equal each gets half of the gradient."""
+    ctx.save(a, b)
+    return _C.maximum(a, b)
+
+
+@op("(...), (...) -> (...)")
+def _minimum(ctx: Node, a: Array, b: Array) -> Array:
+    ctx.save(a, b)
+    return _C.minimum(a, b)
+
+
+def _share(ctx: Node, grad: Array, a_wins: Array) -> Any:
+    a, b = ctx.saved
+    half = (a == b) * grad.dtype.type(0.5)
+    return (
+        unbroadcast(grad * (a_wins + half), a.shape) if ctx.needs[0] else None,
+        unbroadcast(grad * (1 - a_wins - half), b.shape) if ctx.needs[1] else None,
+    )
+
+
+@_maximum.backward
+def _(ctx: Node, grad: Array) -> Any:
+    a, b = ctx.saved
+    return _share(ctx, grad, (a > b).astype(grad.dtype))
+
+
+@_minimum.backward
+def _(ctx: Node, grad: Array) -> Any:
+    a, b = ctx.saved
+    return _share(ctx, grad, (a < b).astype(grad.dtype))
+
+
+@op("(...), (...) -> (...)")
+def _pow(ctx: Node, a: Array, b: Array) -> Array:
+    result = np.asarray(np.power(a, b))
+    ctx.save(a, b, result)
+    return result
+
+
+@_pow.backward
+def _(ctx: Node, grad: Array) -> Any:
+    a, b, result = ctx.saved
+    da = db = None
+    if ctx.needs[0]:
+        da = unbroadcast(np.asarray(grad * np.where(b == 0, 0, b * np.power(a, b - 1))), a.shape)
+    if ctx.needs[1]:
+        log = np.log(np.where(a > 0, a, 1))
+        db = unbroadcast(np.asarray(grad * result * log), b.shape)
+    return da, db
+
+
+@op("(...) -> (...)", name="cast")
+def _cast_op(ctx: Node, x: Array, dtype: Any = None) -> Array:
+    """x in another dtype."""
+    ctx.save(x.dtype)
+    return x.astype(dtype, copy=False)
+
+
+@_cast_op.backward
+def _(ctx: Node, grad: Array) -> Any:
+    return grad.astype(ctx.saved[0], copy=False)
+
+
+def cast(x: Tensor, dtype: Any) -> Tensor:
+    """x in another dtype; differentiable where both are floating."""
+    if x.dtype == dtype:
+        return x
+    if dtype.kind != "f":
+        return Tensor._wrap(x._array.astype(dtype))
+    return _cast_op(x, dtype=dtype)
+
+
+def as_operand(x: Any, dtype: Any, name: str) -> Tensor:
+    """x as a tensor of this dtype."""
+    if isinstance(x, Tensor):
+        return cast(x, dtype)
+    if isinstance(x, (bool, int, float)):
+        return Tensor._wrap(np.array(x, dtype))
+    if isinstance(x, (np.ndarray, np.generic, list, tuple)):
+        return Tensor._wrap(as_array(x, argument=name).astype(dtype, copy=False))
+    raise TypeError(f"{name}: expected a tensor or a number, got {type(x).__name__}")
+
+
+def _binary(kernel: Op, numpy: Callable[..., Any], doc: str, floating: bool = False) -> Any:
+    """The public function of a two-operand op: kernels where they serve, NumPy for the rest."""
+
+    def call(input: Any, other: Any) -> Tensor:
+        if isinstance(input, Tensor) and isinstance(other, Tensor):
+            try:
+                return kernel(input, other)
+            except TypeError:  # other dtypes than the kernels'
+                pass
+        name = kernel.name
+        for x in (input, other):
+            if not isinstance(x, (Tensor, bool, int, float, np.ndarray, np.generic, list, tuple)):
+                raise TypeError(f"{name}: expected tensors or numbers, got {type(x).__name__}")
+        dtype = result_type(input, other)
+        if floating and dtype.kind != "f":
+            dtype = get_default_dtype()
+        a, b = as_operand(input, dtype, name), as_operand(other, dtype, name)
+        if dtype.kind == "f":
+            return kernel(a, b)
+        try:
+            return Tensor._wrap(np.asarray(numpy(a._array, b._array)))
+        except (ValueError, TypeError) as error:
+            raise type(error)(f"{name}: {error}") from None
+
+    call.__name__ = call.__qualname__ = kernel.name
+    call.__doc__ = doc
+    return call
+
+
+add = _binary(_add, np.add, "input + other, broadcast.")
+sub = _binary(_sub, np.subtract, "input - other, broadcast.")
+mul = _binary(_mul, np.multiply, "input * other, broadcast.")
+div = _binary(_div, np.divide, "input / other, broadcast; integers give floats.", floating=True)
+maximum = _binary(_maximum, np.maximum, "The larger of the two, NaN where either is.")
+minimum = _binary(_minimum, np.minimum, "The smaller of the two, NaN where either is.")
+pow = _binary(_pow, np.power, "input ** other, broadcast.")
+
+
+def neg(input: Tensor) -> Tensor:
+    """-input."""
+    return mul(input, -1)
+
+
+def _comparison(numpy: Callable[..., Any], symbol: str) -> Any:
+    def call(input: Any, other: Any) -> Any:
+        if other is None or isinstance(other, str):
+            return NotImplemented
+        a, b = (x._array if isinstance(x, Tensor) else x for x in (input, other))
+        try:
+            return Tensor._wrap(np.asarray(numpy(a, b)))
+        except ValueError as error:
+            raise ValueError(f"comparison {symbol}: {error}") from None
+
+    call.__doc__ = f"input {symbol} other, element by element: a bool tensor."
+    return call
+
+
+eq = _comparison(np.equal, "==")
+ne = _comparison(np.not_equal, "!=")
+lt = _comparison(np.less, "<")
+le = _comparison(np.less_equal, "<=")
+gt = _comparison(np.greater, ">")
+ge = _comparison(np.greater_equal, ">=")
+logical_and = _comparison(np.logical_and, "and")
+logical_or = _comparison(np.logical_or, "or")
+
+
+def logical_not(input: Tensor) -> Tensor:
+    """Whether each element is zero."""
+    return Tensor._wrap(np.asarray(np.logical_not(input._array)))

@@ -1,0 +1,515 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The Tensor: an array, and what the tape needs to know about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from striate import autograd
+from striate.autograd import Node, Version
+from striate.dtypes import SUPPORTED, DType, as_dtype, bool_, get_default_dtype, int64
+
+Array = np.ndarray[Any, Any]
+
+
+def as_array(data: Any, dtype: Any = None, argument: str = "data") -> Array:
+    """`data` as an array that kernels accept: exact ndarray, native endian, aligned, whole strides.
+
+    Shares memory where it can. Python floats become the default dtype.
+    """
+    if isinstance(data, Tensor):
+        array = data._array
+    elif isinstance(data, np.ndarray):
+        array = data if type(data) is np.ndarray else np.asarray(data)
+    else:
+        try:
+            array = np.asarray(_unwrapped(data))
+        except ValueError as error:
+            raise ValueError(f"{argument}: expected rectangular nested lists: {error}") from None
+        if dtype is None and array.dtype.kind == "f" and not isinstance(data, np.generic):
+            array = array.astype(get_default_dtype())
+    if dtype is not None:
+        array = array.astype(as_dtype(dtype), copy=False)
+    if array.dtype not in SUPPORTED:
+        names = ", ".join(d.name for d in SUPPORTED)
+        raise TypeError(f"{argument}: expected one of {names}, got {array.dtype}")
+    whole = all(s % array.itemsize == 0 for s in array.strides)
+    if not array.dtype.isnative or not array.flags.aligned or not whole:
+        array = array.astype(array.dtype.newbyteorder("="), copy=True)
+    return array
+
+
+def _unwrapped(data: Any) -> Any:
+    """Nested lists with tensors in them, as nested lists with arrays in them."""
+    if isinstance(data, (list, tuple)):
+        return [_unwrapped(x) for x in data]
+    return data._array if isinstance(data, Tensor) else data
+
+
+class Tensor:
+    """An n-dimensional array that remembers how it was made.
+
+    Make one with `striate.tensor(data)`, or `striate.from_numpy(array)` to share memory. Names and
+    semantics are PyTorch's. `requires_grad` says whether `backward` brings it a gradient, which
+    then lies in `grad`.
+    """
+
+    # Defaults live on the class, so that making a result costs one attribute.
+    _array: Array
+    _node: Node | None = None
+    _output: int = 0
+    _grad: Tensor | None = None
+    _version: Version | None = None
+    _is_view: bool = False
+    requires_grad: bool = False
+
+    __array_ufunc__ = None  # ndarray + Tensor asks the Tensor
+
+    if TYPE_CHECKING:  # the operations of ops.METHODS are set as methods below
+
+        def __getattr__(self, name: str) -> Any: ...
+
+    def __init__(self, data: Any, dtype: Any = None, requires_grad: bool = False) -> None:
+        self._array = as_array(data, dtype)
+        if requires_grad:
+            self.requires_grad_()
+
+    @classmethod
+    def _wrap(cls, array: Array) -> Tensor:
+        """A tensor of an array known to be good."""
+        t = Tensor.__new__(Tensor)
+        t._array = array
+        return t
+
+    def _view(self, array: Array) -> Tensor:
+        """A tensor of a view of this one's array: they share the version counter."""
+        t = Tensor._wrap(array)
+        t._version = self._version_counter()
+        t._is_view = True
+        return t
+
+    def _version_counter(self) -> Version:
+        if self._version is None:
+            self._version = Version()
+        return self._version
+
+    def _touch(self) -> None:
+        """Notes an in-place write."""
+        if self._version is not None:
+            self._version.value += 1
+
+    # --- what it is ---------------------------------------------------------------------------
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self._array.shape
+
+    def size(self, dim: int | None = None) -> Any:
+        return self.shape if dim is None else self.shape[dim]
+
+    @property
+    def ndim(self) -> int:
+        return self._array.ndim
+
+    def dim(self) -> int:
+        return self._array.ndim
+
+    def numel(self) -> int:
+        return int(self._array.size)
+
+    @property
+    def dtype(self) -> DType:
+        return self._array.dtype
+
+    @property
+    def device(self) -> str:
+        return "cpu"
+
+    @property
+    def is_leaf(self) -> bool:
+        return self._node is None
+
+    @property
+    def grad_fn(self) -> Node | None:
+        return self._node
+
+    @property
+    def grad(self) -> Tensor | None:
+        return self._grad
+
+    @grad.setter
+    def grad(self, value: Tensor | None) -> None:
+        if value is not None:
+            if not isinstance(value, Tensor):
+                raise TypeError(f"grad: expected a Tensor or None, got {type(value).__name__}")
+            if value.shape != self.shape or value.dtype != self.dtype:
+                raise ValueError(
+                    f"grad: expected shape {self.shape} of {self.dtype}, got {value.shape} of "
+                    f"{value.dtype}"
+                )
+        self._grad = value
+
+    @property
+    def data(self) -> Tensor:
+        """The same storage without history. Writes to it are not seen by a recorded graph."""
+        return Tensor._wrap(self._array)
+
+    @data.setter
+    def data(self, value: Tensor) -> None:
+        self._array = as_array(value)
+
+    def __len__(self) -> int:
+        if self.ndim == 0:
+            raise TypeError("len() of a tensor without axes")
+        return len(self._array)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        if self.ndim == 0:
+            raise TypeError("iteration over a tensor without axes")
+        return (self[i] for i in range(len(self._array)))
+
+    def __bool__(self) -> bool:
+        if self.numel() != 1:
+            raise ValueError(
+                f"the truth of a tensor of shape {self.shape} is ambiguous; use any() or all()"
+            )
+        return bool(self._array.item())
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __index__(self) -> int:
+        if self._array.dtype.kind not in "iub":
+            raise TypeError(f"only integer tensors are indices, got {self.dtype}")
+        return int(self.item())
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __repr__(self) -> str:
+        body = np.array2string(self._array, separator=", ", precision=4, prefix="tensor(")
+        dtype = "" if self.dtype in (get_default_dtype(), int64, bool_) else f", dtype={self.dtype}"
+        if self._node is not None:
+            return f"tensor({body}{dtype}, grad_fn={self._node.op.name})"
+        return f"tensor({body}{dtype}{', requires_grad=True' if self.requires_grad else ''})"
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if self.ndim == 0 and spec else repr(self)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        raise TypeError(
+            "tensors are not pickled, because reading a pickle runs code; use striate.save and "
+            "striate.load"
+        )
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
+        if self._node is not None:
+            raise RuntimeError("deepcopy: only leaves can be copied; use .detach().clone()")
+        copy = type(self).__new__(type(self))
+        copy._array = self._array.copy(order="K")
+        copy.requires_grad = self.requires_grad
+        memo[id(self)] = copy
+        return copy
+
+    # --- out of the library -------------------------------------------------------------------
+
+    def numpy(self) -> Array:
+        """The array itself, not a copy."""
+        if self.requires_grad:
+            raise RuntimeError("numpy(): this tensor requires grad; use .detach().numpy()")
+        return self._array
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        if self.requires_grad:
+            raise RuntimeError("this tensor requires grad; use .detach() before np.asarray")
+        return np.array(self._array, dtype=dtype, copy=copy)
+
+    def item(self) -> Any:
+        """The one element, as a Python number."""
+        if self.numel() != 1:
+            raise ValueError(f"item(): expected one element, got shape {self.shape}")
+        return self._array.item()
+
+    def tolist(self) -> Any:
+        return self._array.tolist()
+
+    # --- gradients ----------------------------------------------------------------------------
+
+    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+        if requires_grad and self._array.dtype.kind != "f":
+            raise TypeError(
+                f"requires_grad: only floating-point tensors have gradients, got {self.dtype}"
+            )
+        if self._node is not None and not requires_grad:
+            raise RuntimeError("requires_grad: a result keeps it; use .detach()")
+        self.requires_grad = requires_grad
+        return self
+
+    def backward(
+        self,
+        gradient: Tensor | None = None,
+        retain_graph: bool = False,
+        create_graph: bool = False,
+    ) -> None:
+        """Adds d self / d leaf to the `.grad` of every leaf that requires it.
+
+        `gradient` (default 1, for one element) is multiplied in: for a loss vector it says how much
+        each element counts.
+        """
+        if create_graph:
+            raise NotImplementedError(
+                "backward: create_graph=True: gradients of gradients are not recorded (first order "
+                "only)"
+            )
+        if not self.requires_grad:
+            raise RuntimeError(
+                "backward: this tensor does not require grad: nothing it was made from does, or it "
+                "was made under no_grad()"
+            )
+        if gradient is None:
+            if self.numel() != 1:
+                raise RuntimeError(
+                    f"backward: shape {self.shape} has more than one element; pass `gradient`, or "
+                    "reduce it with sum() or mean() first"
+                )
+            seed = np.ones_like(self._array)
+        else:
+            seed = as_array(gradient, self.dtype, "gradient")
+            if seed.shape != self.shape:
+                raise ValueError(f"backward: gradient: expected {self.shape}, got {seed.shape}")
+        autograd.backward(self, seed, retain_graph)
+
+    def detach(self) -> Tensor:
+        """The same storage without history."""
+        return self._view(self._array)
+
+    # --- in place -----------------------------------------------------------------------------
+
+    def _check_in_place(self, name: str) -> None:
+        """Raises where an in-place write would falsify a gradient."""
+        if not self.requires_grad or not autograd._mode.enabled:
+            return
+        if self._is_view:
+            raise RuntimeError(f"{name}: a view that requires grad can't be written in place")
+        if self._node is None:
+            raise RuntimeError(
+                f"{name}: a leaf that requires grad can't be written in place; use no_grad()"
+            )
+        raise RuntimeError(
+            f"{name}: a result that requires grad can't be written in place; use the operation "
+            "that makes a new tensor"
+        )
+
+    def _write(self, name: str, value: Any, where: Any = ...) -> Tensor:
+        self._check_in_place(name)
+        if isinstance(value, Tensor):
+            if value.requires_grad and autograd._mode.enabled:
+                raise RuntimeError(f"{name}: value: expected a tensor that requires no grad")
+            value = value._array
+        try:
+            self._array[where] = value
+        except (ValueError, IndexError, TypeError) as error:
+            raise type(error)(f"{name}: {error}") from None
+        self._touch()
+        return self
+
+    def copy_(self, other: Any) -> Tensor:
+        return self._write("copy_", other)
+
+    def fill_(self, value: Any) -> Tensor:
+        return self._write("fill_", value)
+
+    def zero_(self) -> Tensor:
+        return self._write("zero_", 0)
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        self._write("indexed assignment", value, ops.as_index(index))
+
+    def _in_place(self, name: str, function: Any, other: Any) -> Tensor:
+        """self = function(self, other): in place, or a new tensor where the tape watches."""
+        recording = autograd._mode.enabled
+        if recording and self.requires_grad and self._node is not None and not self._is_view:
+            return function(self, other)
+        self._check_in_place(name)
+        if recording and isinstance(other, Tensor) and other.requires_grad:
+            return function(self, other)
+        with autograd.no_grad():
+            result = function(self, other)
+        if result.shape != self.shape:
+            raise ValueError(f"{name}: the result's shape {result.shape} is not {self.shape}")
+        if result.dtype.kind == "f" and self.dtype.kind != "f":
+            raise TypeError(f"{name}: a result of {result.dtype} can't be kept in {self.dtype}")
+        return self._write(name, result)
+
+    def __iadd__(self, other: Any) -> Tensor:
+        return self._in_place("+=", ops.add, other)
+
+    def __isub__(self, other: Any) -> Tensor:
+        return self._in_place("-=", ops.sub, other)
+
+    def __imul__(self, other: Any) -> Tensor:
+        return self._in_place("*=", ops.mul, other)
+
+    def __itruediv__(self, other: Any) -> Tensor:
+        return self._in_place("/=", ops.div, other)
+
+    def add_(self, other: Any, alpha: float = 1) -> Tensor:
+        return self._in_place("add_", ops.add, other if alpha == 1 else ops.mul(other, alpha))
+
+    def sub_(self, other: Any, alpha: float = 1) -> Tensor:
+        return self._in_place("sub_", ops.sub, other if alpha == 1 else ops.mul(other, alpha))
+
+    def mul_(self, other: Any) -> Tensor:
+        return self._in_place("mul_", ops.mul, other)
+
+    def div_(self, other: Any) -> Tensor:
+        return self._in_place("div_", ops.div, other)
+
+    # --- arithmetic ---------------------------------------------------------------------------
+
+    def __add__(self, other: Any) -> Tensor:
+        return ops.add(self, other)
+
+    def __radd__(self, other: Any) -> Tensor:
+        return ops.add(other, self)
+
+    def __sub__(self, other: Any) -> Tensor:
+        return ops.sub(self, other)
+
+    def __rsub__(self, other: Any) -> Tensor:
+        return ops.sub(other, self)
+
+    def __mul__(self, other: Any) -> Tensor:
+        return ops.mul(self, other)
+
+    def __rmul__(self, other: Any) -> Tensor:
+        return ops.mul(other, self)
+
+    def __truediv__(self, other: Any) -> Tensor:
+        return ops.div(self, other)
+
+    def __rtruediv__(self, other: Any) -> Tensor:
+        return ops.div(other, self)
+
+    def __pow__(self, other: Any) -> Tensor:
+        return ops.pow(self, other)
+
+    def __rpow__(self, other: Any) -> Tensor:
+        return ops.pow(other, self)
+
+    def __matmul__(self, other: Any) -> Tensor:
+        return ops.matmul(self, other)
+
+    def __rmatmul__(self, other: Any) -> Tensor:
+        return ops.matmul(other, self)
+
+    def __neg__(self) -> Tensor:
+        return ops.neg(self)
+
+    def __abs__(self) -> Tensor:
+        return ops.abs(self)
+
+    def __eq__(self, other: object) -> Tensor:  # type: ignore[override]
+        return ops.eq(self, other)
+
+    def __ne__(self, other: object) -> Tensor:  # type: ignore[override]
+        return ops.ne(self, other)
+
+    def __lt__(self, other: Any) -> Tensor:
+        return ops.lt(self, other)
+
+    def __le__(self, other: Any) -> Tensor:
+        return ops.le(self, other)
+
+    def __gt__(self, other: Any) -> Tensor:
+        return ops.gt(self, other)
+
+    def __ge__(self, other: Any) -> Tensor:
+        return ops.ge(self, other)
+
+    def __and__(self, other: Any) -> Tensor:
+        return ops.logical_and(self, other)
+
+    def __or__(self, other: Any) -> Tensor:
+        return ops.logical_or(self, other)
+
+    def __invert__(self) -> Tensor:
+        return ops.logical_not(self)
+
+    def __getitem__(self, index: Any) -> Tensor:
+        return ops.getitem(self, index)
+
+    # --- dtype, device, memory ----------------------------------------------------------------
+
+    def to(self, target: Any) -> Tensor:
+        """This tensor as another dtype (`striate.float64`), or on a device (`"cpu"`)."""
+        if isinstance(target, Tensor):
+            target = target.dtype
+        if isinstance(target, str) and target.split(":")[0] in ("cpu", "cuda"):
+            if target.split(":")[0] == "cpu":
+                return self
+            raise RuntimeError("to: device 'cuda': this build of striate has no CUDA support")
+        return ops.cast(self, as_dtype(target))
+
+    def float(self) -> Tensor:
+        return self.to(np.float32)
+
+    def double(self) -> Tensor:
+        return self.to(np.float64)
+
+    def long(self) -> Tensor:
+        return self.to(np.int64)
+
+    def int(self) -> Tensor:
+        return self.to(np.int32)
+
+    def bool(self) -> Tensor:
+        return self.to(np.bool_)
+
+    def cpu(self) -> Tensor:
+        return self
+
+    def contiguous(self) -> Tensor:
+        return self if self._array.flags.c_contiguous else ops.contiguous(self)
+
+    def clone(self) -> Tensor:
+        return ops.clone(self)
+
+    @property
+    def T(self) -> Tensor:
+        return ops.permute(self, tuple(reversed(range(self.ndim))))
+
+    @property
+    def mT(self) -> Tensor:
+        return ops.transpose(self, -2, -1)
+
+    def reshape(self, *shape: Any) -> Tensor:
+        return ops.reshape(self, _varargs(shape))
+
+    def view(self, *shape: Any) -> Tensor:
+        return ops.reshape(self, _varargs(shape))
+
+    def permute(self, *dims: Any) -> Tensor:
+        return ops.permute(self, _varargs(dims))
+
+    def expand(self, *shape: Any) -> Tensor:
+        return ops.expand(self, _varargs(shape))
+
+
+def _varargs(values: Sequence[Any]) -> tuple[int, ...]:
+    """f(2, 3) and f((2, 3)) alike."""
+    if len(values) == 1 and isinstance(values[0], (tuple, list)):
+        values = values[0]
+    return tuple(int(v) for v in values)
+
+
+from striate import ops  # noqa: E402  (the operations need the class above)
+
+for _name in ops.METHODS:
+    setattr(Tensor, _name, getattr(ops, _name))

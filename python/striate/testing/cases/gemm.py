@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Matrix products."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+import striate
+from striate import _C
+from striate.testing.cases.case import Array, Case, Misuse, Sample
+
+# Every m <= MR and n <= NR of the largest tile, and sizes around the cache blocks.
+_TILES = [Sample(((m, 5), (5, n))) for m in range(1, 15) for n in range(1, 33)]
+_SIZES = [
+    Sample(((m, k), (k, n)))
+    for m, n, k in [
+        (0, 3, 2), (3, 0, 2), (3, 2, 0), (1, 1, 1), (1, 33, 7), (29, 1, 17), (15, 33, 385),
+        (28, 64, 384), (29, 65, 383), (169, 31, 769), (13, 257, 100), (170, 300, 50),
+    ]
+]  # fmt: skip
+_BATCHES = [
+    Sample(((3, 5, 7), (3, 7, 4))),
+    Sample(((1, 5, 7), (3, 7, 4))),
+    Sample(((3, 5, 7), (7, 4))),
+    Sample(((0, 5, 7), (0, 7, 4))),
+]
+
+
+def _bound(reference: Any, eps: float, a: Array, b: Array, *_: Any, **__: Any) -> Any:
+    k = a.shape[-1]
+    largest = np.max(np.abs(a), initial=0) * np.max(np.abs(b), initial=0)
+    return eps * (k + 3) * (largest + np.abs(reference))
+
+
+def _linear_kernel(x: Array, w: Array, b: Array | None, relu: bool = False, out: Any = None) -> Any:
+    return _C.gemm(x, w.T, bias=b, relu=relu, out=out)
+
+
+def _linear_reference(x: Array, w: Array, b: Array | None, relu: bool = False) -> Array:
+    y = x @ w.T + (0 if b is None else b)
+    return np.maximum(y, 0) if relu else y
+
+
+CASES = [
+    Case(
+        name="matmul",
+        rows=("gemm_",),
+        function=striate.matmul,
+        kernel=_C.gemm,
+        reference=np.matmul,
+        samples=[*_TILES, *_SIZES, *_BATCHES],
+        bound=_bound,
+        flops=lambda a, b: 2.0 * np.prod(a) * b[-1],
+        bytes=lambda a, b: 4.0 * (np.prod(a) + np.prod(b) + np.prod(a[:-1]) * b[-1]),
+        misuses=[
+            Misuse(
+                lambda: striate.matmul(striate.zeros(2, 3), striate.zeros(4, 5)),
+                ValueError,
+                ("matmul", "(2, 3)", "(4, 5)"),
+            ),
+            Misuse(
+                lambda: _C.gemm(np.zeros((2, 3), "f"), np.zeros((3, 2))),
+                TypeError,
+                ("gemm", "b", "float32", "float64"),
+            ),
+            Misuse(lambda: _C.gemm([1], np.zeros((3, 2))), TypeError, ("gemm", "a", "list")),
+            Misuse(
+                lambda: _C.gemm(np.zeros((2, 3)), np.zeros((3, 2)), out=np.zeros((3, 3))),
+                ValueError,
+                ("gemm", "out", "(2, 2)", "(3, 3)"),
+            ),
+        ],
+    ),
+    Case(
+        name="linear",
+        rows=("gemm_",),
+        function=striate.ops.linear,
+        kernel=_linear_kernel,
+        reference=_linear_reference,
+        samples=[
+            *(
+                Sample(((m, k), (n, k), bias), {"relu": relu})
+                for m, n, k in [(1, 1, 1), (7, 5, 3), (64, 10, 84), (33, 120, 400)]
+                for bias in [(n,), None]
+                for relu in (False, True)
+            ),
+        ],
+        bound=_bound,
+        flops=lambda x, w, b, **_: 2.0 * x[0] * x[1] * w[0],
+        misuses=[
+            Misuse(
+                lambda: striate.ops.linear(striate.zeros(2, 3), striate.zeros(4, 5)),
+                ValueError,
+                ("linear", "input", "(..., 5)", "(2, 3)"),
+            ),
+        ],
+    ),
+]
