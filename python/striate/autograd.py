@@ -2,9 +2,9 @@
 """The tape: which operation made a tensor, and the sweep that brings gradients back along it.
 
 Reverse-mode automatic differentiation. Every operation that has to be differentiated leaves one
-`Node` holding what its gradient needs. Nodes are numbered as they are made, so an operation's number
-is larger than those of all it depends on: taking the largest number first visits each node after
-everything that used its result. No recursion, however long the chain.
+`Node` holding what its gradient needs. Nodes are numbered as they are made, so an operation's
+number is larger than those of all it depends on: taking the largest number first visits each node
+after everything that used its result. No recursion, however long the chain.
 
 First order only: gradients are arrays, not tensors with a history of their own.
 """
