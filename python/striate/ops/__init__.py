@@ -6,6 +6,10 @@ The files mirror `csrc/ops`; what is no hot loop is NumPy's.
 
 from striate.ops.arithmetic import (
     add,
+    bitwise_and,
+    bitwise_not,
+    bitwise_or,
+    bitwise_xor,
     cast,
     div,
     eq,
@@ -77,6 +81,10 @@ from striate.ops.shape import (
 # Operations that are also methods of Tensor under the same name.
 METHODS: list[str] = [
     "abs",
+    "bitwise_and",
+    "bitwise_not",
+    "bitwise_or",
+    "bitwise_xor",
     "all",
     "amax",
     "amin",
@@ -138,6 +146,10 @@ __all__ = [
     "argmax",
     "argmin",
     "as_index",
+    "bitwise_and",
+    "bitwise_not",
+    "bitwise_or",
+    "bitwise_xor",
     "broadcast_to",
     "cast",
     "cat",
