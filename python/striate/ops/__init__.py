@@ -24,6 +24,7 @@ from striate.ops.arithmetic import (
     pow,
     sub,
 )
+from striate.ops.conv2d import conv2d, conv_transpose2d
 from striate.ops.gemm import linear, matmul
 from striate.ops.pointwise import (
     abs,
@@ -145,6 +146,8 @@ __all__ = [
     "chunk",
     "clone",
     "contiguous",
+    "conv2d",
+    "conv_transpose2d",
     "cos",
     "div",
     "eq",
