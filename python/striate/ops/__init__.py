@@ -129,6 +129,15 @@ METHODS = [
     "logical_or",
 ]
 
+OPERATORS: dict[str, str] = {
+    "__add__": "add",
+    "__sub__": "sub",
+    "__mul__": "mul",
+    "__truediv__": "div",
+    "__pow__": "pow",
+    "__matmul__": "matmul",
+}
+
 __all__ = [
     "abs",
     "add",
