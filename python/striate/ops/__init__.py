@@ -4,6 +4,7 @@
 The files mirror `csrc/ops`; what is no hot loop is NumPy's.
 """
 
+from striate.ops.activation import relu
 from striate.ops.arithmetic import (
     add,
     cast,
@@ -25,6 +26,7 @@ from striate.ops.arithmetic import (
     sub,
 )
 from striate.ops.gemm import linear, matmul
+from striate.ops.loss import cross_entropy
 from striate.ops.pointwise import (
     abs,
     ceil,
@@ -99,6 +101,7 @@ METHODS = [
     "minimum",
     "neg",
     "pow",
+    "relu",
     "add",
     "sub",
     "mul",
@@ -146,6 +149,7 @@ __all__ = [
     "clone",
     "contiguous",
     "cos",
+    "cross_entropy",
     "div",
     "eq",
     "exp",
@@ -174,6 +178,7 @@ __all__ = [
     "neg",
     "permute",
     "pow",
+    "relu",
     "reshape",
     "round",
     "sign",
