@@ -11,6 +11,8 @@ void bind_elementwise(pybind11::module_& m);
 void bind_gemm(pybind11::module_& m);
 void bind_peak(pybind11::module_& m);
 void bind_reduce(pybind11::module_& m);
+void bind_activation(pybind11::module_& m);
+void bind_loss(pybind11::module_& m);
 }  // namespace striate
 
 PYBIND11_MODULE(_C, m) {
@@ -28,4 +30,6 @@ PYBIND11_MODULE(_C, m) {
   striate::bind_gemm(m);
   striate::bind_peak(m);
   striate::bind_reduce(m);
+  striate::bind_activation(m);
+  striate::bind_loss(m);
 }
