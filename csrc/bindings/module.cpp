@@ -9,6 +9,7 @@ void bind_runtime(pybind11::module_& m);
 void bind_elementwise(pybind11::module_& m);
 void bind_gemm(pybind11::module_& m);
 void bind_reduce(pybind11::module_& m);
+void bind_sgd(pybind11::module_& m);
 }  // namespace striate
 
 PYBIND11_MODULE(_C, m) {
@@ -24,4 +25,5 @@ PYBIND11_MODULE(_C, m) {
   striate::bind_elementwise(m);
   striate::bind_gemm(m);
   striate::bind_reduce(m);
+  striate::bind_sgd(m);
 }
