@@ -3,52 +3,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from operator import index
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from striate import autograd
+from striate.arrays import Array, _varargs, as_array
 from striate.autograd import Node, Version
-from striate.dtypes import CATEGORY, SUPPORTED, DType, as_dtype, bool_, get_default_dtype, int64
-
-Array = np.ndarray[Any, Any]
-
-
-def as_array(data: Any, dtype: Any = None, argument: str = "data") -> Array:
-    """`data` as an array that kernels accept: exact ndarray, native endian, aligned, whole strides.
-
-    Shares memory where it can. Python floats become the default dtype.
-    """
-    if isinstance(data, Tensor):
-        array = data._array
-    elif isinstance(data, np.ndarray):
-        array = data if type(data) is np.ndarray else np.asarray(data)
-    else:
-        try:
-            array = np.asarray(_unwrapped(data))
-        except ValueError as error:
-            raise ValueError(f"{argument}: expected rectangular nested lists: {error}") from None
-        if dtype is None and array.dtype.kind == "f" and not isinstance(data, np.generic):
-            array = array.astype(get_default_dtype())
-    if dtype is not None:
-        array = array.astype(as_dtype(dtype), copy=False)
-    native = array.dtype.newbyteorder("=")
-    if native not in SUPPORTED:
-        names = ", ".join(d.name for d in SUPPORTED)
-        raise TypeError(f"{argument}: expected one of {names}, got {array.dtype}")
-    whole = all(s % array.itemsize == 0 for s in array.strides)
-    if not array.dtype.isnative or not array.flags.aligned or not whole:
-        array = array.astype(native, copy=True)
-    return array
-
-
-def _unwrapped(data: Any) -> Any:
-    """Nested lists with tensors in them, as nested lists with arrays in them."""
-    if isinstance(data, (list, tuple)):
-        return [_unwrapped(x) for x in data]
-    return data._array if isinstance(data, Tensor) else data
+from striate.dtypes import CATEGORY, DType, as_dtype, bool_, get_default_dtype, int64
 
 
 class Tensor:
@@ -517,19 +480,9 @@ class Tensor:
         return ops.expand(self, _varargs(shape))
 
 
-def _varargs(values: Sequence[Any]) -> tuple[int, ...]:
-    """f(2, 3) and f((2, 3)) alike."""
-    if len(values) == 1 and isinstance(values[0], (tuple, list)):
-        values = values[0]
-    return tuple(index(v) for v in values)
-
-
 from striate import ops  # noqa: E402  (the operations need the class above)
 
-for _name in ops.METHODS:  # type: ignore[has-type]
+for _name in ops.METHODS:
     setattr(Tensor, _name, getattr(ops, _name))
-for (
-    _operator,
-    _name,
-) in ops.OPERATORS.items():  # an operator is its function, without a call between
+for _operator, _name in ops.OPERATORS.items():  # the function itself, without a call between
     setattr(Tensor, _operator, getattr(ops, _name))
