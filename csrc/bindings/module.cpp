@@ -6,8 +6,10 @@
 
 namespace striate {
 void bind_runtime(pybind11::module_& m);
+void bind_conv2d(pybind11::module_& m);
 void bind_elementwise(pybind11::module_& m);
 void bind_gemm(pybind11::module_& m);
+void bind_peak(pybind11::module_& m);
 void bind_reduce(pybind11::module_& m);
 void bind_sgd(pybind11::module_& m);
 }  // namespace striate
@@ -22,8 +24,10 @@ PYBIND11_MODULE(_C, m) {
     }
   });
   striate::bind_runtime(m);
+  striate::bind_conv2d(m);
   striate::bind_elementwise(m);
   striate::bind_gemm(m);
+  striate::bind_peak(m);
   striate::bind_reduce(m);
   striate::bind_sgd(m);
 }

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import heapq
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 from sys import getrefcount
 from typing import TYPE_CHECKING, Any
@@ -96,19 +96,30 @@ class Node:
     `needs[i]` tells whether input i wants a gradient at all.
     """
 
-    __slots__ = ("edges", "guards", "needs", "number", "op", "outputs", "saved", "shape")
+    # Defaults live on the class, so that a node costs three attributes.
+    saved: Any = ()
+    guards: list[tuple[Version, int]] | None = None
+    outputs = 1
 
-    def __init__(self, op: Op, edges: list[Tensor | tuple[Node, int] | None]) -> None:
+    def __init__(self, op: Op, edges: Sequence[Tensor | tuple[Node, int] | None]) -> None:
         self.op = op
-        self.edges = edges
-        self.needs: list[bool] = []
-        self.saved: Any = ()
-        self.guards: list[tuple[Version, int]] | None = None
+        self.edges = edges  # an input's leaf, or the node and output that made it
         self.number = next(_numbers)
-        self.outputs = 1
+
+    @property
+    def needs(self) -> list[bool]:
+        return [edge is not None for edge in self.edges]
 
     def save(self, *values: Any) -> None:
         self.saved = values
+
+    def guard(self, tensor: Tensor) -> None:
+        """Notes the version of a tensor that was saved."""
+        version = tensor._version_counter()
+        if self.guards is None:
+            self.guards = [(version, version.value)]
+        else:
+            self.guards.append((version, version.value))
 
     def __lt__(self, other: Node) -> bool:  # the heap gives the latest node first
         return self.number > other.number

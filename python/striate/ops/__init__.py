@@ -24,6 +24,7 @@ from striate.ops.arithmetic import (
     pow,
     sub,
 )
+from striate.ops.conv2d import conv2d, conv_transpose2d
 from striate.ops.gemm import linear, matmul
 from striate.ops.pointwise import (
     abs,
@@ -128,6 +129,15 @@ METHODS = [
     "logical_or",
 ]
 
+OPERATORS: dict[str, str] = {
+    "__add__": "add",
+    "__sub__": "sub",
+    "__mul__": "mul",
+    "__truediv__": "div",
+    "__pow__": "pow",
+    "__matmul__": "matmul",
+}
+
 __all__ = [
     "abs",
     "add",
@@ -145,6 +155,8 @@ __all__ = [
     "chunk",
     "clone",
     "contiguous",
+    "conv2d",
+    "conv_transpose2d",
     "cos",
     "div",
     "eq",

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The one table of operations that tests and benchmarks read. A new op adds its cases here."""
 
-from striate.testing.cases import elementwise, gemm, optim
+from striate.testing.cases import conv2d, elementwise, gemm, optim, peak
 from striate.testing.cases.case import Case, Misuse, Sample
 
 CASES: list[Case] = [
     *elementwise.CASES,
     *gemm.CASES,
+    *conv2d.CASES,
+    *peak.CASES,
     *optim.CASES,
 ]
 
