@@ -2,7 +2,7 @@
 """The tape: which operation made a tensor, and the sweep that brings gradients back along it.
 
 Reverse-mode automatic differentiation. Every operation that has to be differentiated leaves one
-`Node` holding what its gradient needs. Nodes are numbered as they are made, so an operation's number
+`Node` holding what its gradient needs. Nodes are numbered as they are made, so a node's number
 is larger than those of all it depends on: taking the largest number first visits each node after
 everything that used its result. No recursion, however long the chain.
 
@@ -86,7 +86,7 @@ class Version:
         self.value = 0
 
 
-_numbers = count()
+_next_number = count().__next__
 
 
 class Node:
@@ -104,7 +104,7 @@ class Node:
     def __init__(self, op: Op, edges: Sequence[Tensor | tuple[Node, int] | None]) -> None:
         self.op = op
         self.edges = edges  # an input's leaf, or the node and output that made it
-        self.number = next(_numbers)
+        self.number = _next_number()
 
     @property
     def needs(self) -> list[bool]:

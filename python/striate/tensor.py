@@ -499,7 +499,7 @@ def _varargs(values: Sequence[Any]) -> tuple[int, ...]:
 
 from striate import ops  # noqa: E402  (the operations need the class above)
 
-for _name in ops.METHODS:
+for _name in ops.METHODS:  # type: ignore[has-type]
     setattr(Tensor, _name, getattr(ops, _name))
 for (
     _operator,

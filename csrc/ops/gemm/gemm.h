@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "core/registry.h"
+#include "ops/activation/activation.h"
 
 namespace striate {
 
@@ -22,10 +23,6 @@ struct Matrix {
 };
 
 enum class BiasAxis { none, row, column };  // one bias a row of C, or one a column
-
-// y[i] = f(x[i]) for i < n, with f's parameter; x == y is allowed. See ops/activation.
-template <class T>
-using UnaryFn = void(const T* x, T* y, ptrdiff_t n, T parameter);
 
 template <class T>
 struct Epilogue {

@@ -4,6 +4,7 @@
 The files mirror `csrc/ops`; what is no hot loop is NumPy's.
 """
 
+from striate.ops.activation import relu
 from striate.ops.arithmetic import (
     add,
     cast,
@@ -26,6 +27,7 @@ from striate.ops.arithmetic import (
 )
 from striate.ops.conv2d import conv2d, conv_transpose2d
 from striate.ops.gemm import linear, matmul
+from striate.ops.loss import cross_entropy
 from striate.ops.pointwise import (
     abs,
     ceil,
@@ -76,7 +78,7 @@ from striate.ops.shape import (
 )
 
 # Operations that are also methods of Tensor under the same name.
-METHODS = [
+METHODS: list[str] = [
     "abs",
     "all",
     "amax",
@@ -100,6 +102,7 @@ METHODS = [
     "minimum",
     "neg",
     "pow",
+    "relu",
     "add",
     "sub",
     "mul",
@@ -158,6 +161,7 @@ __all__ = [
     "conv2d",
     "conv_transpose2d",
     "cos",
+    "cross_entropy",
     "div",
     "eq",
     "exp",
@@ -186,6 +190,7 @@ __all__ = [
     "neg",
     "permute",
     "pow",
+    "relu",
     "reshape",
     "round",
     "sign",

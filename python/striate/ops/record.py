@@ -22,10 +22,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from striate.autograd import Node, _mode, not_recording
+from striate.autograd import Node, _mode, _next_number, not_recording
 from striate.tensor import Tensor
 
 _new = Tensor.__new__
+_new_node = Node.__new__
 
 
 def _edge(t: Tensor) -> Any:
@@ -71,10 +72,16 @@ class Op:
         return out
 
     def of_two(self, a: Tensor, b: Tensor) -> Tensor:
-        """self(a, b) for one result and no parameters, where a or b requires grad: less to unpack."""
+        """self(a, b), for one result, no parameters, and operands of which one requires grad."""
         if not _mode.enabled:
             return self(a, b)
-        node = Node(self, (_edge(a), _edge(b)))
+        node = _new_node(Node)
+        node.op = self
+        node.edges = (
+            None if not a.requires_grad else a if a._node is None else (a._node, a._output),
+            None if not b.requires_grad else b if b._node is None else (b._node, b._output),
+        )
+        node.number = _next_number()
         out = _new(Tensor)
         out._array = self.forward(node, a._array, b._array)
         out.requires_grad = True
