@@ -64,3 +64,16 @@ def gemm(
 
 # reduce
 def sum(x: _Array, axes: tuple[int, ...], out: _Array | None = None) -> _Array: ...
+
+# --- optimizer steps ------------------------------------------------------------------------------
+def sgd(
+    param: _Array,
+    grad: _Array,
+    momentum_buffer: _Array | None,
+    lr: float,
+    momentum: float,
+    dampening: float,
+    weight_decay: float,
+    nesterov: bool,
+    maximize: bool,
+) -> None: ...
