@@ -391,7 +391,7 @@ def test_fusing_respects_hooks_and_subclasses():
         assert same(net(x), follower(layer(x)))
         seen = []
         for part in net:
-            with part.register_forward_hook(lambda m, a, o: seen.append((m, a[0], o))):
+            with part.register_forward_hook(lambda m, a, o, seen=seen: seen.append((m, a[0], o))):
                 net(x)
             assert seen[-1][0] is part and same(seen[-1][2], part(seen[-1][1]))
     with pytest.raises(ValueError, match=r"^0 \(Linear\): linear: input"):
