@@ -8,6 +8,8 @@ namespace striate {
 void bind_runtime(pybind11::module_& m);
 void bind_elementwise(pybind11::module_& m);
 void bind_gemm(pybind11::module_& m);
+void bind_layout(pybind11::module_& m);
+void bind_pool2d(pybind11::module_& m);
 void bind_reduce(pybind11::module_& m);
 }  // namespace striate
 
@@ -23,5 +25,7 @@ PYBIND11_MODULE(_C, m) {
   striate::bind_runtime(m);
   striate::bind_elementwise(m);
   striate::bind_gemm(m);
+  striate::bind_layout(m);
+  striate::bind_pool2d(m);
   striate::bind_reduce(m);
 }

@@ -11,6 +11,7 @@
 //   either is NaN; min likewise select(m, a, b)   a where m, else b round(x)          to the
 //   nearest integer, ties to even scale2(x, n)      x * 2^n for an integral n with 2^n a normal
 //   number sum(x), largest(x)   over the lanes
+//   load_u8<T>(p, n), store_u8(p, x, n)   the first n lanes as bytes; x holds whole numbers 0 … 255
 //
 // Sealed: everything is in an anonymous namespace, so no ISA's code can stand in for another's.
 #pragma once
@@ -150,6 +151,15 @@ inline Vec<double> scale2(Vec<double> x, Vec<double> n) {
   double power;
   std::memcpy(&power, &bits, sizeof power);
   return {x.v * power};
+}
+
+template <class T>
+inline Vec<T> load_u8(const uint8_t* p, int n) {
+  return {n > 0 ? T(*p) : T(0)};
+}
+template <class T>
+inline void store_u8(uint8_t* p, Vec<T> x, int n) {
+  if (n > 0) *p = uint8_t(x.v);
 }
 
 template <class T>

@@ -25,6 +25,7 @@ from striate.ops.arithmetic import (
     sub,
 )
 from striate.ops.gemm import linear, matmul
+from striate.ops.layout import contiguous, pad
 from striate.ops.pointwise import (
     abs,
     ceil,
@@ -38,6 +39,15 @@ from striate.ops.pointwise import (
     sin,
     sqrt,
     square,
+)
+from striate.ops.pool import (
+    adaptive_avg_pool2d,
+    adaptive_max_pool2d,
+    avg_pool2d,
+    lp_pool2d,
+    max_pool2d,
+    max_unpool2d,
+    sum_pool2d,
 )
 from striate.ops.reduction import (
     all,
@@ -59,7 +69,6 @@ from striate.ops.shape import (
     cat,
     chunk,
     clone,
-    contiguous,
     expand,
     flatten,
     getitem,
@@ -130,6 +139,8 @@ METHODS = [
 
 __all__ = [
     "abs",
+    "adaptive_avg_pool2d",
+    "adaptive_max_pool2d",
     "add",
     "all",
     "amax",
@@ -138,6 +149,7 @@ __all__ = [
     "argmax",
     "argmin",
     "as_index",
+    "avg_pool2d",
     "broadcast_to",
     "cast",
     "cat",
@@ -162,9 +174,12 @@ __all__ = [
     "logical_and",
     "logical_not",
     "logical_or",
+    "lp_pool2d",
     "lt",
     "matmul",
     "max",
+    "max_pool2d",
+    "max_unpool2d",
     "maximum",
     "mean",
     "min",
@@ -172,6 +187,7 @@ __all__ = [
     "mul",
     "ne",
     "neg",
+    "pad",
     "permute",
     "pow",
     "reshape",
@@ -186,6 +202,7 @@ __all__ = [
     "std",
     "sub",
     "sum",
+    "sum_pool2d",
     "t",
     "transpose",
     "unsqueeze",

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The one table of operations that tests and benchmarks read. A new op adds its cases here."""
 
-from striate.testing.cases import elementwise, gemm
+from striate.testing.cases import elementwise, gemm, layout, pool
 from striate.testing.cases.case import Case, Misuse, Sample
 
 CASES: list[Case] = [
     *elementwise.CASES,
     *gemm.CASES,
+    *layout.CASES,
+    *pool.CASES,
 ]
 
 __all__ = ["CASES", "Case", "Misuse", "Sample"]
