@@ -12,6 +12,7 @@ import numpy as np
 from striate.autograd import Node
 from striate.dtypes import result_type
 from striate.ops.arithmetic import as_operand, unbroadcast
+from striate.ops.layout import reshaped
 from striate.ops.record import Op, op
 from striate.tensor import Array, Tensor
 
@@ -39,12 +40,12 @@ def _dim(name: str, dim: int, ndim: int) -> int:
 @op("(...) -> (...)", name="reshape")
 def _reshape(ctx: Node, x: Array, shape: tuple[int, ...]) -> Array:
     ctx.save(x.shape)
-    return x.reshape(shape)
+    return reshaped(x, shape)
 
 
 @_reshape.backward
 def _(ctx: Node, grad: Array) -> Any:
-    return grad.reshape(ctx.saved[0])
+    return reshaped(grad, ctx.saved[0])
 
 
 def reshape(input: Tensor, *shape: Any) -> Tensor:
@@ -159,17 +160,6 @@ def clone(ctx: Node, x: Array) -> Array:
 
 
 @clone.backward
-def _(ctx: Node, grad: Array) -> Any:
-    return grad
-
-
-@op("(...) -> (...)")
-def contiguous(ctx: Node, x: Array) -> Array:
-    """The elements in C order."""
-    return np.ascontiguousarray(x)
-
-
-@contiguous.backward
 def _(ctx: Node, grad: Array) -> Any:
     return grad
 
