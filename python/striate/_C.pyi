@@ -10,6 +10,7 @@ import numpy as np
 _Array: TypeAlias = np.ndarray[Any, Any]
 _Pair: TypeAlias = tuple[int, int]
 _Padding: TypeAlias = tuple[_Pair, _Pair]
+_Window: TypeAlias = tuple[int, ...]  # 9 or 2 numbers: see csrc/bindings/pool2d.cpp
 
 class _Row(TypedDict):
     op: str
@@ -111,6 +112,13 @@ def conv2d_bwd_weight(
     out: _Array | None = None,
 ) -> _Array: ...
 
+# layout
+def to_channels_last(x: _Array, out: _Array | None = None) -> _Array: ...
+def to_c_order(x: _Array, out: _Array | None = None) -> _Array: ...
+def pad(
+    x: _Array, pad: tuple[int, ...], value: float = 0.0, out: _Array | None = None
+) -> _Array: ...
+
 # loss
 def cross_entropy(
     x: _Array,
@@ -125,6 +133,29 @@ def cross_entropy(
 
 # peak
 def peak_fma(like: _Array, rounds: int) -> float: ...
+
+# pool2d
+def max_pool2d(x: _Array, window: _Window, out: _Array | None = None) -> _Array: ...
+def max_pool2d_taps(
+    x: _Array, window: _Window, out: _Array | None = None
+) -> tuple[_Array, _Array]: ...
+def max_pool2d_indices(taps: _Array, y: _Array, size: _Pair, window: _Window) -> _Array: ...
+def max_pool2d_backward(
+    dy: _Array, taps: _Array, size: _Pair, window: _Window, out: _Array | None = None
+) -> _Array: ...
+def sum_pool2d(
+    x: _Array, window: _Window, divisor: float | str = 1.0, out: _Array | None = None
+) -> _Array: ...
+def sum_pool2d_backward(
+    dy: _Array,
+    size: _Pair,
+    window: _Window,
+    divisor: float | str = 1.0,
+    out: _Array | None = None,
+) -> _Array: ...
+def lp2_pool2d(x: _Array, window: _Window, out: _Array | None = None) -> _Array: ...
+def max_unpool2d(x: _Array, indices: _Array, size: _Pair, out: _Array | None = None) -> _Array: ...
+def max_unpool2d_backward(dy: _Array, indices: _Array, out: _Array | None = None) -> _Array: ...
 
 # sgd
 def sgd(
