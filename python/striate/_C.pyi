@@ -68,7 +68,8 @@ def gemm(
 # reduce
 def sum(x: _Array, axes: tuple[int, ...], out: _Array | None = None) -> _Array: ...
 
-# activation
+# activation: two functions for each name of csrc/ops/activation/names.inc, like relu's; records
+# reach the others by name
 def relu(x: _Array, parameter: float = 0.0, out: _Array | None = None) -> _Array: ...
 def relu_backward(
     saved: _Array, dy: _Array, parameter: float = 0.0, out: _Array | None = None
