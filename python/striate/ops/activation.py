@@ -15,6 +15,8 @@ from striate.ops.record import Op, op
 from striate.ops.shape import where
 from striate.tensor import Array, Tensor
 
+__all__ = ["elu", "exp", "gelu", "leaky_relu", "relu", "sigmoid", "silu", "softplus", "tanh"]
+
 
 def _record(name: str, saves: str) -> Op:
     """The record of an activation whose gradient needs its result "y" or its operand "x"."""
