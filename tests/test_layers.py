@@ -292,3 +292,44 @@ def test_batch_norm_state_follows_torch_names():
     assert list(nn.BatchNorm2d(3).state_dict()) == list(torch.nn.BatchNorm2d(3).state_dict())
     layer = nn.BatchNorm2d(3, affine=False, track_running_stats=False)
     assert not layer.state_dict() and layer.weight is None and layer.running_mean is None
+
+
+def test_a_network_trains_as_pytorchs_does():
+    """Convolution, normalisation, pooling, linear layers and SGD together, five steps."""
+
+    def network(m):
+        return m.Sequential(
+            m.Conv2d(1, 4, 3, padding=1),
+            m.BatchNorm2d(4),
+            m.ReLU(),
+            m.MaxPool2d(2),
+            m.Conv2d(4, 6, 3, bias=False),
+            m.Tanh(),
+            m.AvgPool2d(2, padding=1),
+            m.Flatten(),
+            m.Linear(24, 10),
+            m.LeakyReLU(0.1),
+            m.Linear(10, 5),
+        ).double()
+
+    if not hasattr(ops, "batch_norm"):
+        pytest.skip("no batch_norm")
+    ours, theirs = network(nn), network(torch.nn)
+    ours.load_state_dict({k: v.numpy() for k, v in theirs.state_dict().items()})
+    options = {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.01, "nesterov": True}
+    mine = striate.optim.SGD(ours.parameters(), **options)
+    peer = torch.optim.SGD(theirs.parameters(), **options)
+    rng = np.random.default_rng(0)
+    for _ in range(5):
+        x, target = rng.standard_normal((6, 1, 10, 8)), rng.integers(0, 5, 6)
+        mine.zero_grad()
+        peer.zero_grad()
+        loss = nn.CrossEntropyLoss()(ours(striate.tensor(x)), striate.tensor(target))
+        other = torch.nn.CrossEntropyLoss()(theirs(torch.from_numpy(x)), torch.from_numpy(target))
+        close(loss, other)
+        loss.backward()
+        other.backward()
+        mine.step()
+        peer.step()
+    for name, value in theirs.state_dict().items():
+        close(ours.state_dict()[name], value)
