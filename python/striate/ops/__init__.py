@@ -4,6 +4,7 @@
 The files mirror `csrc/ops`; what is no hot loop is NumPy's.
 """
 
+from striate.ops.activation import relu
 from striate.ops.arithmetic import (
     add,
     cast,
@@ -24,8 +25,10 @@ from striate.ops.arithmetic import (
     pow,
     sub,
 )
+from striate.ops.conv2d import conv2d, conv_transpose2d
 from striate.ops.gemm import linear, matmul
 from striate.ops.layout import contiguous, pad
+from striate.ops.loss import cross_entropy
 from striate.ops.pointwise import (
     abs,
     ceil,
@@ -84,7 +87,7 @@ from striate.ops.shape import (
 )
 
 # Operations that are also methods of Tensor under the same name.
-METHODS = [
+METHODS: list[str] = [
     "abs",
     "all",
     "amax",
@@ -108,6 +111,7 @@ METHODS = [
     "minimum",
     "neg",
     "pow",
+    "relu",
     "add",
     "sub",
     "mul",
@@ -137,6 +141,15 @@ METHODS = [
     "logical_or",
 ]
 
+OPERATORS: dict[str, str] = {
+    "__add__": "add",
+    "__sub__": "sub",
+    "__mul__": "mul",
+    "__truediv__": "div",
+    "__pow__": "pow",
+    "__matmul__": "matmul",
+}
+
 __all__ = [
     "abs",
     "adaptive_avg_pool2d",
@@ -157,7 +170,10 @@ __all__ = [
     "chunk",
     "clone",
     "contiguous",
+    "conv2d",
+    "conv_transpose2d",
     "cos",
+    "cross_entropy",
     "div",
     "eq",
     "exp",
@@ -190,6 +206,7 @@ __all__ = [
     "pad",
     "permute",
     "pow",
+    "relu",
     "reshape",
     "round",
     "sign",
