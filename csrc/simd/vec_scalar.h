@@ -14,7 +14,7 @@
 //   round(x)          to the nearest integer, ties to even
 //   scale2(x, n)      x * 2^n for an integral n, |n| <= 252; past the range inf or, flushed, 0
 //   sum(x), largest(x)   over the lanes
-//   load_u8<T>(p, n), store_u8(p, x, n)   the first n lanes as bytes: whole numbers 0 … 255
+//   load_u8<T>(p, n), store_u8(p, x, n)   the first n lanes as bytes; x holds whole numbers 0 … 255
 //
 // Sealed: everything is in an anonymous namespace, so no ISA's code can stand in for another's.
 #pragma once

@@ -8,6 +8,8 @@ from typing import Any, TypeAlias, TypedDict
 import numpy as np
 
 _Array: TypeAlias = np.ndarray[Any, Any]
+_Pair: TypeAlias = tuple[int, int]
+_Padding: TypeAlias = tuple[_Pair, _Pair]
 
 class _Row(TypedDict):
     op: str
@@ -65,43 +67,74 @@ def gemm(
 # reduce
 def sum(x: _Array, axes: tuple[int, ...], out: _Array | None = None) -> _Array: ...
 
-# layout
-def to_channels_last(x: _Array, out: _Array | None = None) -> _Array: ...
-def to_c_order(x: _Array, out: _Array | None = None) -> _Array: ...
-def pad(
-    x: _Array, pad: tuple[int, ...], value: float = 0.0, out: _Array | None = None
+# activation
+def relu(x: _Array, parameter: float = 0.0, out: _Array | None = None) -> _Array: ...
+def relu_backward(
+    saved: _Array, dy: _Array, parameter: float = 0.0, out: _Array | None = None
 ) -> _Array: ...
 
-# pool2d
-def max_pool2d(x: _Array, window: tuple[int, ...], out: _Array | None = None) -> _Array: ...
-def max_pool2d_taps(
-    x: _Array, window: tuple[int, ...], out: _Array | None = None
-) -> tuple[_Array, _Array]: ...
-def max_pool2d_indices(
-    taps: _Array, y: _Array, size: tuple[int, ...], window: tuple[int, ...]
-) -> _Array: ...
-def max_pool2d_backward(
-    dy: _Array,
-    taps: _Array,
-    size: tuple[int, ...],
-    window: tuple[int, ...],
-    out: _Array | None = None,
-) -> _Array: ...
-def sum_pool2d(
+# conv2d
+def conv2d(
     x: _Array,
-    window: tuple[int, ...],
-    divisor: float | str = 1.0,
+    weight: _Array,
+    bias: _Array | None = None,
+    *,
+    stride: _Pair,
+    padding: _Padding,
+    dilation: _Pair,
+    groups: int,
+    relu: bool = False,
     out: _Array | None = None,
 ) -> _Array: ...
-def sum_pool2d_backward(
+def conv2d_bwd_data(
     dy: _Array,
-    size: tuple[int, ...],
-    window: tuple[int, ...],
-    divisor: float | str = 1.0,
+    weight: _Array,
+    *,
+    size: _Pair,
+    bias: _Array | None = None,
+    stride: _Pair,
+    padding: _Padding,
+    dilation: _Pair,
+    groups: int,
+    relu: bool = False,
     out: _Array | None = None,
 ) -> _Array: ...
-def lp2_pool2d(x: _Array, window: tuple[int, ...], out: _Array | None = None) -> _Array: ...
-def max_unpool2d(
-    x: _Array, indices: _Array, size: tuple[int, ...], out: _Array | None = None
+def conv2d_bwd_weight(
+    x: _Array,
+    dy: _Array,
+    *,
+    size: _Pair,
+    stride: _Pair,
+    padding: _Padding,
+    dilation: _Pair,
+    groups: int,
+    out: _Array | None = None,
 ) -> _Array: ...
-def max_unpool2d_backward(dy: _Array, indices: _Array, out: _Array | None = None) -> _Array: ...
+
+# loss
+def cross_entropy(
+    x: _Array,
+    target: _Array,
+    weight: _Array | None = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+    gradient: bool = False,
+    out: _Array | None = None,
+) -> tuple[_Array, _Array | None]: ...
+
+# peak
+def peak_fma(like: _Array, rounds: int) -> float: ...
+
+# sgd
+def sgd(
+    param: _Array,
+    grad: _Array,
+    momentum_buffer: _Array | None,
+    lr: float,
+    momentum: float,
+    dampening: float,
+    weight_decay: float,
+    nesterov: bool,
+    maximize: bool,
+) -> None: ...

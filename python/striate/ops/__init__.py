@@ -7,6 +7,10 @@ The files mirror `csrc/ops`; what is no hot loop is NumPy's.
 from striate.ops.activation import relu
 from striate.ops.arithmetic import (
     add,
+    bitwise_and,
+    bitwise_not,
+    bitwise_or,
+    bitwise_xor,
     cast,
     div,
     eq,
@@ -89,6 +93,10 @@ from striate.ops.shape import (
 # Operations that are also methods of Tensor under the same name.
 METHODS: list[str] = [
     "abs",
+    "bitwise_and",
+    "bitwise_not",
+    "bitwise_or",
+    "bitwise_xor",
     "all",
     "amax",
     "amin",
@@ -163,6 +171,10 @@ __all__ = [
     "argmin",
     "as_index",
     "avg_pool2d",
+    "bitwise_and",
+    "bitwise_not",
+    "bitwise_or",
+    "bitwise_xor",
     "broadcast_to",
     "cast",
     "cat",

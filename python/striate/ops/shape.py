@@ -182,9 +182,17 @@ def _is_basic(index: Any) -> bool:
     )
 
 
+def _fixed(index: Any) -> Any:
+    """The index with copies of its arrays: the caller may write to them before the gradient."""
+    if isinstance(index, (tuple, list)):
+        return type(index)(_fixed(i) for i in index)
+    return index.copy() if isinstance(index, np.ndarray) else index
+
+
 @op("(...) -> (...)", name="getitem")
 def _getitem(ctx: Node, x: Array, index: Any) -> Array:
-    ctx.save(x.shape, index)
+    if ctx.needs[0]:
+        ctx.save(x.shape, _fixed(index))
     return np.asarray(x[index])
 
 
@@ -260,6 +268,8 @@ def split(input: Tensor, size: Any, dim: int = 0) -> tuple[Tensor, ...]:
         if size < 1:
             raise ValueError(f"split: size: expected 1 or more, got {size}")
         size = [min(size, n - i) for i in range(0, n, size)] or [0]
+    if builtins.any(s < 0 for s in size):
+        raise ValueError(f"split: sizes: expected 0 or more, got {size}")
     if builtins.sum(size) != n:
         raise ValueError(f"split: sizes {size} do not add up to {n}, the size of axis {d}")
     parts, at = [], 0
