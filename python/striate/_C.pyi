@@ -10,7 +10,7 @@ import numpy as np
 _Array: TypeAlias = np.ndarray[Any, Any]
 _Pair: TypeAlias = tuple[int, int]
 _Padding: TypeAlias = tuple[_Pair, _Pair]
-_Window: TypeAlias = tuple[int, ...]  # 9 or 2 numbers: see csrc/bindings/pool2d.cpp
+_Numbers: TypeAlias = tuple[int, ...]  # a size, or a window: see csrc/bindings/pool2d.cpp
 
 class _Row(TypedDict):
     op: str
@@ -139,26 +139,28 @@ def cross_entropy(
 def peak_fma(like: _Array, rounds: int) -> float: ...
 
 # pool2d
-def max_pool2d(x: _Array, window: _Window, out: _Array | None = None) -> _Array: ...
+def max_pool2d(x: _Array, window: _Numbers, out: _Array | None = None) -> _Array: ...
 def max_pool2d_taps(
-    x: _Array, window: _Window, out: _Array | None = None
+    x: _Array, window: _Numbers, out: _Array | None = None
 ) -> tuple[_Array, _Array]: ...
-def max_pool2d_indices(taps: _Array, y: _Array, size: _Pair, window: _Window) -> _Array: ...
+def max_pool2d_indices(taps: _Array, y: _Array, size: _Numbers, window: _Numbers) -> _Array: ...
 def max_pool2d_backward(
-    dy: _Array, taps: _Array, size: _Pair, window: _Window, out: _Array | None = None
+    dy: _Array, taps: _Array, size: _Numbers, window: _Numbers, out: _Array | None = None
 ) -> _Array: ...
 def sum_pool2d(
-    x: _Array, window: _Window, divisor: float | str = 1.0, out: _Array | None = None
+    x: _Array, window: _Numbers, divisor: float | str = 1.0, out: _Array | None = None
 ) -> _Array: ...
 def sum_pool2d_backward(
     dy: _Array,
-    size: _Pair,
-    window: _Window,
+    size: _Numbers,
+    window: _Numbers,
     divisor: float | str = 1.0,
     out: _Array | None = None,
 ) -> _Array: ...
-def lp2_pool2d(x: _Array, window: _Window, out: _Array | None = None) -> _Array: ...
-def max_unpool2d(x: _Array, indices: _Array, size: _Pair, out: _Array | None = None) -> _Array: ...
+def lp2_pool2d(x: _Array, window: _Numbers, out: _Array | None = None) -> _Array: ...
+def max_unpool2d(
+    x: _Array, indices: _Array, size: _Numbers, out: _Array | None = None
+) -> _Array: ...
 def max_unpool2d_backward(dy: _Array, indices: _Array, out: _Array | None = None) -> _Array: ...
 
 # sgd
@@ -173,44 +175,3 @@ def sgd(
     nesterov: bool,
     maximize: bool,
 ) -> None: ...
-
-# layout
-def to_channels_last(x: _Array, out: _Array | None = None) -> _Array: ...
-def to_c_order(x: _Array, out: _Array | None = None) -> _Array: ...
-def pad(
-    x: _Array, pad: tuple[int, ...], value: float = 0.0, out: _Array | None = None
-) -> _Array: ...
-
-# pool2d
-def max_pool2d(x: _Array, window: tuple[int, ...], out: _Array | None = None) -> _Array: ...
-def max_pool2d_taps(
-    x: _Array, window: tuple[int, ...], out: _Array | None = None
-) -> tuple[_Array, _Array]: ...
-def max_pool2d_indices(
-    taps: _Array, y: _Array, size: tuple[int, ...], window: tuple[int, ...]
-) -> _Array: ...
-def max_pool2d_backward(
-    dy: _Array,
-    taps: _Array,
-    size: tuple[int, ...],
-    window: tuple[int, ...],
-    out: _Array | None = None,
-) -> _Array: ...
-def sum_pool2d(
-    x: _Array,
-    window: tuple[int, ...],
-    divisor: float | str = 1.0,
-    out: _Array | None = None,
-) -> _Array: ...
-def sum_pool2d_backward(
-    dy: _Array,
-    size: tuple[int, ...],
-    window: tuple[int, ...],
-    divisor: float | str = 1.0,
-    out: _Array | None = None,
-) -> _Array: ...
-def lp2_pool2d(x: _Array, window: tuple[int, ...], out: _Array | None = None) -> _Array: ...
-def max_unpool2d(
-    x: _Array, indices: _Array, size: tuple[int, ...], out: _Array | None = None
-) -> _Array: ...
-def max_unpool2d_backward(dy: _Array, indices: _Array, out: _Array | None = None) -> _Array: ...
