@@ -203,6 +203,7 @@ def test_mse(reduction):
 
 
 def test_default_initialisation_has_pytorchs_spread():
+    torch.manual_seed(0)
     for args in [(8, 200, 3), (8, 200, (1, 5), 1, 0, 1, 4)]:
         ours, theirs = nn.Conv2d(*args), torch.nn.Conv2d(*args)
         for p, q in zip(ours.parameters(), theirs.parameters(), strict=True):
