@@ -11,6 +11,7 @@ void bind_gemm(pybind11::module_& m);
 void bind_reduce(pybind11::module_& m);
 void bind_activation(pybind11::module_& m);
 void bind_loss(pybind11::module_& m);
+void bind_softmax(pybind11::module_& m);
 }  // namespace striate
 
 PYBIND11_MODULE(_C, m) {
@@ -28,4 +29,5 @@ PYBIND11_MODULE(_C, m) {
   striate::bind_reduce(m);
   striate::bind_activation(m);
   striate::bind_loss(m);
+  striate::bind_softmax(m);
 }

@@ -26,7 +26,7 @@ from striate.ops.arithmetic import (
     sub,
 )
 from striate.ops.gemm import linear, matmul
-from striate.ops.loss import cross_entropy
+from striate.ops.loss import cross_entropy, mse_loss
 from striate.ops.pointwise import (
     abs,
     ceil,
@@ -74,6 +74,7 @@ from striate.ops.shape import (
     unsqueeze,
     where,
 )
+from striate.ops.softmax import log_softmax, softmax
 
 # Operations that are also methods of Tensor under the same name.
 METHODS = [
@@ -103,6 +104,8 @@ METHODS = [
     "relu",
     "sigmoid",
     "tanh",
+    "softmax",
+    "log_softmax",
     "add",
     "sub",
     "mul",
@@ -167,6 +170,7 @@ __all__ = [
     "linear",
     "log",
     "log1p",
+    "log_softmax",
     "logical_and",
     "logical_not",
     "logical_or",
@@ -177,6 +181,7 @@ __all__ = [
     "mean",
     "min",
     "minimum",
+    "mse_loss",
     "mul",
     "ne",
     "neg",
@@ -189,6 +194,7 @@ __all__ = [
     "sign",
     "silu",
     "sin",
+    "softmax",
     "softplus",
     "split",
     "sqrt",

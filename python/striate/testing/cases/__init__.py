@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The one table of operations that tests and benchmarks read. A new op adds its cases here."""
 
-from striate.testing.cases import activation, elementwise, gemm, loss
+from striate.testing.cases import activation, elementwise, gemm, loss, softmax
 from striate.testing.cases.case import Case, Misuse, Sample
 
 CASES: list[Case] = [
@@ -9,6 +9,7 @@ CASES: list[Case] = [
     *gemm.CASES,
     *activation.CASES,
     *loss.CASES,
+    *softmax.CASES,
 ]
 
 __all__ = ["CASES", "Case", "Misuse", "Sample"]
