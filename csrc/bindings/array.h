@@ -44,6 +44,11 @@ py::object make_array(Dtype dtype, const ptrdiff_t* shape, int rank, const ptrdi
 py::object make_array(Dtype dtype, const ptrdiff_t* shape, int rank);  // C order
 // int64, C order; *data is its memory.
 py::object make_indices(const ptrdiff_t* shape, int rank, int64_t** data);
+// uint8, C order, from the pool: what an op keeps for its gradient. read_bytes() gives the memory
+// of one of this shape back.
+py::object make_bytes(const ptrdiff_t* shape, int rank);
+const uint8_t* read_bytes(py::handle array, const char* op, const char* argument,
+                          const ptrdiff_t* shape, int rank);
 
 // The result of an op: `out` checked against dtype and shape if it is given, else a new array.
 struct Result {
@@ -58,6 +63,9 @@ Result result_channels_last(const char* op, py::handle out, Dtype dtype, const p
 // The shape of x and, where x is dense, its memory order; else C order.
 Result result_like(const char* op, py::handle out, const Operand& x);
 
+// Takes the GIL back for this thread; waits for the end of the process if there is no more GIL.
+void restore_gil(PyThreadState* saved) noexcept;
+
 // Lets other Python threads run while it lives, if the work is worth the switch: `nanoseconds` is
 // an estimate.
 class ReleaseGil {
@@ -66,7 +74,7 @@ class ReleaseGil {
     if (nanoseconds > 50e3) saved_ = PyEval_SaveThread();
   }
   ~ReleaseGil() {
-    if (saved_) PyEval_RestoreThread(saved_);
+    if (saved_) restore_gil(saved_);
   }
   ReleaseGil(const ReleaseGil&) = delete;
   ReleaseGil& operator=(const ReleaseGil&) = delete;

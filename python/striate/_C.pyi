@@ -1,3 +1,189 @@
-from typing import Any
+# SPDX-License-Identifier: Apache-2.0
+# The extension as type checkers see it: one group a file of csrc/bindings. tests/test_stubs.py
+# compares names, parameters and defaults with the built module.
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, TypeAlias, TypedDict
 
-def __getattr__(name: str) -> Any: ...
+import numpy as np
+
+_Array: TypeAlias = np.ndarray[Any, Any]
+_Pair: TypeAlias = tuple[int, int]
+_Padding: TypeAlias = tuple[_Pair, _Pair]
+
+class _Row(TypedDict):
+    op: str
+    kind: str
+    name: str
+    dtype: str
+    isa: str
+    why_not: str
+
+# runtime
+def isa() -> str: ...
+def isas() -> dict[str, str]: ...
+def cpu_name() -> str: ...
+def rows() -> list[_Row]: ...
+
+class _pybind11_type(type): ...
+
+class pin_rows(metaclass=_pybind11_type):
+    def __init__(self, names: Sequence[str]) -> None: ...
+    def __enter__(self) -> None: ...
+    def __exit__(
+        self,
+        type: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> None: ...
+
+def num_threads() -> int: ...
+def set_num_threads(count: int) -> None: ...
+def memory_stats() -> dict[str, int]: ...
+def memory_reset_peak() -> None: ...
+def memory_trim() -> None: ...
+def memory_set_cap(bytes: int) -> None: ...
+
+# elementwise
+def add(a: _Array | float, b: _Array | float, out: _Array | None = None) -> _Array: ...
+def sub(a: _Array | float, b: _Array | float, out: _Array | None = None) -> _Array: ...
+def mul(a: _Array | float, b: _Array | float, out: _Array | None = None) -> _Array: ...
+def div(a: _Array | float, b: _Array | float, out: _Array | None = None) -> _Array: ...
+def maximum(a: _Array | float, b: _Array | float, out: _Array | None = None) -> _Array: ...
+def minimum(a: _Array | float, b: _Array | float, out: _Array | None = None) -> _Array: ...
+
+# gemm
+def gemm(
+    a: _Array,
+    b: _Array,
+    bias: _Array | None = None,
+    relu: bool = False,
+    alpha: float = 1.0,
+    beta: float = 0.0,
+    out: _Array | None = None,
+) -> _Array: ...
+
+# reduce
+def sum(x: _Array, axes: tuple[int, ...], out: _Array | None = None) -> _Array: ...
+
+# activation
+def relu(x: _Array, parameter: float = 0.0, out: _Array | None = None) -> _Array: ...
+def relu_backward(
+    saved: _Array, dy: _Array, parameter: float = 0.0, out: _Array | None = None
+) -> _Array: ...
+def leaky_relu(x: _Array, parameter: float = 0.01, out: _Array | None = None) -> _Array: ...
+def leaky_relu_backward(
+    saved: _Array, dy: _Array, parameter: float = 0.01, out: _Array | None = None
+) -> _Array: ...
+def elu(x: _Array, parameter: float = 1.0, out: _Array | None = None) -> _Array: ...
+def elu_backward(
+    saved: _Array, dy: _Array, parameter: float = 1.0, out: _Array | None = None
+) -> _Array: ...
+def exp(x: _Array, parameter: float = 0.0, out: _Array | None = None) -> _Array: ...
+def exp_backward(
+    saved: _Array, dy: _Array, parameter: float = 0.0, out: _Array | None = None
+) -> _Array: ...
+def sigmoid(x: _Array, parameter: float = 0.0, out: _Array | None = None) -> _Array: ...
+def sigmoid_backward(
+    saved: _Array, dy: _Array, parameter: float = 0.0, out: _Array | None = None
+) -> _Array: ...
+def tanh(x: _Array, parameter: float = 0.0, out: _Array | None = None) -> _Array: ...
+def tanh_backward(
+    saved: _Array, dy: _Array, parameter: float = 0.0, out: _Array | None = None
+) -> _Array: ...
+def softplus(x: _Array, parameter: float = 1.0, out: _Array | None = None) -> _Array: ...
+def softplus_backward(
+    saved: _Array, dy: _Array, parameter: float = 1.0, out: _Array | None = None
+) -> _Array: ...
+def gelu(x: _Array, parameter: float = 0.0, out: _Array | None = None) -> _Array: ...
+def gelu_backward(
+    saved: _Array, dy: _Array, parameter: float = 0.0, out: _Array | None = None
+) -> _Array: ...
+def gelu_tanh(x: _Array, parameter: float = 0.0, out: _Array | None = None) -> _Array: ...
+def gelu_tanh_backward(
+    saved: _Array, dy: _Array, parameter: float = 0.0, out: _Array | None = None
+) -> _Array: ...
+def silu(x: _Array, parameter: float = 0.0, out: _Array | None = None) -> _Array: ...
+def silu_backward(
+    saved: _Array, dy: _Array, parameter: float = 0.0, out: _Array | None = None
+) -> _Array: ...
+
+# conv2d
+def conv2d(
+    x: _Array,
+    weight: _Array,
+    bias: _Array | None = None,
+    *,
+    stride: _Pair,
+    padding: _Padding,
+    dilation: _Pair,
+    groups: int,
+    relu: bool = False,
+    out: _Array | None = None,
+) -> _Array: ...
+def conv2d_bwd_data(
+    dy: _Array,
+    weight: _Array,
+    *,
+    size: _Pair,
+    bias: _Array | None = None,
+    stride: _Pair,
+    padding: _Padding,
+    dilation: _Pair,
+    groups: int,
+    relu: bool = False,
+    out: _Array | None = None,
+) -> _Array: ...
+def conv2d_bwd_weight(
+    x: _Array,
+    dy: _Array,
+    *,
+    size: _Pair,
+    stride: _Pair,
+    padding: _Padding,
+    dilation: _Pair,
+    groups: int,
+    out: _Array | None = None,
+) -> _Array: ...
+
+# loss
+def cross_entropy(
+    x: _Array,
+    target: _Array,
+    weight: _Array | None = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+    gradient: bool = False,
+    out: _Array | None = None,
+) -> tuple[_Array, _Array | None]: ...
+def mse_loss(
+    x: _Array,
+    target: _Array,
+    reduction: str = "mean",
+    gradient: bool = False,
+    out: _Array | None = None,
+) -> tuple[_Array, _Array | None]: ...
+
+# peak
+def peak_fma(like: _Array, rounds: int) -> float: ...
+
+# sgd
+def sgd(
+    param: _Array,
+    grad: _Array,
+    momentum_buffer: _Array | None,
+    lr: float,
+    momentum: float,
+    dampening: float,
+    weight_decay: float,
+    nesterov: bool,
+    maximize: bool,
+) -> None: ...
+
+# softmax
+def softmax(x: _Array, axis: int, out: _Array | None = None) -> _Array: ...
+def softmax_backward(y: _Array, dy: _Array, axis: int, out: _Array | None = None) -> _Array: ...
+def log_softmax(x: _Array, axis: int, out: _Array | None = None) -> _Array: ...
+def log_softmax_backward(y: _Array, dy: _Array, axis: int, out: _Array | None = None) -> _Array: ...

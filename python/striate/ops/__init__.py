@@ -7,6 +7,10 @@ The files mirror `csrc/ops`; what is no hot loop is NumPy's.
 from striate.ops.activation import elu, exp, gelu, leaky_relu, relu, sigmoid, silu, softplus, tanh
 from striate.ops.arithmetic import (
     add,
+    bitwise_and,
+    bitwise_not,
+    bitwise_or,
+    bitwise_xor,
     cast,
     div,
     eq,
@@ -25,7 +29,9 @@ from striate.ops.arithmetic import (
     pow,
     sub,
 )
+from striate.ops.conv2d import conv2d, conv_transpose2d
 from striate.ops.gemm import linear, matmul
+from striate.ops.layout import contiguous, pad
 from striate.ops.loss import cross_entropy, mse_loss
 from striate.ops.pointwise import (
     abs,
@@ -39,6 +45,15 @@ from striate.ops.pointwise import (
     sin,
     sqrt,
     square,
+)
+from striate.ops.pool import (
+    adaptive_avg_pool2d,
+    adaptive_max_pool2d,
+    avg_pool2d,
+    lp_pool2d,
+    max_pool2d,
+    max_unpool2d,
+    sum_pool2d,
 )
 from striate.ops.reduction import (
     all,
@@ -60,7 +75,6 @@ from striate.ops.shape import (
     cat,
     chunk,
     clone,
-    contiguous,
     expand,
     flatten,
     getitem,
@@ -77,8 +91,12 @@ from striate.ops.shape import (
 from striate.ops.softmax import log_softmax, softmax
 
 # Operations that are also methods of Tensor under the same name.
-METHODS = [
+METHODS: list[str] = [
     "abs",
+    "bitwise_and",
+    "bitwise_not",
+    "bitwise_or",
+    "bitwise_xor",
     "all",
     "amax",
     "amin",
@@ -135,8 +153,19 @@ METHODS = [
     "logical_or",
 ]
 
+OPERATORS: dict[str, str] = {
+    "__add__": "add",
+    "__sub__": "sub",
+    "__mul__": "mul",
+    "__truediv__": "div",
+    "__pow__": "pow",
+    "__matmul__": "matmul",
+}
+
 __all__ = [
     "abs",
+    "adaptive_avg_pool2d",
+    "adaptive_max_pool2d",
     "add",
     "all",
     "amax",
@@ -145,6 +174,11 @@ __all__ = [
     "argmax",
     "argmin",
     "as_index",
+    "avg_pool2d",
+    "bitwise_and",
+    "bitwise_not",
+    "bitwise_or",
+    "bitwise_xor",
     "broadcast_to",
     "cast",
     "cat",
@@ -152,6 +186,8 @@ __all__ = [
     "chunk",
     "clone",
     "contiguous",
+    "conv2d",
+    "conv_transpose2d",
     "cos",
     "cross_entropy",
     "div",
@@ -174,9 +210,12 @@ __all__ = [
     "logical_and",
     "logical_not",
     "logical_or",
+    "lp_pool2d",
     "lt",
     "matmul",
     "max",
+    "max_pool2d",
+    "max_unpool2d",
     "maximum",
     "mean",
     "min",
@@ -185,6 +224,7 @@ __all__ = [
     "mul",
     "ne",
     "neg",
+    "pad",
     "permute",
     "pow",
     "relu",
@@ -204,6 +244,7 @@ __all__ = [
     "std",
     "sub",
     "sum",
+    "sum_pool2d",
     "t",
     "tanh",
     "transpose",
