@@ -8,12 +8,16 @@ from typing import Any
 import numpy as np
 
 from striate import _C
-from striate.autograd import Node
+from striate.autograd import Node, is_grad_enabled
 from striate.dtypes import get_default_dtype
 from striate.ops.arithmetic import cast
 from striate.ops.record import Op, op
 from striate.ops.shape import where
 from striate.tensor import Array, Tensor
+
+RECORDS: dict[str, Op] = {}  # every activation by its kernel's name
+_DEFAULTS = {"leaky_relu": 0.01, "elu": 1.0, "softplus": 1.0}  # parameters
+_FROM_RESULT: set[str] = set()  # those whose gradient needs only the result
 
 
 def _record(name: str, saves: str) -> Op:
@@ -31,7 +35,44 @@ def _record(name: str, saves: str) -> Op:
         saved, parameter = ctx.saved
         return backward(saved, grad, parameter)
 
+    if RECORDS.setdefault(name, record) is record and saves == "y":
+        _FROM_RESULT.add(name)
     return record
+
+
+def with_activation(
+    name: str,
+    record: Op,
+    operands: list[Tensor],
+    activation: str | None,
+    parameter: float | None,
+    **parameters: Any,
+) -> Tensor:
+    """record(*operands), with the activation in its epilogue where the gradient allows.
+
+    An epilogue leaves no operand of the activation behind, so where a gradient is recorded it must
+    be had from the result alone.
+    """
+    if activation is None:
+        return record(*operands, **parameters)
+    if activation not in RECORDS:
+        choices = ", ".join(RECORDS)
+        raise ValueError(
+            f"{name}: activation: expected None or one of {choices}, got {activation!r}"
+        )
+    if parameter is None:
+        parameter = _DEFAULTS.get(activation, 0.0)
+    from_result = activation in _FROM_RESULT and parameter >= 0
+    if from_result or not (is_grad_enabled() and any(t.requires_grad for t in operands)):
+        return record(*operands, activation=activation, parameter=parameter, **parameters)
+    return RECORDS[activation](record(*operands, **parameters), parameter=parameter)
+
+
+def gradient(activation: str | None, parameter: float, y: Array, dy: Array) -> Array:
+    """dy through the activation that an epilogue applied, from its result."""
+    if activation is None:
+        return dy
+    return getattr(_C, f"{activation}_backward")(y, dy, parameter)
 
 
 def _activation(name: str, saves: str, doc: str) -> Any:
