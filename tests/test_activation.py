@@ -5,7 +5,8 @@ import math
 
 import numpy as np
 import pytest
-from striate import _C
+import striate
+from striate import _C, ops
 
 ISAS = ["scalar", "avx2", "avx512"]
 TINY = float(np.finfo(np.float32).tiny)
@@ -170,3 +171,25 @@ def test_activation_in_place():
     expected = _C.tanh(x)
     assert _C.tanh(x, out=x) is x
     assert np.array_equal(x, expected)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "words"),
+    [
+        (lambda x: ops.gelu(x, "erf"), ValueError, "gelu: approximate"),
+        (lambda x: ops.leaky_relu(x, "1"), TypeError, "leaky_relu: negative_slope"),
+        (lambda x: ops.elu(x, float("nan")), ValueError, "elu: alpha"),
+        (lambda x: ops.softplus(x, beta=0), ValueError, "softplus: beta"),
+    ],
+)
+def test_parameters_are_checked(call, error, words):
+    with pytest.raises(error, match=words):
+        call(striate.zeros(2))
+
+
+def test_gradient_of_a_repeated_upstream():
+    """sum() sends back one number repeated by strides of 0."""
+    x = striate.randn(5, 7).requires_grad_()
+    ops.tanh(x).sum().backward()
+    expected = 1 - np.tanh(x.detach().numpy()) ** 2
+    np.testing.assert_allclose(x.grad.numpy(), expected, rtol=1e-5, atol=1e-6)

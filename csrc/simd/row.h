@@ -48,17 +48,25 @@ T row_max(const T* x, ptrdiff_t n) {
   return largest(max(max(a, b), max(c, d)));
 }
 
-// The sum of value(i, left) over the vectors of a row: i is where one begins, left how many
-// elements remain. Lanes past them must be 0.
+// Calls f(i, left) for the vectors of [begin, end): i is where one begins, left how many elements
+// it has, a constant but for the last one, so that what depends on it is decided in compilation.
+template <class T, class F>
+void row_each(ptrdiff_t begin, ptrdiff_t end, F f) {
+  constexpr int lanes = Vec<T>::lanes;
+  ptrdiff_t i = begin;
+  for (; i + lanes <= end; i += lanes) f(i, ptrdiff_t(lanes));
+  if (i < end) f(i, end - i);
+}
+
+// The sum of value(i, left) over the vectors of a row. Lanes from `left` on must be 0.
 template <class T, class F>
 T row_total(ptrdiff_t n, F value) {
-  constexpr int lanes = Vec<T>::lanes;
-  constexpr ptrdiff_t kBlock = 64 * lanes;
+  constexpr ptrdiff_t kBlock = 64 * Vec<T>::lanes;
   Vec<T> total = broadcast(T(0));
   for (ptrdiff_t begin = 0; begin < n; begin += kBlock) {
-    ptrdiff_t end = begin + kBlock < n ? begin + kBlock : n;
     Vec<T> part = broadcast(T(0));
-    for (ptrdiff_t i = begin; i < end; i += lanes) part = part + value(i, n - i);
+    row_each<T>(begin, begin + kBlock < n ? begin + kBlock : n,
+                [&](ptrdiff_t i, ptrdiff_t left) { part = part + value(i, left); });
     total = total + part;
   }
   return sum(total);

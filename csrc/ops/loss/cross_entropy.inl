@@ -15,10 +15,9 @@ namespace {
 template <class T, class F>
 void finish_gradient(T* dx, ptrdiff_t n, T factor, F a) {
   const Vec<T> f = broadcast(factor);
-  for (ptrdiff_t i = 0; i < n; i += Vec<T>::lanes) {
-    ptrdiff_t left = n - i;
+  row_each<T>(0, n, [=](ptrdiff_t i, ptrdiff_t left) {
     store_first(dx + i, fma(load_filled(dx + i, left, T(0)), f, -a(i, left)), left);
-  }
+  });
 }
 
 // The sum over i of a(i) (x[i] - shift).

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ops/loss/loss.h"
 
-#include "core/rows.h"
+#include "ops/layout/rows.h"
 #include "ops/reduce/reduce.h"
 
 namespace striate {

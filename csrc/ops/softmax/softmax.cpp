@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ops/softmax/softmax.h"
 
-#include "core/rows.h"
+#include "ops/layout/rows.h"
 
 namespace striate {
 namespace {

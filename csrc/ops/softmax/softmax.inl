@@ -11,10 +11,9 @@ namespace {
 // y[i] = f(a[i], b[i])
 template <class T, class F>
 void row_map(const T* a, const T* b, T* y, ptrdiff_t n, F f) {
-  for (ptrdiff_t i = 0; i < n; i += Vec<T>::lanes) {
-    ptrdiff_t left = n - i;
+  row_each<T>(0, n, [=](ptrdiff_t i, ptrdiff_t left) {
     store_first(y + i, f(load_filled(a + i, left, T(0)), load_filled(b + i, left, T(0))), left);
-  }
+  });
 }
 
 template <class T>

@@ -80,7 +80,10 @@ def _activation(name: str, saves: str, doc: str) -> Any:
     record = _record(name, saves)
 
     def call(input: Tensor) -> Tensor:
-        return record(as_float(input, name))
+        try:
+            return record(input)
+        except (TypeError, AttributeError):  # integers, or no tensor
+            return record(as_float(input, name))
 
     call.__name__ = call.__qualname__ = name
     call.__doc__ = doc

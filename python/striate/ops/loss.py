@@ -75,6 +75,8 @@ def cross_entropy(
     x = as_float(input, "cross_entropy")
     if not isinstance(target, Tensor):
         raise TypeError(f"cross_entropy: target: expected a Tensor, got {type(target).__name__}")
+    if weight is not None and not isinstance(weight, Tensor):
+        raise TypeError(f"cross_entropy: weight: expected a Tensor, got {type(weight).__name__}")
     kind = target.dtype.kind
     if kind == "b":
         raise TypeError("cross_entropy: target: expected integers or probabilities, got bool")

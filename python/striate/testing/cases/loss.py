@@ -208,6 +208,27 @@ CASES = [
                 ("cross_entropy", "target", "0 to 2", "got 3", "(1,)"),
             ),
             Misuse(
+                lambda: striate.ops.cross_entropy(
+                    striate.zeros(2, 4, 3), striate.tensor([[0, 1, 2], [3, -1, 0]])
+                ),
+                IndexError,
+                ("cross_entropy", "target", "0 to 3", "got -1", "(1, 1)"),
+            ),
+            Misuse(
+                lambda: striate.ops.cross_entropy(
+                    striate.zeros(2, 3), striate.tensor([0, 1]), weight=striate.ones(2)
+                ),
+                ValueError,
+                ("cross_entropy", "weight", "(3,)", "(2,)"),
+            ),
+            Misuse(
+                lambda: striate.ops.cross_entropy(
+                    striate.zeros(2, 3), striate.tensor([0, 1]), label_smoothing=1.5
+                ),
+                ValueError,
+                ("cross_entropy", "label_smoothing", "1.5"),
+            ),
+            Misuse(
                 lambda: striate.ops.cross_entropy(striate.zeros(2, 3), striate.tensor([1, 2, 0])),
                 ValueError,
                 ("cross_entropy", "target", "(2,)", "(3,)"),
