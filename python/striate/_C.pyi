@@ -58,7 +58,8 @@ def gemm(
     a: _Array,
     b: _Array,
     bias: _Array | None = None,
-    relu: bool = False,
+    activation: str | None = None,
+    parameter: float = 0.0,
     alpha: float = 1.0,
     beta: float = 0.0,
     out: _Array | None = None,
@@ -83,7 +84,8 @@ def conv2d(
     padding: _Padding,
     dilation: _Pair,
     groups: int,
-    relu: bool = False,
+    activation: str | None = None,
+    parameter: float = 0.0,
     out: _Array | None = None,
 ) -> _Array: ...
 def conv2d_bwd_data(
@@ -96,7 +98,8 @@ def conv2d_bwd_data(
     padding: _Padding,
     dilation: _Pair,
     groups: int,
-    relu: bool = False,
+    activation: str | None = None,
+    parameter: float = 0.0,
     out: _Array | None = None,
 ) -> _Array: ...
 def conv2d_bwd_weight(
