@@ -32,7 +32,7 @@ from striate.ops.arithmetic import (
 from striate.ops.conv2d import conv2d, conv_transpose2d
 from striate.ops.gemm import linear, matmul
 from striate.ops.layout import contiguous, pad
-from striate.ops.loss import cross_entropy
+from striate.ops.loss import cross_entropy, mse_loss
 from striate.ops.pointwise import (
     abs,
     ceil,
@@ -88,6 +88,7 @@ from striate.ops.shape import (
     unsqueeze,
     where,
 )
+from striate.ops.softmax import log_softmax, softmax
 
 # Operations that are also methods of Tensor under the same name.
 METHODS: list[str] = [
@@ -121,6 +122,8 @@ METHODS: list[str] = [
     "relu",
     "sigmoid",
     "tanh",
+    "softmax",
+    "log_softmax",
     "add",
     "sub",
     "mul",
@@ -203,6 +206,7 @@ __all__ = [
     "linear",
     "log",
     "log1p",
+    "log_softmax",
     "logical_and",
     "logical_not",
     "logical_or",
@@ -216,6 +220,7 @@ __all__ = [
     "mean",
     "min",
     "minimum",
+    "mse_loss",
     "mul",
     "ne",
     "neg",
@@ -229,6 +234,7 @@ __all__ = [
     "sign",
     "silu",
     "sin",
+    "softmax",
     "softplus",
     "split",
     "sqrt",

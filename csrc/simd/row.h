@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What softmax and cross entropy do along a row of n elements, unit stride: its largest element,
-// and the exponentials of its distances from that. Sums are of fixed order, in blocks, so that
-// their error grows with the square root of n at most.
+// What softmax and the losses do along a row of n elements, unit stride. Sums are of a fixed order,
+// in blocks whose sums are added up one level higher, so that long rows keep their digits.
+#pragma once
 #include <cmath>
 
 #include "simd/math.h"
@@ -12,8 +12,7 @@ namespace {
 // x, with `fill` in the lanes past the first `left`.
 template <class T>
 Vec<T> load_filled(const T* x, ptrdiff_t left, T fill) {
-  constexpr int lanes = Vec<T>::lanes;
-  if (left >= lanes) return load(x);
+  if (left >= Vec<T>::lanes) return load(x);
   Mask<T> on = first<T>(int(left));
   return select(on, load(x, on), broadcast(fill));
 }
@@ -24,6 +23,12 @@ void store_first(T* p, Vec<T> x, ptrdiff_t left) {
     store(p, x);
   else
     store(p, x, first<T>(int(left)));
+}
+
+// x in the first `left` lanes, 0 in the others.
+template <class T>
+Vec<T> only(Vec<T> x, ptrdiff_t left) {
+  return left >= Vec<T>::lanes ? x : select(first<T>(int(left)), x, broadcast(T(0)));
 }
 
 // The largest element; any where one is NaN.
@@ -43,30 +48,43 @@ T row_max(const T* x, ptrdiff_t n) {
   return largest(max(max(a, b), max(c, d)));
 }
 
-// The sum of f(x[i]) where f is 0 at -inf. Kept values go to y (null: dropped).
+// The sum of value(i, left) over the vectors of a row: i is where one begins, left how many
+// elements remain. Lanes past them must be 0.
 template <class T, class F>
-T row_sum(const T* x, ptrdiff_t n, T* y, F f) {
+T row_total(ptrdiff_t n, F value) {
   constexpr int lanes = Vec<T>::lanes;
   constexpr ptrdiff_t kBlock = 64 * lanes;
   Vec<T> total = broadcast(T(0));
   for (ptrdiff_t begin = 0; begin < n; begin += kBlock) {
     ptrdiff_t end = begin + kBlock < n ? begin + kBlock : n;
     Vec<T> part = broadcast(T(0));
-    for (ptrdiff_t i = begin; i < end; i += lanes) {
-      Vec<T> value = f(load_filled(x + i, end - i, T(-HUGE_VAL)));
-      if (y) store_first(y + i, value, end - i);
-      part = part + value;
-    }
+    for (ptrdiff_t i = begin; i < end; i += lanes) part = part + value(i, n - i);
     total = total + part;
   }
   return sum(total);
+}
+
+// The sum of f(a[i], b[i]), f(0, 0) being 0.
+template <class T, class F>
+T row_sum(const T* a, const T* b, ptrdiff_t n, F f) {
+  return row_total<T>(n, [=](ptrdiff_t i, ptrdiff_t left) {
+    return f(load_filled(a + i, left, T(0)), load_filled(b + i, left, T(0)));
+  });
 }
 
 // sum exp(x[i] - shift), the exponentials kept in y unless it is null.
 template <class T>
 T row_exp_sum(const T* x, ptrdiff_t n, T shift, T* y) {
   const Vec<T> s = broadcast(shift);
-  return row_sum(x, n, y, [s](Vec<T> v) { return exp(v - s); });
+  auto value = [=](ptrdiff_t i, ptrdiff_t left) {
+    return exp(load_filled(x + i, left, T(-HUGE_VAL)) - s);
+  };
+  if (y == nullptr) return row_total<T>(n, value);
+  return row_total<T>(n, [=](ptrdiff_t i, ptrdiff_t left) {
+    Vec<T> e = value(i, left);
+    store_first(y + i, e, left);
+    return e;
+  });
 }
 
 inline float log_of(float x) { return ::logf(x); }
