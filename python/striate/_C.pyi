@@ -10,6 +10,7 @@ import numpy as np
 _Array: TypeAlias = np.ndarray[Any, Any]
 _Pair: TypeAlias = tuple[int, int]
 _Padding: TypeAlias = tuple[_Pair, _Pair]
+_Numbers: TypeAlias = tuple[int, ...]  # a size, or a window: see csrc/bindings/pool2d.cpp
 
 class _Row(TypedDict):
     op: str
@@ -69,7 +70,8 @@ def gemm(
 def broadcast_to(x: _Array, shape: tuple[int, ...]) -> _Array: ...
 def sum(x: _Array, axes: tuple[int, ...], out: _Array | None = None) -> _Array: ...
 
-# activation
+# activation: two functions for each name of csrc/ops/activation/names.inc, like relu's; records
+# reach the others by name
 def relu(x: _Array, parameter: float = 0.0, out: _Array | None = None) -> _Array: ...
 def relu_backward(
     saved: _Array, dy: _Array, parameter: float = 0.0, out: _Array | None = None
@@ -151,6 +153,13 @@ def conv2d_bwd_weight(
     out: _Array | None = None,
 ) -> _Array: ...
 
+# layout
+def to_channels_last(x: _Array, out: _Array | None = None) -> _Array: ...
+def to_c_order(x: _Array, out: _Array | None = None) -> _Array: ...
+def pad(
+    x: _Array, pad: tuple[int, ...], value: float = 0.0, out: _Array | None = None
+) -> _Array: ...
+
 # loss
 def cross_entropy(
     x: _Array,
@@ -172,6 +181,31 @@ def mse_loss(
 
 # peak
 def peak_fma(like: _Array, rounds: int) -> float: ...
+
+# pool2d
+def max_pool2d(x: _Array, window: _Numbers, out: _Array | None = None) -> _Array: ...
+def max_pool2d_taps(
+    x: _Array, window: _Numbers, out: _Array | None = None
+) -> tuple[_Array, _Array]: ...
+def max_pool2d_indices(taps: _Array, y: _Array, size: _Numbers, window: _Numbers) -> _Array: ...
+def max_pool2d_backward(
+    dy: _Array, taps: _Array, size: _Numbers, window: _Numbers, out: _Array | None = None
+) -> _Array: ...
+def sum_pool2d(
+    x: _Array, window: _Numbers, divisor: float | str = 1.0, out: _Array | None = None
+) -> _Array: ...
+def sum_pool2d_backward(
+    dy: _Array,
+    size: _Numbers,
+    window: _Numbers,
+    divisor: float | str = 1.0,
+    out: _Array | None = None,
+) -> _Array: ...
+def lp2_pool2d(x: _Array, window: _Numbers, out: _Array | None = None) -> _Array: ...
+def max_unpool2d(
+    x: _Array, indices: _Array, size: _Numbers, out: _Array | None = None
+) -> _Array: ...
+def max_unpool2d_backward(dy: _Array, indices: _Array, out: _Array | None = None) -> _Array: ...
 
 # sgd
 def sgd(

@@ -172,6 +172,19 @@ def add_to_leaf(leaf: Tensor, gradient: Array, exclusive: bool) -> None:
     leaf._grad = leaf._wrap(gradient)
 
 
+def _count_if_ours() -> int:
+    """What getrefcount gives for an array that only a tuple and one local variable hold.
+
+    It depends on the interpreter: CPython 3.14 does not count the call's own argument.
+    """
+    results = (np.empty(1),)
+    result = results[0]
+    return getrefcount(result)
+
+
+_IF_OURS = _count_if_ours()
+
+
 # The gradients that have arrived at a node: [array, whether the sweep may write to it] an output.
 Slots = list[Any]
 
@@ -215,9 +228,9 @@ def backward(root: Tensor, gradient: Array, retain_graph: bool = False) -> None:
             if edge is None or results[i] is None:
                 continue
             result = results[i]
-            # Ours to keep or write to if only `results`, this loop and getrefcount's own argument
-            # hold it, and it is no view of somebody's array.
-            exclusive = getrefcount(result) <= 3 and not isinstance(result.base, np.ndarray)
+            # Ours to keep or write to if only `results` and this loop hold it, and it is no view of
+            # somebody's array.
+            exclusive = getrefcount(result) <= _IF_OURS and not isinstance(result.base, np.ndarray)
             if not isinstance(edge, tuple):
                 add_to_leaf(edge, result, exclusive)
                 continue

@@ -4,7 +4,8 @@
 The files mirror `csrc/ops`; what is no hot loop is NumPy's.
 """
 
-from striate.ops.activation import elu, exp, gelu, leaky_relu, relu, sigmoid, silu, softplus, tanh
+from striate.ops import activation
+from striate.ops.activation import *  # noqa: F403
 from striate.ops.arithmetic import (
     add,
     bitwise_and,
@@ -193,18 +194,14 @@ __all__ = [
     "cos",
     "cross_entropy",
     "div",
-    "elu",
     "eq",
-    "exp",
     "expand",
     "flatten",
     "floor",
     "ge",
-    "gelu",
     "getitem",
     "gt",
     "le",
-    "leaky_relu",
     "linear",
     "local_response_norm",
     "log",
@@ -230,15 +227,11 @@ __all__ = [
     "pad",
     "permute",
     "pow",
-    "relu",
     "reshape",
     "round",
-    "sigmoid",
     "sign",
-    "silu",
     "sin",
     "softmax",
-    "softplus",
     "split",
     "sqrt",
     "square",
@@ -249,9 +242,9 @@ __all__ = [
     "sum",
     "sum_pool2d",
     "t",
-    "tanh",
     "transpose",
     "unsqueeze",
     "var",
     "where",
 ]
+__all__ += activation.__all__

@@ -15,6 +15,18 @@ from striate.ops.record import Op, op
 from striate.ops.shape import where
 from striate.tensor import Array, Tensor
 
+__all__ = [
+    "elu",
+    "exp",
+    "gelu",
+    "leaky_relu",
+    "relu",
+    "sigmoid",
+    "silu",
+    "softplus",
+    "tanh",
+]
+
 RECORDS: dict[str, Op] = {}  # every activation by its kernel's name
 _DEFAULTS = {"leaky_relu": 0.01, "elu": 1.0, "softplus": 1.0}  # parameters
 _FROM_RESULT: set[str] = set()  # those whose gradient needs only the result
