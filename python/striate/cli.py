@@ -1,0 +1,228 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line: `striate info | kernels | doctor`.
+
+What a user can get wrong ends in one or two lines on stderr and exit status 2; Ctrl-C in 130.
+STRIATE_DEBUG=1 shows the traceback instead.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import math
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+Command = Callable[[argparse.Namespace], int]
+Examples = Sequence[tuple[str, str]]
+
+
+class UserError(Exception):
+    """Something that the user can put right: the message, and a hint on the second line."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(f"{message}\n  {hint}" if hint else message)
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse, whose errors are UserErrors and whose help ends in examples."""
+
+    def __init__(self, examples: Examples = (), **options: Any) -> None:
+        width = max((len(line) for line, _ in examples), default=0)
+        shown = "\n".join(f"  {line:{width}}   {what}" for line, what in examples)
+        super().__init__(
+            epilog=f"examples:\n{shown}" if shown else None,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+            **options,
+        )
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(message.removeprefix("argument "), f"{self.prog} --help says more")
+
+    def check_unknown(self, words: Sequence[str]) -> None:
+        """Raises for options that were not understood, naming the nearest that exists."""
+        if not words:
+            return
+        known = [o for action in self._actions for o in action.option_strings]
+        near = difflib.get_close_matches(words[0].split("=")[0], known, 1)
+        kind = "option" if words[0].startswith("-") else "argument"
+        meant = f"; did you mean {near[0]}?" if near else ""
+        self.error(f"unknown {kind} '{words[0]}'{meant}")
+
+
+# --- argument types -------------------------------------------------------------------------------
+
+
+def whole(least: int, most: int = 2**63 - 1) -> Callable[[str], int]:
+    """An integer from `least` to `most`."""
+
+    def read(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = least - 1
+        if not least <= value <= most:
+            limits = f"from {least} to {most}" if most < 2**63 - 1 else f"of {least} or more"
+            raise argparse.ArgumentTypeError(f"expected an integer {limits}, got '{text}'")
+        return value
+
+    return read
+
+
+def positive(text: str) -> float:
+    """A finite number above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value) or value <= 0:
+        raise argparse.ArgumentTypeError(f"expected a finite number above 0, got '{text}'")
+    return value
+
+
+def one_of(*choices: str) -> Callable[[str], str]:
+    """One of the words."""
+
+    def read(text: str) -> str:
+        if text not in choices:
+            near = difflib.get_close_matches(text, choices, 1)
+            meant = f"; did you mean {near[0]}?" if near else ""
+            names = " or ".join(choices)
+            raise argparse.ArgumentTypeError(f"expected {names}, got '{text}'{meant}")
+        return text
+
+    return read
+
+
+# --- the commands ---------------------------------------------------------------------------------
+
+
+def run_info(options: argparse.Namespace) -> int:
+    from striate import report
+
+    print(report.info())
+    return 0
+
+
+def run_kernels(options: argparse.Namespace) -> int:
+    from striate import report
+
+    print(report.kernels(options.op, options.isa))
+    return 0
+
+
+def run_doctor(options: argparse.Namespace) -> int:
+    from striate import doctor
+
+    return doctor.run()
+
+
+def add_info(add: Callable[..., Parser]) -> None:
+    add(
+        "info",
+        run_info,
+        help="version, CPU, instruction set, threads, memory, packages",
+        description="Says what striate runs on and may use.",
+    )
+
+
+def add_kernels(add: Callable[..., Parser]) -> None:
+    parser = add(
+        "kernels",
+        run_kernels,
+        help="every kernel, and whether it can run here",
+        description="Lists every row of every kernel and method table: what can run on this\n"
+        "machine, and why the rest can't.",
+        examples=[
+            ("striate kernels --op gemm", "the matrix product's kernels and methods"),
+            ("STRIATE_ISA=avx2 striate kernels", "what is left if AVX-512 is not to be used"),
+        ],
+    )
+    parser.add_argument("--op", metavar="OP", help="only this operation's rows")
+    parser.add_argument("--isa", metavar="ISA", help="only this instruction set's rows")
+
+
+def add_doctor(add: Callable[..., Parser]) -> None:
+    add(
+        "doctor",
+        run_doctor,
+        help="checks that the kernels compute right here",
+        description="Runs every kernel that this machine can run on small problems, compares the\n"
+        "results with NumPy's in double precision, and looks at CPU, threads and packages.\n"
+        "Exit status 1 where something is wrong.",
+    )
+
+
+COMMANDS = {"info": add_info, "kernels": add_kernels, "doctor": add_doctor}
+
+
+def build_parser() -> tuple[Parser, dict[str, Parser]]:
+    """The parser, and those of its commands."""
+    parser = Parser(
+        prog="striate",
+        description="Deep learning on handwritten kernels that anyone can read.",
+        examples=[
+            ("striate doctor", "see that everything works here"),
+            ("striate COMMAND --help", "options and examples of a command"),
+        ],
+    )
+    parser.add_argument("--version", action="store_true", help="print the version and leave")
+    group = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+    parsers = {}
+
+    def add(name: str, run: Command, **options: Any) -> Parser:
+        parsers[name] = group.add_parser(name, prog=f"striate {name}", **options)
+        parsers[name].set_defaults(run=run)
+        return parsers[name]
+
+    for adder in COMMANDS.values():
+        adder(add)
+    return parser, parsers
+
+
+def dispatch(words: Sequence[str]) -> int:
+    """Reads the arguments and runs the command; returns the exit status."""
+    parser, parsers = build_parser()
+    if words and not words[0].startswith("-") and words[0] not in COMMANDS:
+        near = difflib.get_close_matches(words[0], COMMANDS, 1)
+        meant = f"did you mean {near[0]}?" if near else f"commands: {', '.join(COMMANDS)}"
+        raise UserError(f"unknown command '{words[0]}'", meant)
+    options, unknown = parser.parse_known_args(words)
+    parsers.get(options.command, parser).check_unknown(unknown)
+
+    import striate
+
+    if options.version:
+        print(f"striate {striate.__version__}")
+        return 0
+    striate._C.isa()  # says what is wrong with STRIATE_ISA, if something is
+    if options.command is None:
+        parser.print_help()
+        return 0
+    return options.run(options)
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """The console script: dispatch, with errors as users want them."""
+    try:
+        status = dispatch(sys.argv[1:] if words is None else words)
+        sys.stdout.flush()
+        return status
+    except KeyboardInterrupt:
+        print("\nstriate: stopped", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # `striate kernels | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (UserError, ValueError, TypeError, IndexError, MemoryError, OSError) as error:
+        if os.environ.get("STRIATE_DEBUG"):
+            raise
+        print(f"striate: error: {str(error) or type(error).__name__}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())
