@@ -25,9 +25,9 @@ def run() -> int:
     """Prints what was found; 0 if all is well, 1 otherwise."""
     wrong = 0
     print("kernels, against NumPy in double precision")
-    for op, (passed, failures) in check_kernels().items():
-        state = "ok" if not failures else "WRONG"
-        print(f"  {op:12} {state:6} {passed} of {passed + len(failures)} kernels and methods right")
+    for op, (passed, total, failures) in check_kernels().items():
+        state = "WRONG" if failures else "ok" if passed == total else "unseen"
+        print(f"  {op:12} {state:6} {passed} of {total} kernels and methods right")
         for failure in failures:
             print(f"      {failure}")
         wrong += len(failures)
@@ -44,8 +44,8 @@ def run() -> int:
     return 1 if wrong else 0
 
 
-def check_kernels() -> dict[str, tuple[int, list[str]]]:
-    """For each op: how many rows passed, and what failed."""
+def check_kernels() -> dict[str, tuple[int, int, list[str]]]:
+    """For each op: how many rows passed, of how many, and what failed."""
     from striate.testing.cases import CASES
 
     passed: Counter[str] = Counter()
@@ -55,18 +55,15 @@ def check_kernels() -> dict[str, tuple[int, list[str]]]:
     for i, row in enumerate(rows):
         if progress:
             print(f"\r  {i + 1} of {len(rows)} ", end="", file=sys.stderr, flush=True)
-        problem = ""
-        for case in CASES:
-            if case.serves(row["name"]) and not problem:
-                problem = check_row(row, case)
-        if problem:
-            failures[row["op"]].append(f"{row['name']}: {problem}")
-        else:
+        problems = [check_row(row, case) for case in CASES if case.serves(row["name"])]
+        if any(problems):
+            failures[row["op"]] += [f"{row['name']}: {p}" for p in problems if p]
+        elif problems:
             passed[row["op"]] += 1
     if progress:
         print("\r" + " " * 20 + "\r", end="", file=sys.stderr)
-    ops = dict.fromkeys(r["op"] for r in rows)
-    return {op: (passed[op], failures[op]) for op in ops}
+    total = Counter(r["op"] for r in rows)
+    return {op: (passed[op], n, failures[op]) for op, n in total.items()}
 
 
 def check_row(row: dict[str, Any], case: Any) -> str:
