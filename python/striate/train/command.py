@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`striate train`: from the options to a folder with model, history and pictures."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import striate
+from striate import _C
+from striate.data.idx import NotFound
+from striate.models import MODELS
+from striate.train import files, pictures
+from striate.train.config import Config
+from striate.train.evaluate import evaluate
+from striate.train.task import Scaling, Task, load_task
+from striate.train.trainer import CHECKPOINT, Trainer
+
+MODEL, CONFIG = "model.safetensors", "config.json"
+INTERRUPTED = 130
+_NAME = re.compile(r"[\w][\w.+-]{0,99}")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Trains as the options say; returns the exit status."""
+    if options.threads is not None:
+        _C.set_num_threads(options.threads)
+    return resume(options) if options.resume is not None else start(options)
+
+
+def start(options: argparse.Namespace) -> int:
+    """A new run."""
+    data, model = options.data or "digits", options.model or "lenet"
+    config = Config.chosen(
+        data,
+        model,
+        options.epochs,
+        options.batch_size,
+        options.lr,
+        seed=options.seed or 0,
+        root=_root(data, options.root),
+        version=striate.__version__,
+        isa=_C.isa(),
+    )
+    task = load_task(config)
+    folder = new_folder(Path(options.out or "runs"), options.name, f"{data}-{model}")
+    files.write_json(folder / CONFIG, describe(config, task))
+    return train(config, task, folder, not options.no_progress)
+
+
+def resume(options: argparse.Namespace) -> int:
+    """An interrupted run, continued as it was begun."""
+    fixed = ("data", "root", "model", "epochs", "batch_size", "lr", "seed", "name")
+    given = [f"--{n.replace('_', '-')}" for n in fixed if getattr(options, n) is not None]
+    if given:
+        raise ValueError(
+            f"--resume: {', '.join(given)}: a run goes on as it was begun\n"
+            "  only --threads and --no-progress go with --resume"
+        )
+    folder = run_folder(options.resume, options.out)
+    config, whole = Config.from_file(folder / CONFIG)
+    if not (folder / CHECKPOINT).is_file():
+        if (folder / MODEL).is_file():
+            raise ValueError(f"--resume: {folder}: this run is finished")
+        raise NotFound(f"--resume: {folder}: there is no {CHECKPOINT}")
+    task = load_task(config)
+    if describe(config, task)["scaling"] != whole.get("scaling"):
+        raise ValueError(f"--resume: {folder}: the data is not what the run was begun with")
+    return train(config, task, folder, not options.no_progress, resumed=True)
+
+
+def train(config: Config, task: Task, folder: Path, progress: bool, resumed: bool = False) -> int:
+    """Trains into a folder and leaves the run's files there."""
+    striate.manual_seed(config.seed)
+    model = build(config.model, task.scaling.shape, len(task.classes))
+    loader = task.train_loader(config)
+    trainer = Trainer(model, loader, task.test_loader(), config, folder)
+    if resumed:
+        trainer.load_checkpoint()
+    count = sum(p.numel() for p in model.parameters())
+    print(
+        f"{config.model} with {count:,} parameters on {len(task.train):,} {config.data} images, "
+        f"tested on {len(task.test):,}; {_C.isa()}, {_C.num_threads()} threads"
+    )
+    if not trainer.run(progress):
+        print(
+            f"stopped in epoch {trainer.epoch + 1} of {config.epochs}, after {trainer.batch} of "
+            f"{len(loader)} batches; this goes on from there:\n  striate train --resume {folder}",
+            file=sys.stderr,
+        )
+        return INTERRUPTED
+    finish(config, task, folder, trainer)
+    return 0
+
+
+def finish(config: Config, task: Task, folder: Path, trainer: Trainer) -> None:
+    """Leaves the model and the pictures, and says how well it went."""
+    evaluation = trainer.evaluation or evaluate(trainer.model, trainer.test_loader.batches(0))
+    weights = {k: v.numpy() for k, v in trainer.model.state_dict().items()}
+    files.write_arrays(folder / MODEL, weights, {"model": config.model})
+    result = {
+        "test_accuracy": evaluation.accuracy,
+        "test_loss": evaluation.loss,
+        "seconds": round(trainer.seconds, 3),
+    }
+    files.write_json(folder / CONFIG, {**describe(config, task), "result": result})
+    title = f"{config.data}, {config.model}"
+    if pictures.available():
+        first = next(w for w in weights.values() if w.ndim >= 2)
+        pictures.curve(folder / "curve.png", trainer.history, title)
+        pictures.confusion(folder / "confusion.png", evaluation, task.classes, title)
+        pictures.filters(folder / "filters.png", first, task.scaling.shape, title)
+    else:
+        print('no pictures: matplotlib is missing; pip install "striate[train]"', file=sys.stderr)
+    (folder / CHECKPOINT).unlink(missing_ok=True)
+    total = int(evaluation.confusion.sum())
+    print(
+        f"{evaluation.accuracy:.2%} of {total:,} test images right, {trainer.seconds:.1f} s\n"
+        f"{folder}{os.sep}: {'  '.join(sorted(p.name for p in folder.iterdir()))}\n"
+        f"try it: striate predict {folder} IMAGE"
+    )
+
+
+def build(name: str, shape: tuple[int, int, int], classes: int) -> Any:
+    """A model by name."""
+    return MODELS[name](shape, classes)
+
+
+def describe(config: Config, task: Task) -> dict[str, Any]:
+    """What config.json says."""
+    scaling = {**vars(task.scaling), "shape": list(task.scaling.shape)}
+    samples = {"train": len(task.train), "test": len(task.test)}
+    return {
+        **config.to_dict(),
+        "classes": list(task.classes),
+        "samples": samples,
+        "scaling": scaling,
+    }
+
+
+def load_run(text: str) -> tuple[Any, Scaling, list[str]]:
+    """(model, scaling, classes) of a finished run. ValueError where it is missing or foreign."""
+    folder = run_folder(text, None)
+    config, whole = Config.from_file(folder / CONFIG)
+    if not (folder / MODEL).is_file():
+        raise NotFound(
+            f"{folder}: this run is not finished\n  striate train --resume {folder} goes on"
+        )
+    try:
+        scaling = Scaling.from_dict(whole.get("scaling"))
+        classes = [str(c) for c in whole["classes"]]
+        model = build(config.model, scaling.shape, len(classes))
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{folder / CONFIG}: not a run's config.json: {error}") from None
+    weights, _ = files.read_arrays(folder / MODEL)
+    try:
+        model.load_state_dict({k: striate.Tensor(v) for k, v in weights.items()})
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(f"{folder / MODEL}: not the weights of this run: {error}") from None
+    model.eval()
+    return model, scaling, classes
+
+
+# --- folders --------------------------------------------------------------------------------------
+
+
+def new_folder(out: Path, name: str | None, usual: str) -> Path:
+    """A new folder for a run: `out`/`name`, or the usual name with the next free number."""
+    if name is not None and not _NAME.fullmatch(name):
+        raise ValueError(
+            f"--name: expected letters, digits and any of ._+- (100 at most), got '{name}'"
+        )
+    out.mkdir(parents=True, exist_ok=True)
+    number = 1
+    while True:
+        folder = out / (name or (usual if number == 1 else f"{usual}-{number}"))
+        try:
+            folder.mkdir()
+            return folder
+        except FileExistsError:
+            if name is not None:
+                raise ValueError(
+                    f"--name: {folder} exists already\n  choose another name, or --resume {folder}"
+                ) from None
+            number += 1
+
+
+def run_folder(text: str, out: str | None) -> Path:
+    """The folder of a run that is given by path, or by its name in `out`."""
+    for folder in (Path(text), Path(out or "runs") / text):
+        if folder.is_dir():
+            if not (folder / CONFIG).is_file():
+                raise NotFound(f"{folder}: not a run: there is no {CONFIG}")
+            return folder
+    raise NotFound(
+        f"{text}: no such run\n  expected a folder that `striate train` made, as runs/NAME"
+    )
+
+
+def _root(data: str, root: str | None) -> str | None:
+    """The data folder: --root, else the environment variable STRIATE_DATA."""
+    if data == "digits":
+        if root is not None:
+            raise ValueError("--root: digits needs none; it comes with scikit-learn")
+        return None
+    found = root or os.environ.get("STRIATE_DATA")
+    if found is None:
+        raise ValueError(
+            "--root: expected the folder that holds MNIST's four idx files\n"
+            "  striate train --data mnist --root DIR, or set STRIATE_DATA"
+        )
+    return str(Path(found).resolve())

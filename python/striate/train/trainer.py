@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The training loop of a classifier, and its checkpoints."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from striate import random
+from striate.data import DataLoader
+from striate.nn import functional as F
+from striate.optim import SGD
+from striate.tensor import Tensor
+from striate.train import files
+from striate.train.config import Config
+from striate.train.evaluate import Evaluation, evaluate
+from striate.train.interrupt import Interrupt
+from striate.train.progress import Progress
+
+CHECKPOINT = "checkpoint.safetensors"
+HISTORY = "history.csv"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One epoch's line of history.csv. Training figures are taken while the weights still move."""
+
+    epoch: int
+    train_loss: float
+    train_accuracy: float
+    test_loss: float
+    test_accuracy: float
+    learning_rate: float
+    seconds: float
+
+    def __str__(self) -> str:
+        return (
+            f"epoch {self.epoch:3}   loss {self.train_loss:.4f}, test {self.test_loss:.4f}   "
+            f"accuracy {self.train_accuracy:7.2%}, test {self.test_accuracy:7.2%}"
+        )
+
+
+class Trainer:
+    """Trains `model` as `config` says, and keeps checkpoint and history in `folder`.
+
+    A run stopped at any batch and resumed from its checkpoint ends with the same weights, bit for
+    bit, as one that was not: order and variation of the data are functions of (seed, epoch, batch),
+    the learning rate of the step, and the rest is in the checkpoint.
+    """
+
+    def __init__(
+        self, model: Any, train: DataLoader, test: DataLoader, config: Config, folder: Path
+    ) -> None:
+        self.model, self.train_loader, self.test_loader = model, train, test
+        self.config, self.folder = config, folder
+        self.optimizer = SGD(
+            model.parameters(),
+            lr=config.lr,
+            momentum=config.momentum,
+            weight_decay=config.weight_decay,
+            nesterov=config.momentum > 0,
+        )
+        self.epoch, self.batch = 0, 0  # the next batch to train on
+        self.loss_sum, self.right, self.seen = 0.0, 0, 0  # of this epoch so far
+        self.seconds = 0.0
+        self.history: list[Row] = []
+        self.evaluation: Evaluation | None = None
+
+    def run(self, progress: bool = True) -> bool:
+        """Trains to the end, or until Ctrl-C or SIGTERM: then False, and a checkpoint is there."""
+        per_epoch = len(self.train_loader)
+        images = len(self.train_loader.dataset)
+        done = self.epoch * images + self.seen
+        bar = Progress(self.config.epochs * images, done, progress)
+        try:
+            with Interrupt() as interrupt:
+                while self.epoch < self.config.epochs:
+                    start = time.perf_counter()
+                    self._train_epoch(bar, interrupt)
+                    self.seconds += time.perf_counter() - start
+                    if interrupt.requested and self.batch < per_epoch:
+                        self.save_checkpoint()
+                        return False
+                    self._finish_epoch(bar)
+                    if interrupt.requested and self.epoch < self.config.epochs:
+                        return False
+        finally:
+            bar.close()
+        return True
+
+    def _train_epoch(self, bar: Progress, interrupt: Interrupt) -> None:
+        """The rest of this epoch's batches."""
+        steps = self.config.epochs * len(self.train_loader)
+        self.model.train()
+        for images, labels in self.train_loader.batches(self.epoch, self.batch):
+            step = self.epoch * len(self.train_loader) + self.batch
+            self._set_rate(self.config.rate(step, steps))
+            self._step(images, labels)
+            self.batch += 1
+            text = f"loss {self.loss_sum / self.seen:.4f}, {self.right / self.seen:.2%}"
+            bar.update(len(labels), f"epoch {self.epoch + 1}/{self.config.epochs}, {text}")
+            if interrupt.requested:
+                return
+
+    def _step(self, images: Tensor, labels: Tensor) -> None:
+        scores = self.model(images)
+        smoothing = self.config.label_smoothing
+        loss = F.cross_entropy(scores, labels, label_smoothing=smoothing)
+        # What is shown is comparable with the test loss: no smoothing.
+        value = float((F.cross_entropy(scores.detach(), labels) if smoothing else loss).item())
+        if not math.isfinite(value):
+            raise ValueError(
+                f"the loss became {value} in epoch {self.epoch + 1}, batch {self.batch + 1}\n"
+                f"  try a learning rate below {self.config.lr:g}"
+            )
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        self.loss_sum += value * len(labels)
+        self.right += int(np.sum(scores.detach().numpy().argmax(1) == labels.numpy()))
+        self.seen += len(labels)
+
+    def _set_rate(self, rate: float) -> None:
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+
+    def _finish_epoch(self, bar: Progress) -> None:
+        start = time.perf_counter()
+        self.evaluation = evaluate(self.model, self.test_loader.batches(0))
+        self.seconds += time.perf_counter() - start
+        row = Row(
+            self.epoch + 1,
+            self.loss_sum / self.seen,
+            self.right / self.seen,
+            self.evaluation.loss,
+            self.evaluation.accuracy,
+            self.optimizer.param_groups[0]["lr"],
+            round(self.seconds, 3),
+        )
+        self.history.append(row)
+        bar.line(str(row))
+        self.epoch, self.batch = self.epoch + 1, 0
+        self.loss_sum, self.right, self.seen = 0.0, 0, 0
+        self.save_checkpoint()
+        write_history(self.folder / HISTORY, self.history)
+
+    # --- checkpoints --------------------------------------------------------------------------
+
+    def save_checkpoint(self) -> None:
+        """Everything that the rest of the run depends on, in one file, written atomically."""
+        arrays = {f"model.{k}": v.numpy() for k, v in self.model.state_dict().items()}
+        for number, state in self.optimizer.state_dict()["state"].items():
+            for name, value in state.items():
+                if isinstance(value, Tensor):
+                    arrays[f"optimizer.{number}.{name}"] = value.numpy()
+        place = {
+            "epoch": self.epoch,
+            "batch": self.batch,
+            "loss_sum": self.loss_sum,
+            "right": self.right,
+            "seen": self.seen,
+            "seconds": self.seconds,
+            "history": [asdict(row) for row in self.history],
+            "random": random.get_rng_state(),
+        }
+        files.write_arrays(self.folder / CHECKPOINT, arrays, {"place": json.dumps(place)})
+
+    def load_checkpoint(self) -> None:
+        """Goes to where the folder's checkpoint is. ValueError where it is foreign or broken."""
+        path = self.folder / CHECKPOINT
+        arrays, notes = files.read_arrays(path)
+        place = files.parse_json(path, notes.get("place", ""))
+        weights, state = {}, self.optimizer.state_dict()
+        state["state"] = {}
+        try:
+            for name, array in arrays.items():
+                kind, rest = name.split(".", 1)
+                if kind == "model":
+                    weights[rest] = Tensor(array)
+                else:
+                    number, what = rest.split(".")
+                    state["state"].setdefault(int(number), {})[what] = Tensor(array)
+            self.model.load_state_dict(weights)
+            self.optimizer.load_state_dict(state)
+            self.epoch, self.batch = int(place["epoch"]), int(place["batch"])
+            self.loss_sum, self.seconds = float(place["loss_sum"]), float(place["seconds"])
+            self.right, self.seen = int(place["right"]), int(place["seen"])
+            self.history = [Row(**row) for row in place["history"]]
+            random.set_rng_state(place["random"])
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise ValueError(f"{path}: not a checkpoint of this run: {error}") from None
+        if not (0 <= self.epoch <= self.config.epochs and 0 <= self.batch < len(self.train_loader)):
+            raise ValueError(
+                f"{path}: expected a place in {self.config.epochs} epochs of "
+                f"{len(self.train_loader)} batches, got epoch {self.epoch}, batch {self.batch}"
+            )
+
+
+def write_history(path: Path, rows: list[Row]) -> None:
+    """history.csv: one line an epoch."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(Row.__dataclass_fields__), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(asdict(row) for row in rows)
+    files.write_atomically(path, text.getvalue().encode())
