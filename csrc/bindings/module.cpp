@@ -6,9 +6,13 @@
 
 namespace striate {
 void bind_runtime(pybind11::module_& m);
+void bind_conv2d(pybind11::module_& m);
 void bind_elementwise(pybind11::module_& m);
 void bind_gemm(pybind11::module_& m);
+void bind_peak(pybind11::module_& m);
 void bind_reduce(pybind11::module_& m);
+void bind_activation(pybind11::module_& m);
+void bind_loss(pybind11::module_& m);
 }  // namespace striate
 
 PYBIND11_MODULE(_C, m) {
@@ -21,7 +25,11 @@ PYBIND11_MODULE(_C, m) {
     }
   });
   striate::bind_runtime(m);
+  striate::bind_conv2d(m);
   striate::bind_elementwise(m);
   striate::bind_gemm(m);
+  striate::bind_peak(m);
   striate::bind_reduce(m);
+  striate::bind_activation(m);
+  striate::bind_loss(m);
 }

@@ -66,6 +66,9 @@ inline Mask<float> operator<(Vec<float> a, Vec<float> b) {
 inline Mask<float> operator>(Vec<float> a, Vec<float> b) {
   return {_mm256_cmp_ps(a.v, b.v, _CMP_GT_OQ)};
 }
+inline Mask<float> operator<=(Vec<float> a, Vec<float> b) {
+  return {_mm256_cmp_ps(a.v, b.v, _CMP_LE_OQ)};
+}
 inline Mask<float> operator==(Vec<float> a, Vec<float> b) {
   return {_mm256_cmp_ps(a.v, b.v, _CMP_EQ_OQ)};
 }
@@ -76,9 +79,17 @@ inline bool any(Mask<float> m) { return _mm256_movemask_ps(m.m) != 0; }
 inline Vec<float> select(Mask<float> m, Vec<float> a, Vec<float> b) {
   return {_mm256_blendv_ps(b.v, a.v, m.m)};
 }
+inline Vec<float> copysign(Vec<float> magnitude, Vec<float> sign) {
+  const __m256 bit = _mm256_set1_ps(float(-0.0));
+  return {_mm256_or_ps(_mm256_andnot_ps(bit, magnitude.v), _mm256_and_ps(bit, sign.v))};
+}
+inline __m256 power_of_2(__m256i n) {
+  return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(n, _mm256_set1_epi32(127)), 23));
+}
 inline Vec<float> scale2(Vec<float> x, Vec<float> n) {
-  __m256i exponent = _mm256_add_epi32(_mm256_cvtps_epi32(n.v), _mm256_set1_epi32(127));
-  return {_mm256_mul_ps(x.v, _mm256_castsi256_ps(_mm256_slli_epi32(exponent, 23)))};
+  __m256i whole = _mm256_cvtps_epi32(n.v), half = _mm256_srai_epi32(whole, 1);
+  x.v = _mm256_mul_ps(x.v, power_of_2(half));
+  return {_mm256_mul_ps(x.v, power_of_2(_mm256_sub_epi32(whole, half)))};
 }
 inline float sum(Vec<float> x) {
   __m128 half = _mm_add_ps(_mm256_castps256_ps128(x.v), _mm256_extractf128_ps(x.v, 1));
@@ -141,6 +152,9 @@ inline Mask<double> operator<(Vec<double> a, Vec<double> b) {
 inline Mask<double> operator>(Vec<double> a, Vec<double> b) {
   return {_mm256_cmp_pd(a.v, b.v, _CMP_GT_OQ)};
 }
+inline Mask<double> operator<=(Vec<double> a, Vec<double> b) {
+  return {_mm256_cmp_pd(a.v, b.v, _CMP_LE_OQ)};
+}
 inline Mask<double> operator==(Vec<double> a, Vec<double> b) {
   return {_mm256_cmp_pd(a.v, b.v, _CMP_EQ_OQ)};
 }
@@ -151,10 +165,18 @@ inline bool any(Mask<double> m) { return _mm256_movemask_pd(m.m) != 0; }
 inline Vec<double> select(Mask<double> m, Vec<double> a, Vec<double> b) {
   return {_mm256_blendv_pd(b.v, a.v, m.m)};
 }
+inline Vec<double> copysign(Vec<double> magnitude, Vec<double> sign) {
+  const __m256d bit = _mm256_set1_pd(double(-0.0));
+  return {_mm256_or_pd(_mm256_andnot_pd(bit, magnitude.v), _mm256_and_pd(bit, sign.v))};
+}
+inline __m256d power_of_2(__m128i n) {
+  __m256i biased = _mm256_add_epi64(_mm256_cvtepi32_epi64(n), _mm256_set1_epi64x(1023));
+  return _mm256_castsi256_pd(_mm256_slli_epi64(biased, 52));
+}
 inline Vec<double> scale2(Vec<double> x, Vec<double> n) {
-  __m256i exponent =
-      _mm256_add_epi64(_mm256_cvtepi32_epi64(_mm256_cvtpd_epi32(n.v)), _mm256_set1_epi64x(1023));
-  return {_mm256_mul_pd(x.v, _mm256_castsi256_pd(_mm256_slli_epi64(exponent, 52)))};
+  __m128i whole = _mm256_cvtpd_epi32(n.v), half = _mm_srai_epi32(whole, 1);
+  x.v = _mm256_mul_pd(x.v, power_of_2(half));
+  return {_mm256_mul_pd(x.v, power_of_2(_mm_sub_epi32(whole, half)))};
 }
 inline double sum(Vec<double> x) {
   __m128d half = _mm_add_pd(_mm256_castpd256_pd128(x.v), _mm256_extractf128_pd(x.v, 1));

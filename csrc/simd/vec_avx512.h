@@ -61,6 +61,9 @@ inline Mask<float> operator<(Vec<float> a, Vec<float> b) {
 inline Mask<float> operator>(Vec<float> a, Vec<float> b) {
   return {_mm512_cmp_ps_mask(a.v, b.v, _CMP_GT_OQ)};
 }
+inline Mask<float> operator<=(Vec<float> a, Vec<float> b) {
+  return {_mm512_cmp_ps_mask(a.v, b.v, _CMP_LE_OQ)};
+}
 inline Mask<float> operator==(Vec<float> a, Vec<float> b) {
   return {_mm512_cmp_ps_mask(a.v, b.v, _CMP_EQ_OQ)};
 }
@@ -70,6 +73,10 @@ inline Mask<float> operator|(Mask<float> a, Mask<float> b) { return {__mmask16(a
 inline bool any(Mask<float> m) { return m.m != 0; }
 inline Vec<float> select(Mask<float> m, Vec<float> a, Vec<float> b) {
   return {_mm512_mask_blend_ps(m.m, b.v, a.v)};
+}
+inline Vec<float> copysign(Vec<float> magnitude, Vec<float> sign) {
+  const __m512 bit = _mm512_set1_ps(float(-0.0));
+  return {_mm512_or_ps(_mm512_andnot_ps(bit, magnitude.v), _mm512_and_ps(bit, sign.v))};
 }
 inline Vec<float> scale2(Vec<float> x, Vec<float> n) { return {_mm512_scalef_ps(x.v, n.v)}; }
 inline float sum(Vec<float> x) { return _mm512_reduce_add_ps(x.v); }
@@ -122,6 +129,9 @@ inline Mask<double> operator<(Vec<double> a, Vec<double> b) {
 inline Mask<double> operator>(Vec<double> a, Vec<double> b) {
   return {_mm512_cmp_pd_mask(a.v, b.v, _CMP_GT_OQ)};
 }
+inline Mask<double> operator<=(Vec<double> a, Vec<double> b) {
+  return {_mm512_cmp_pd_mask(a.v, b.v, _CMP_LE_OQ)};
+}
 inline Mask<double> operator==(Vec<double> a, Vec<double> b) {
   return {_mm512_cmp_pd_mask(a.v, b.v, _CMP_EQ_OQ)};
 }
@@ -131,6 +141,10 @@ inline Mask<double> operator|(Mask<double> a, Mask<double> b) { return {__mmask8
 inline bool any(Mask<double> m) { return m.m != 0; }
 inline Vec<double> select(Mask<double> m, Vec<double> a, Vec<double> b) {
   return {_mm512_mask_blend_pd(m.m, b.v, a.v)};
+}
+inline Vec<double> copysign(Vec<double> magnitude, Vec<double> sign) {
+  const __m512d bit = _mm512_set1_pd(double(-0.0));
+  return {_mm512_or_pd(_mm512_andnot_pd(bit, magnitude.v), _mm512_and_pd(bit, sign.v))};
 }
 inline Vec<double> scale2(Vec<double> x, Vec<double> n) { return {_mm512_scalef_pd(x.v, n.v)}; }
 inline double sum(Vec<double> x) { return _mm512_reduce_add_pd(x.v); }

@@ -4,13 +4,16 @@
 //
 //   Vec<T>            `lanes` values of T (float or double)
 //   Mask<T>           a truth value a lane
-//   load(p), store(p, x)                  any alignment
-//   load(p, mask), store(p, x, mask)      lanes that are off read as 0, are not written, never
-//   fault first<T>(n)       the mask of the first n lanes, 0 <= n <= lanes fma(a, b, c)      a * b
-//   + c, rounded once where the ISA can (scalar: twice) max(a, b)         a > b ? a : b, so b where
-//   either is NaN; min likewise select(m, a, b)   a where m, else b round(x)          to the
-//   nearest integer, ties to even scale2(x, n)      x * 2^n for an integral n with 2^n a normal
-//   number sum(x), largest(x)   over the lanes
+//   load(p), store(p, x)               any alignment
+//   load(p, mask), store(p, x, mask)   lanes that are off read as 0, are not written, never fault
+//   first<T>(n)       the mask of the first n lanes, 0 <= n <= lanes
+//   fma(a, b, c)      a * b + c, rounded once where the ISA can (scalar: twice)
+//   max(a, b)         a > b ? a : b, so b where either is NaN; min likewise
+//   select(m, a, b)   a where m, else b
+//   copysign(a, b)    |a| with b's sign
+//   round(x)          to the nearest integer, ties to even
+//   scale2(x, n)      x * 2^n for an integral n, |n| <= 252; past the range inf or, flushed, 0
+//   sum(x), largest(x)   over the lanes
 //
 // Sealed: everything is in an anonymous namespace, so no ISA's code can stand in for another's.
 #pragma once
@@ -115,6 +118,10 @@ inline Mask<T> operator>(Vec<T> a, Vec<T> b) {
   return {a.v > b.v};
 }
 template <class T>
+inline Mask<T> operator<=(Vec<T> a, Vec<T> b) {
+  return {a.v <= b.v};
+}
+template <class T>
 inline Mask<T> operator==(Vec<T> a, Vec<T> b) {
   return {a.v == b.v};
 }
@@ -139,17 +146,27 @@ inline Vec<T> select(Mask<T> m, Vec<T> a, Vec<T> b) {
   return m.m ? a : b;
 }
 
-inline Vec<float> scale2(Vec<float> x, Vec<float> n) {
-  uint32_t bits = uint32_t(int32_t(n.v) + 127) << 23;
+template <class T>
+inline Vec<T> copysign(Vec<T> magnitude, Vec<T> sign) {
+  return {std::copysign(magnitude.v, sign.v)};
+}
+
+inline float power_of_2(int32_t n, float) {
+  uint32_t bits = uint32_t(n + 127) << 23;
   float power;
   std::memcpy(&power, &bits, sizeof power);
-  return {x.v * power};
+  return power;
 }
-inline Vec<double> scale2(Vec<double> x, Vec<double> n) {
-  uint64_t bits = uint64_t(int64_t(n.v) + 1023) << 52;
+inline double power_of_2(int32_t n, double) {
+  uint64_t bits = uint64_t(n + 1023) << 52;
   double power;
   std::memcpy(&power, &bits, sizeof power);
-  return {x.v * power};
+  return power;
+}
+template <class T>
+inline Vec<T> scale2(Vec<T> x, Vec<T> n) {
+  int32_t whole = int32_t(n.v), half = whole / 2;
+  return {x.v * power_of_2(half, T()) * power_of_2(whole - half, T())};
 }
 
 template <class T>

@@ -2,7 +2,7 @@
 """The tape: which operation made a tensor, and the sweep that brings gradients back along it.
 
 Reverse-mode automatic differentiation. Every operation that has to be differentiated leaves one
-`Node` holding what its gradient needs. Nodes are numbered as they are made, so an operation's number
+`Node` holding what its gradient needs. Nodes are numbered as they are made, so a node's number
 is larger than those of all it depends on: taking the largest number first visits each node after
 everything that used its result. No recursion, however long the chain.
 
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import heapq
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 from sys import getrefcount
 from typing import TYPE_CHECKING, Any
@@ -86,7 +86,7 @@ class Version:
         self.value = 0
 
 
-_numbers = count()
+_next_number = count().__next__
 
 
 class Node:
@@ -96,19 +96,30 @@ class Node:
     `needs[i]` tells whether input i wants a gradient at all.
     """
 
-    __slots__ = ("edges", "guards", "needs", "number", "op", "outputs", "saved", "shape")
+    # Defaults live on the class, so that a node costs three attributes.
+    saved: Any = ()
+    guards: list[tuple[Version, int]] | None = None
+    outputs = 1
 
-    def __init__(self, op: Op, edges: list[Tensor | tuple[Node, int] | None]) -> None:
+    def __init__(self, op: Op, edges: Sequence[Tensor | tuple[Node, int] | None]) -> None:
         self.op = op
-        self.edges = edges
-        self.needs: list[bool] = []
-        self.saved: Any = ()
-        self.guards: list[tuple[Version, int]] | None = None
-        self.number = next(_numbers)
-        self.outputs = 1
+        self.edges = edges  # an input's leaf, or the node and output that made it
+        self.number = _next_number()
+
+    @property
+    def needs(self) -> list[bool]:
+        return [edge is not None for edge in self.edges]
 
     def save(self, *values: Any) -> None:
         self.saved = values
+
+    def guard(self, tensor: Tensor) -> None:
+        """Notes the version of a tensor that was saved."""
+        version = tensor._version_counter()
+        if self.guards is None:
+            self.guards = [(version, version.value)]
+        else:
+            self.guards.append((version, version.value))
 
     def __lt__(self, other: Node) -> bool:  # the heap gives the latest node first
         return self.number > other.number

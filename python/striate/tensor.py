@@ -68,9 +68,15 @@ class Tensor:
 
     __array_ufunc__ = None  # ndarray + Tensor asks the Tensor
 
-    if TYPE_CHECKING:  # the operations of ops.METHODS are set as methods below
+    if TYPE_CHECKING:  # ops.METHODS and ops.OPERATORS are set as methods below
 
         def __getattr__(self, name: str) -> Any: ...
+        def __add__(self, other: Any) -> Tensor: ...
+        def __sub__(self, other: Any) -> Tensor: ...
+        def __mul__(self, other: Any) -> Tensor: ...
+        def __truediv__(self, other: Any) -> Tensor: ...
+        def __pow__(self, other: Any) -> Tensor: ...
+        def __matmul__(self, other: Any) -> Tensor: ...
 
     def __init__(self, data: Any, dtype: Any = None, requires_grad: bool = False) -> None:
         self._array = as_array(data, dtype)
@@ -373,38 +379,20 @@ class Tensor:
 
     # --- arithmetic ---------------------------------------------------------------------------
 
-    def __add__(self, other: Any) -> Tensor:
-        return ops.add(self, other)
-
     def __radd__(self, other: Any) -> Tensor:
         return ops.add(other, self)
-
-    def __sub__(self, other: Any) -> Tensor:
-        return ops.sub(self, other)
 
     def __rsub__(self, other: Any) -> Tensor:
         return ops.sub(other, self)
 
-    def __mul__(self, other: Any) -> Tensor:
-        return ops.mul(self, other)
-
     def __rmul__(self, other: Any) -> Tensor:
         return ops.mul(other, self)
-
-    def __truediv__(self, other: Any) -> Tensor:
-        return ops.div(self, other)
 
     def __rtruediv__(self, other: Any) -> Tensor:
         return ops.div(other, self)
 
-    def __pow__(self, other: Any) -> Tensor:
-        return ops.pow(self, other)
-
     def __rpow__(self, other: Any) -> Tensor:
         return ops.pow(other, self)
-
-    def __matmul__(self, other: Any) -> Tensor:
-        return ops.matmul(self, other)
 
     def __rmatmul__(self, other: Any) -> Tensor:
         return ops.matmul(other, self)
@@ -511,5 +499,10 @@ def _varargs(values: Sequence[Any]) -> tuple[int, ...]:
 
 from striate import ops  # noqa: E402  (the operations need the class above)
 
-for _name in ops.METHODS:
+for _name in ops.METHODS:  # type: ignore[has-type]
     setattr(Tensor, _name, getattr(ops, _name))
+for (
+    _operator,
+    _name,
+) in ops.OPERATORS.items():  # an operator is its function, without a call between
+    setattr(Tensor, _operator, getattr(ops, _name))

@@ -347,14 +347,16 @@ template size_t packed_b_size<float>(ptrdiff_t, ptrdiff_t);
 template size_t packed_b_size<double>(ptrdiff_t, ptrdiff_t);
 
 template <class T>
-void pack_b(const Matrix<const T>& b, ptrdiff_t k, ptrdiff_t n, T* packed) {
-  ptrdiff_t nr = gemm_kernel(dtype_of<T>).nr;
-  parallel_for(ceil_div(n, nr), [&](ptrdiff_t part) {
+void pack_b(const Matrix<const T>& b, ptrdiff_t k, ptrdiff_t n, T* packed, ptrdiff_t panel_rows) {
+  ptrdiff_t nr = gemm_kernel(dtype_of<T>).nr, panel = (panel_rows ? panel_rows : k) * nr;
+  auto pack = [&](ptrdiff_t part) {
     ptrdiff_t j = part * nr;
-    pack_panel(b.data + j * b.col, b.row, b.col, k, least(nr, n - j), nr, packed + part * k * nr);
-  });
+    pack_panel(b.data + j * b.col, b.row, b.col, k, least(nr, n - j), nr, packed + part * panel);
+  };
+  if (k * n > 1 << 16) return parallel_for(ceil_div(n, nr), pack);
+  for (ptrdiff_t part = 0; part < ceil_div(n, nr); ++part) pack(part);
 }
-template void pack_b<float>(const Matrix<const float>&, ptrdiff_t, ptrdiff_t, float*);
-template void pack_b<double>(const Matrix<const double>&, ptrdiff_t, ptrdiff_t, double*);
+template void pack_b<float>(const Matrix<const float>&, ptrdiff_t, ptrdiff_t, float*, ptrdiff_t);
+template void pack_b<double>(const Matrix<const double>&, ptrdiff_t, ptrdiff_t, double*, ptrdiff_t);
 
 }  // namespace striate

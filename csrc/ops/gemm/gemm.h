@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "core/registry.h"
+#include "ops/activation/activation.h"
 
 namespace striate {
 
@@ -22,10 +23,6 @@ struct Matrix {
 };
 
 enum class BiasAxis { none, row, column };  // one bias a row of C, or one a column
-
-// y[i] = f(x[i]) for i < n, with f's parameter; x == y is allowed. See ops/activation.
-template <class T>
-using UnaryFn = void(const T* x, T* y, ptrdiff_t n, T parameter);
 
 template <class T>
 struct Epilogue {
@@ -53,7 +50,9 @@ void gemm(const GemmProblem<T>& problem);
 // B packed once for many products: panels of NR columns, [N / NR][K][NR], the last one zero-padded.
 template <class T>
 size_t packed_b_size(ptrdiff_t k, ptrdiff_t n);
+// `panel_rows` (k if 0) is how many rows a panel holds in all, so that several B can share panels.
 template <class T>
-void pack_b(const Matrix<const T>& b, ptrdiff_t k, ptrdiff_t n, T* packed);
+void pack_b(const Matrix<const T>& b, ptrdiff_t k, ptrdiff_t n, T* packed,
+            ptrdiff_t panel_rows = 0);
 
 }  // namespace striate

@@ -4,6 +4,7 @@
 The files mirror `csrc/ops`; what is no hot loop is NumPy's.
 """
 
+from striate.ops.activation import relu
 from striate.ops.arithmetic import (
     add,
     cast,
@@ -24,7 +25,9 @@ from striate.ops.arithmetic import (
     pow,
     sub,
 )
+from striate.ops.conv2d import conv2d, conv_transpose2d
 from striate.ops.gemm import linear, matmul
+from striate.ops.loss import cross_entropy
 from striate.ops.pointwise import (
     abs,
     ceil,
@@ -99,6 +102,7 @@ METHODS = [
     "minimum",
     "neg",
     "pow",
+    "relu",
     "add",
     "sub",
     "mul",
@@ -128,6 +132,15 @@ METHODS = [
     "logical_or",
 ]
 
+OPERATORS: dict[str, str] = {
+    "__add__": "add",
+    "__sub__": "sub",
+    "__mul__": "mul",
+    "__truediv__": "div",
+    "__pow__": "pow",
+    "__matmul__": "matmul",
+}
+
 __all__ = [
     "abs",
     "add",
@@ -145,7 +158,10 @@ __all__ = [
     "chunk",
     "clone",
     "contiguous",
+    "conv2d",
+    "conv_transpose2d",
     "cos",
+    "cross_entropy",
     "div",
     "eq",
     "exp",
@@ -174,6 +190,7 @@ __all__ = [
     "neg",
     "permute",
     "pow",
+    "relu",
     "reshape",
     "round",
     "sign",

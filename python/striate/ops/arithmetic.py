@@ -177,16 +177,33 @@ def as_operand(x: Any, dtype: Any, name: str) -> Tensor:
     raise TypeError(f"{name}: expected a tensor or a number, got {type(x).__name__}")
 
 
-def _binary(kernel: Op, numpy: Callable[..., Any], doc: str, floating: bool = False) -> Any:
-    """The public function of a two-operand op: kernels where they serve, NumPy for the rest."""
+def _binary(
+    record: Op,
+    numpy: Callable[..., Any],
+    doc: str,
+    kernel: Callable[[Array, Array], Array] | None = None,
+    floating: bool = False,
+) -> Any:
+    """The public function of a two-operand op: kernels where they serve, NumPy for the rest.
+
+    `kernel`, where there is one, is the forward of the record without its saving.
+    """
+    new = Tensor.__new__
 
     def call(input: Any, other: Any) -> Tensor:
-        if isinstance(input, Tensor) and isinstance(other, Tensor):
-            try:
-                return kernel(input, other)
-            except TypeError:  # other dtypes than the kernels'
-                pass
-        name = kernel.name
+        try:  # what nearly every call is, at the price of a few attributes
+            if input.requires_grad or other.requires_grad:
+                return record.of_two(input, other)
+            if kernel is not None:
+                out = new(Tensor)
+                out._array = kernel(input._array, other._array)
+                return out
+        except (AttributeError, TypeError):  # not two tensors of a kernel's dtype
+            pass
+        return mixed(input, other)
+
+    def mixed(input: Any, other: Any) -> Tensor:
+        name = record.name
         for x in (input, other):
             if not isinstance(x, (Tensor, bool, int, float, np.ndarray, np.generic, list, tuple)):
                 raise TypeError(f"{name}: expected tensors or numbers, got {type(x).__name__}")
@@ -195,21 +212,23 @@ def _binary(kernel: Op, numpy: Callable[..., Any], doc: str, floating: bool = Fa
             dtype = get_default_dtype()
         a, b = as_operand(input, dtype, name), as_operand(other, dtype, name)
         if dtype.kind == "f":
-            return kernel(a, b)
+            return record(a, b)
         try:
             return Tensor._wrap(np.asarray(numpy(a._array, b._array)))
         except (ValueError, TypeError) as error:
             raise type(error)(f"{name}: {error}") from None
 
-    call.__name__ = call.__qualname__ = kernel.name
+    call.__name__ = call.__qualname__ = record.name
     call.__doc__ = doc
     return call
 
 
-add = _binary(_add, np.add, "input + other, broadcast.")
-sub = _binary(_sub, np.subtract, "input - other, broadcast.")
-mul = _binary(_mul, np.multiply, "input * other, broadcast.")
-div = _binary(_div, np.divide, "input / other, broadcast; integers give floats.", floating=True)
+add = _binary(_add, np.add, "input + other, broadcast.", _C.add)
+sub = _binary(_sub, np.subtract, "input - other, broadcast.", _C.sub)
+mul = _binary(_mul, np.multiply, "input * other, broadcast.", _C.mul)
+div = _binary(
+    _div, np.divide, "input / other, broadcast; integers give floats.", _C.div, floating=True
+)
 maximum = _binary(_maximum, np.maximum, "The larger of the two, NaN where either is.")
 minimum = _binary(_minimum, np.minimum, "The smaller of the two, NaN where either is.")
 pow = _binary(_pow, np.power, "input ** other, broadcast.")

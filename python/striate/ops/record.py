@@ -22,10 +22,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from striate.autograd import Node, _mode, not_recording
+from striate.autograd import Node, _mode, _next_number, not_recording
 from striate.tensor import Tensor
 
 _new = Tensor.__new__
+_new_node = Node.__new__
+
+
+def _edge(t: Tensor) -> Any:
+    """Where a gradient for t goes: a leaf, the node and output that made it, or nowhere."""
+    if not t.requires_grad:
+        return None
+    node = t._node
+    return t if node is None else (node, t._output)
 
 
 class Op:
@@ -49,58 +58,76 @@ class Op:
         return gradient
 
     def __call__(self, *inputs: Tensor, **parameters: Any) -> Any:
-        needed = False
+        arrays = [t._array for t in inputs]
         for t in inputs:
             if t.requires_grad:
-                needed = _mode.enabled
+                if _mode.enabled:
+                    return self._recorded(inputs, arrays, parameters)
                 break
-        if not needed:
-            result = self.forward(not_recording, *[t._array for t in inputs], **parameters)
-            if type(result) is not tuple:
-                out = _new(Tensor)
-                out._array = result
-                return out
+        result = self.forward(not_recording, *arrays, **parameters)
+        if type(result) is tuple:
             return tuple(Tensor._wrap(r) for r in result)
+        out = _new(Tensor)
+        out._array = result
+        return out
 
-        node = Node(
-            self,
-            [
-                None if not t.requires_grad else t if t._node is None else (t._node, t._output)
-                for t in inputs
-            ],
+    def of_two(self, a: Tensor, b: Tensor) -> Tensor:
+        """self(a, b), for one result, no parameters, and operands of which one requires grad."""
+        if not _mode.enabled:
+            return self(a, b)
+        node = _new_node(Node)
+        node.op = self
+        node.edges = (
+            None if not a.requires_grad else a if a._node is None else (a._node, a._output),
+            None if not b.requires_grad else b if b._node is None else (b._node, b._output),
         )
-        node.needs = [t.requires_grad for t in inputs]
-        result = self.forward(node, *[t._array for t in inputs], **parameters)
-        if type(result) is not tuple:
-            out = _new(Tensor)
-            out._array = result
-            out.requires_grad = True
-            out._node = node
-            if node.saved:
-                self._guard(node, (*inputs, out))
-            return out
-        node.outputs = len(result)
-        outs = []
-        for i, array in enumerate(result):
-            out = Tensor._wrap(array)
-            if array.dtype.kind == "f":
-                out.requires_grad, out._node, out._output = True, node, i
-            outs.append(out)
+        node.number = _next_number()
+        out = _new(Tensor)
+        out._array = self.forward(node, a._array, b._array)
+        out.requires_grad = True
+        out._node = node
         if node.saved:
-            self._guard(node, (*inputs, *outs))
-        return tuple(outs)
+            self._guard(node, (a, b), (out,))
+        return out
+
+    def _recorded(
+        self, inputs: tuple[Tensor, ...], arrays: list[Any], parameters: dict[str, Any]
+    ) -> Any:
+        node = Node(self, [_edge(t) for t in inputs])
+        result = self.forward(node, *arrays, **parameters)
+        if type(result) is tuple:
+            return self._several(node, inputs, result)
+        out = _new(Tensor)
+        out._array = result
+        out.requires_grad = True
+        out._node = node
+        if node.saved:
+            self._guard(node, inputs, (out,))
+        return out
+
+    def _several(self, node: Node, inputs: tuple[Tensor, ...], result: tuple[Any, ...]) -> Any:
+        """The results of an operation with more than one; integers among them have no gradient."""
+        node.outputs = len(result)
+        outs = tuple(Tensor._wrap(array) for array in result)
+        for i, out in enumerate(outs):
+            if out._array.dtype.kind == "f":
+                out.requires_grad, out._node, out._output = True, node, i
+        if node.saved:
+            self._guard(node, inputs, outs)
+        return outs
 
     @staticmethod
-    def _guard(node: Node, tensors: tuple[Tensor, ...]) -> None:
+    def _guard(node: Node, inputs: tuple[Tensor, ...], outs: tuple[Tensor, ...]) -> None:
         """Notes the version of every tensor whose array was saved."""
-        guards = []
-        for value in node.saved or ():
-            for t in tensors:
+        for value in node.saved:
+            for t in inputs:
                 if t._array is value:
-                    version = t._version_counter()
-                    guards.append((version, version.value))
+                    node.guard(t)
                     break
-        node.guards = guards or None
+            else:
+                for t in outs:
+                    if t._array is value:
+                        node.guard(t)
 
     def __repr__(self) -> str:
         return f"<op {self.name}: {self.signature}>"

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ops/activation/activation.h"
+
+#include "bindings/array.h"
+
+namespace striate {
+namespace {
+
+py::object forward(Activation f, py::handle x_array, double parameter, py::handle out) {
+  Operand x = read(x_array, activation_name(f), "x");
+  Result y = result_like(activation_name(f), out, x);
+  ReleaseGil release(0.5 * double(x.size()));
+  activation(f, x, parameter, y.operand);
+  return std::move(y.object);
+}
+
+py::object backward(Activation f, py::handle saved_array, py::handle dy_array, double parameter,
+                    py::handle out) {
+  const std::string name = std::string(activation_name(f)) + "_backward";
+  Operand saved = read(saved_array, name.c_str(), "saved"), dy = read(dy_array, name.c_str(), "dy");
+  same_dtype(name.c_str(), "dy", saved, dy);
+  expect_shape(name.c_str(), "dy", dy, saved.shape, saved.rank);
+  Result dx = result_like(name.c_str(), out, saved);
+  ReleaseGil release(0.5 * double(saved.size()));
+  activation_backward(f, saved, dy, parameter, dx.operand);
+  return std::move(dx.object);
+}
+
+// name(x, parameter) and name_backward(saved, dy, parameter). Activations without a parameter
+// ignore it.
+void def_activation(py::module_& m, Activation f, double parameter, const char* doc) {
+  m.def(
+      activation_name(f),
+      [f](py::handle x, double p, py::handle out) { return forward(f, x, p, out); }, py::arg("x"),
+      py::arg("parameter") = parameter, py::arg("out") = py::none(), doc);
+  m.def((std::string(activation_name(f)) + "_backward").c_str(),
+        [f](py::handle saved, py::handle dy, double p, py::handle out) {
+          return backward(f, saved, dy, p, out);
+        },
+        py::arg("saved"), py::arg("dy"), py::arg("parameter") = parameter,
+        py::arg("out") = py::none(), "Its gradient, from what it saved (activation.inl).");
+}
+
+}  // namespace
+
+void bind_activation(py::module_& m) { def_activation(m, Activation::relu, 0, "max(x, 0)"); }
+
+}  // namespace striate

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// Activation functions, element by element.
+//
+//   forward     y[i]  = f(x[i])
+//   backward    dx[i] = f'(x[i]) dy[i]
+//
+// The gradient is computed from what each activation saves: its result y where f' can be had from
+// that, so that x need not be kept, else x. activation.inl says which. Some have one parameter.
+#pragma once
+#include "core/operand.h"
+
+namespace striate {
+
+enum class Activation {
+#define ACTIVATION(f, F) f,
+#include "ops/activation/names.inc"
+#undef ACTIVATION
+};
+
+// x == y, and dx == saved or dy, are allowed; no other overlap.
+template <class T>
+using UnaryFn = void(const T* x, T* y, ptrdiff_t n, T parameter);
+template <class T>
+using UnaryBackwardFn = void(const T* saved, const T* dy, T* dx, ptrdiff_t n, T parameter);
+
+#define DECLARE_forward(name, T) UnaryFn<T> name;
+#define DECLARE_backward(name, T) UnaryBackwardFn<T> name;
+#define ROW(name, T, isa, f, F, pass) STRIATE_WITH_##isa(DECLARE_##pass(name, T))
+#include "ops/activation/kernels.inc"
+#undef ROW
+#undef DECLARE_forward
+#undef DECLARE_backward
+
+// The preferred kernels on this machine, for the epilogues of other drivers.
+template <class T>
+UnaryFn<T>* activation_kernel(Activation f);
+template <class T>
+UnaryBackwardFn<T>* activation_backward_kernel(Activation f);
+
+const char* activation_name(Activation f);
+Activation activation_by_name(const char* name);  // throws std::invalid_argument with the choices
+
+// Operands of one shape, any strides.
+void activation(Activation f, const Operand& x, double parameter, const Operand& y);
+void activation_backward(Activation f, const Operand& saved, const Operand& dy, double parameter,
+                         const Operand& dx);
+
+}  // namespace striate

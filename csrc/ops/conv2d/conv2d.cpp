@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which method computes a pass, and how it sees the problem. In table order, the first that
+// accepts:
+//   gemm       1x1 filters at stride 1 without padding: pixels are the rows of a plain product
+//   depthwise  one filter a channel
+//   rows       few input channels: the input is copied once into a padded image, where the S * C
+//              values under a filter row are neighbours, so that a tap is a whole row
+//   implicit   everything else: row pointers, zero rows for padding (implicit.h, weight.h)
+#include "ops/conv2d/conv2d.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "core/check.h"
+#include "core/memory.h"
+#include "core/threads.h"
+#include "ops/conv2d/depthwise.h"
+#include "ops/conv2d/implicit.h"
+#include "ops/conv2d/weight.h"
+#include "ops/gemm/tile.h"
+
+namespace striate {
+namespace {
+
+enum class Method { gemm, depthwise, rows, implicit };
+struct MethodRow : Row {
+  Method method;
+};
+const Table<MethodRow> methods{
+#define ROW(name, T, pass, way)                                                         \
+  MethodRow{{"conv2d", "method", #name, dtype_of<T>, Isa::scalar, int(ConvPass::pass)}, \
+            Method::way},
+#include "ops/conv2d/methods.inc"
+#undef ROW
+};
+
+constexpr ptrdiff_t kFewChannels = 16;
+
+bool accepts(Method method, const ConvShape& s) {
+  switch (method) {
+    case Method::gemm:
+      return s.r == 1 && s.s == 1 && s.stride_h == 1 && s.stride_w == 1 && s.top == 0 &&
+             s.left == 0 && s.p == s.h && s.q == s.w && s.groups == 1;
+    case Method::depthwise:
+      return s.groups == s.c && s.k == s.c && s.groups > 1;
+    case Method::rows:
+      return s.groups == 1 && s.dilation_w == 1;
+    case Method::implicit:
+      return true;
+  }
+  return false;
+}
+
+const MethodRow& choose(const ConvShape& s, ConvPass pass, Dtype dtype) {
+  std::vector<const MethodRow*> rows = methods.runnable(dtype, int(pass));
+  bool pinned = rows.size() == 1;
+  for (const MethodRow* row : rows) {
+    if (!accepts(row->method, s)) continue;
+    if (!pinned && row->method == Method::rows && (s.c >= kFewChannels || s.s == 1)) continue;
+    return *row;
+  }
+  static const MethodRow fallback{
+      {"conv2d", "method", "conv2d_implicit", dtype, Isa::scalar, int(pass)}, Method::implicit};
+  return fallback;  // the pinned row does not serve this shape
+}
+
+template <class T>
+Image<T> image(T* data, ptrdiff_t h, ptrdiff_t w, ptrdiff_t c) {
+  return {data, h * w * c, w * c, c};
+}
+
+template <class T>
+GemmProblem<T> pixels_product(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, Matrix<const T> a,
+                              Matrix<const T> b, Matrix<T> c) {
+  GemmProblem<T> p{1, m, n, k, a, b, c};
+  return p;
+}
+
+// The input with its padding, as the `rows` method wants it: [N, height, width, C].
+template <class T>
+struct Padded {
+  ptrdiff_t height, width;
+  Workspace<T> data;
+
+  Padded(const ConvShape& s, const T* x)
+      : height((s.p - 1) * s.stride_h + (s.r - 1) * s.dilation_h + 1),
+        width((s.q - 1) * s.stride_w + s.s),
+        data(size_t(s.n) * size_t(height) * size_t(width) * size_t(s.c)) {
+    ptrdiff_t left = std::min(s.left, width), kept = std::min(s.w, width - left);
+    parallel_ranges(s.n * height, (1 << 15) / (width * s.c + 1) + 1, 1,
+                    [&](ptrdiff_t begin, ptrdiff_t end) {
+                      for (ptrdiff_t row = begin; row < end; ++row) {
+                        ptrdiff_t h = row % height - s.top;
+                        T* to = data.data() + row * width * s.c;
+                        if (h < 0 || h >= s.h) {
+                          std::memset(to, 0, size_t(width * s.c) * sizeof(T));
+                          continue;
+                        }
+                        const T* from = x + (row / height * s.h + h) * s.w * s.c;
+                        std::memset(to, 0, size_t(left * s.c) * sizeof(T));
+                        std::memcpy(to + left * s.c, from, size_t(kept * s.c) * sizeof(T));
+                        std::memset(to + (left + kept) * s.c, 0,
+                                    size_t((width - left - kept) * s.c) * sizeof(T));
+                      }
+                    });
+  }
+};
+
+std::vector<Tap> taps_of(const ConvShape& s, ptrdiff_t rows_a_tap) {
+  std::vector<Tap> taps;
+  for (ptrdiff_t r = 0; r < s.r; ++r)
+    for (ptrdiff_t t = 0; t < s.s; ++t)
+      taps.push_back(
+          {r * s.dilation_h - s.top, t * s.dilation_w - s.left, (r * s.s + t) * rows_a_tap});
+  return taps;
+}
+
+std::vector<Tap> row_taps_of(const ConvShape& s) {
+  std::vector<Tap> taps;
+  for (ptrdiff_t r = 0; r < s.r; ++r) taps.push_back({r * s.dilation_h, 0, r * s.s * s.c});
+  return taps;
+}
+
+template <class T>
+Epilogue<T> of_group(Epilogue<T> e, ptrdiff_t first) {
+  if (e.bias) e.bias += first, e.bias_axis = BiasAxis::column;
+  return e;
+}
+
+template <class T>
+void fwd_implicit(const ConvShape& s, const T* x, const T* w, const Epilogue<T>& e, T* y) {
+  const ptrdiff_t c = s.group_c(), k = s.group_k(), depth = s.r * s.s * c;
+  Workspace<T> b(packed_b_size<T>(depth, k));
+  for (ptrdiff_t g = 0; g < s.groups; ++g) {
+    pack_b<T>({w + g * k * depth, 1, depth, 0}, depth, k, b.data());
+    PixelGrid<T> grid{s.n,
+                      s.p,
+                      s.q,
+                      image(y, s.p, s.q, s.k),
+                      image(x, s.h, s.w, s.c),
+                      s.h,
+                      s.w,
+                      s.stride_h,
+                      s.stride_w,
+                      c,
+                      k,
+                      taps_of(s, c),
+                      b.data(),
+                      depth,
+                      of_group(e, g * k)};
+    grid.in.data += g * c;
+    grid.out.data += g * k;
+    implicit_gemm(grid);
+  }
+}
+
+template <class T>
+void fwd_rows(const ConvShape& s, const T* x, const T* w, const Epilogue<T>& e, T* y) {
+  Padded<T> padded(s, x);
+  const ptrdiff_t depth = s.r * s.s * s.c;
+  Workspace<T> b(packed_b_size<T>(depth, s.k));
+  pack_b<T>({w, 1, depth, 0}, depth, s.k, b.data());
+  const T* from = padded.data.data();
+  implicit_gemm<T>({s.n, s.p, s.q, image(y, s.p, s.q, s.k),
+                    image(from, padded.height, padded.width, s.c), padded.height, padded.width,
+                    s.stride_h, s.stride_w, s.s * s.c, s.k, row_taps_of(s), b.data(), depth,
+                    of_group(e, 0)});
+}
+
+// The taps that meet the input pixels of residue class `first` along one axis, as (filter index,
+// input offset): pixel first + i * stride reads row i + offset of the output gradient.
+struct Meeting {
+  ptrdiff_t filter, offset;
+};
+std::vector<Meeting> meetings(ptrdiff_t first, ptrdiff_t pad, ptrdiff_t filter, ptrdiff_t dilation,
+                              ptrdiff_t stride) {
+  std::vector<Meeting> list;
+  for (ptrdiff_t r = 0; r < filter; ++r) {
+    ptrdiff_t at = first + pad - r * dilation;
+    if (at % stride == 0) list.push_back({r, at / stride});
+  }
+  return list;
+}
+
+template <class T>
+void bwd_data_implicit(const ConvShape& s, const T* dy, const T* w, const Epilogue<T>& e, T* dx) {
+  const ptrdiff_t c = s.group_c(), k = s.group_k(), taps = s.r * s.s;
+  const ptrdiff_t nr = gemm_kernel(dtype_of<T>).nr;
+  Workspace<T> b(packed_b_size<T>(taps * k, c));  // panels [C / NR][tap][K][NR]
+  for (ptrdiff_t g = 0; g < s.groups; ++g) {
+    for (ptrdiff_t t = 0; t < taps; ++t)
+      pack_b<T>({w + (g * k * taps + t) * c, taps * c, 1, 0}, k, c, b.data() + t * k * nr,
+                taps * k);
+    for (ptrdiff_t h = 0; h < std::min(s.stride_h, s.h); ++h) {
+      for (ptrdiff_t v = 0; v < std::min(s.stride_w, s.w); ++v) {
+        std::vector<Tap> met;
+        for (const Meeting& a : meetings(h, s.top, s.r, s.dilation_h, s.stride_h))
+          for (const Meeting& z : meetings(v, s.left, s.s, s.dilation_w, s.stride_w))
+            met.push_back({a.offset, z.offset, (a.filter * s.s + z.filter) * k});
+        Image<T> out{dx + (h * s.w + v) * s.c + g * c, s.h * s.w * s.c, s.stride_h * s.w * s.c,
+                     s.stride_w * s.c};
+        PixelGrid<T> grid{s.n,
+                          (s.h - h + s.stride_h - 1) / s.stride_h,
+                          (s.w - v + s.stride_w - 1) / s.stride_w,
+                          out,
+                          image(dy, s.p, s.q, s.k),
+                          s.p,
+                          s.q,
+                          1,
+                          1,
+                          k,
+                          c,
+                          std::move(met),
+                          b.data(),
+                          taps * k,
+                          of_group(e, g * c)};
+        grid.in.data += g * k;
+        implicit_gemm(grid);
+      }
+    }
+  }
+}
+
+template <class T>
+void bwd_weight_implicit(const ConvShape& s, const T* x, const T* dy, T* dw) {
+  const ptrdiff_t c = s.group_c(), k = s.group_k(), row = s.r * s.s * c;
+  for (ptrdiff_t g = 0; g < s.groups; ++g) {
+    WeightGrid<T> grid{
+        s.n,        s.p,        s.q,           dy + g * k, s.k, image(x, s.h, s.w, s.c), s.h, s.w,
+        s.stride_h, s.stride_w, taps_of(s, c), c,          k,   dw + g * k * row,        row};
+    grid.x.data += g * c;
+    implicit_weight(grid);
+  }
+}
+
+template <class T>
+void bwd_weight_rows(const ConvShape& s, const T* x, const T* dy, T* dw) {
+  Padded<T> padded(s, x);
+  const T* from = padded.data.data();
+  implicit_weight<T>({s.n, s.p, s.q, dy, s.k, image(from, padded.height, padded.width, s.c),
+                      padded.height, padded.width, s.stride_h, s.stride_w, row_taps_of(s),
+                      s.s * s.c, s.k, dw, s.r * s.s * s.c});
+}
+
+}  // namespace
+
+ptrdiff_t conv_output_size(const char* op, const char* axis, ptrdiff_t size, ptrdiff_t padding,
+                           ptrdiff_t filter, ptrdiff_t stride, ptrdiff_t dilation) {
+  ptrdiff_t reach, padded;
+  if (__builtin_mul_overflow(dilation, filter - 1, &reach) ||
+      __builtin_add_overflow(size, padding, &padded) || reach >= padded)
+    fail(op, "input",
+         std::string("a padded ") + axis + " of at least " + std::to_string(filter) +
+             (dilation > 1 ? " (filter) spread by dilation " + std::to_string(dilation)
+                           : " (filter)"),
+         std::to_string(size) + " + " + std::to_string(padding) + " of padding");
+  return (padded - reach - 1) / stride + 1;
+}
+
+template <class T>
+void conv2d_fwd(const ConvShape& s, const T* x, const T* w, const Epilogue<T>& e, T* y) {
+  FlushDenormals flush;
+  switch (choose(s, ConvPass::fwd, dtype_of<T>).method) {
+    case Method::gemm: {
+      auto p = pixels_product<T>(s.n * s.p * s.q, s.k, s.c, {x, s.c, 1, 0}, {w, 1, s.c, 0},
+                                 {y, s.k, 1, 0});
+      p.epilogue = of_group(e, 0);
+      return gemm(p);
+    }
+    case Method::depthwise:
+      return depthwise_fwd(s, x, w, e, y);
+    case Method::rows:
+      return fwd_rows(s, x, w, e, y);
+    case Method::implicit:
+      return fwd_implicit(s, x, w, e, y);
+  }
+}
+
+template <class T>
+void conv2d_bwd_data(const ConvShape& s, const T* dy, const T* w, const Epilogue<T>& e, T* dx) {
+  FlushDenormals flush;
+  switch (choose(s, ConvPass::bwd_data, dtype_of<T>).method) {
+    case Method::gemm: {
+      auto p = pixels_product<T>(s.n * s.p * s.q, s.c, s.k, {dy, s.k, 1, 0}, {w, s.c, 1, 0},
+                                 {dx, s.c, 1, 0});
+      p.epilogue = of_group(e, 0);
+      return gemm(p);
+    }
+    case Method::depthwise:
+      return depthwise_bwd_data(s, dy, w, e, dx);
+    case Method::rows:
+    case Method::implicit:
+      return bwd_data_implicit(s, dy, w, e, dx);
+  }
+}
+
+template <class T>
+void conv2d_bwd_weight(const ConvShape& s, const T* x, const T* dy, T* dw) {
+  FlushDenormals flush;
+  switch (choose(s, ConvPass::bwd_weight, dtype_of<T>).method) {
+    case Method::gemm:
+      return gemm(pixels_product<T>(s.k, s.c, s.n * s.p * s.q, {dy, 1, s.k, 0}, {x, s.c, 1, 0},
+                                    {dw, s.c, 1, 0}));
+    case Method::depthwise:
+      return depthwise_bwd_weight(s, x, dy, dw);
+    case Method::rows:
+      return bwd_weight_rows(s, x, dy, dw);
+    case Method::implicit:
+      return bwd_weight_implicit(s, x, dy, dw);
+  }
+}
+
+#define INSTANCES(T)                                                                           \
+  template void conv2d_fwd(const ConvShape&, const T*, const T*, const Epilogue<T>&, T*);      \
+  template void conv2d_bwd_data(const ConvShape&, const T*, const T*, const Epilogue<T>&, T*); \
+  template void conv2d_bwd_weight(const ConvShape&, const T*, const T*, T*);
+INSTANCES(float)
+INSTANCES(double)
+
+const char* conv2d_method(const ConvShape& s, ConvPass pass, Dtype dtype) {
+  return choose(s, pass, dtype).name;
+}
+
+}  // namespace striate

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+// 2-D convolution (cross-correlation) on channels-last images, and its two gradients.
+//
+//   y[n, p, q, k]  = f(b[k] + sum over r, s, c of x[n, p u + r d - top, q v + s e - left, c]
+//                                                * w[k, r, s, c])                     fwd
+//   dx[n, h, w, c] = sum over r, s, k of dy[n, p, q, k] * w[k, r, s, c]              bwd_data
+//   dw[k, r, s, c] = sum over n, p, q of dy[n, p, q, k] * x[n, h, w, c]              bwd_weight
+//
+// with h = p u + r d - top, w = q v + s e - left; x is 0 outside the image. Memory is dense:
+// x [N, H, W, C], y [N, P, Q, K], w [K, R, S, C / groups]. Group g maps channels
+// [g C / groups, (g + 1) C / groups) to the like range of filters.
+#pragma once
+#include <cstddef>
+
+#include "core/registry.h"
+#include "ops/gemm/gemm.h"
+
+namespace striate {
+
+struct ConvShape {
+  ptrdiff_t n, c, h, w;  // input
+  ptrdiff_t k, r, s;     // filters
+  ptrdiff_t p, q;        // output
+  ptrdiff_t stride_h, stride_w;
+  ptrdiff_t top, left;  // padding before; what follows the image is implied by p and q
+  ptrdiff_t dilation_h, dilation_w;
+  ptrdiff_t groups;
+
+  ptrdiff_t group_c() const { return c / groups; }
+  ptrdiff_t group_k() const { return k / groups; }
+  double flops() const {
+    return 2.0 * double(n) * double(p) * double(q) * double(k) * double(r) * double(s) *
+           double(group_c());
+  }
+};
+
+// Output size along one axis: (size + padding - dilation * (filter - 1) - 1) / stride + 1. Throws
+// std::invalid_argument, naming `op`, where that is below 1 or the arguments make no sense.
+ptrdiff_t conv_output_size(const char* op, const char* axis, ptrdiff_t size, ptrdiff_t padding,
+                           ptrdiff_t filter, ptrdiff_t stride, ptrdiff_t dilation);
+
+template <class T>
+void conv2d_fwd(const ConvShape& shape, const T* x, const T* w, const Epilogue<T>& epilogue, T* y);
+// The epilogue is there for transposed convolution, which is this pass read the other way.
+template <class T>
+void conv2d_bwd_data(const ConvShape& shape, const T* dy, const T* w, const Epilogue<T>& epilogue,
+                     T* dx);
+template <class T>
+void conv2d_bwd_weight(const ConvShape& shape, const T* x, const T* dy, T* dw);
+
+// The method that a pass would use, by name.
+enum class ConvPass { fwd, bwd_data, bwd_weight };
+const char* conv2d_method(const ConvShape& shape, ConvPass pass, Dtype dtype);
+
+}  // namespace striate

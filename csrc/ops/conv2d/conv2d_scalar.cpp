@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "simd/vec_scalar.h"
+//
+#include "ops/conv2d/depthwise.inl"
+
+namespace striate {
+
+void conv2d_depthwise_pixel_f32_scalar(const DepthwisePixel<float>& a) { pixel(a); }
+void conv2d_depthwise_pixel_f64_scalar(const DepthwisePixel<double>& a) { pixel(a); }
+void conv2d_depthwise_weight_f32_scalar(const DepthwiseWeight<float>& a) { weight(a); }
+void conv2d_depthwise_weight_f64_scalar(const DepthwiseWeight<double>& a) { weight(a); }
+
+}  // namespace striate

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+// Blocking:
+//
+//   for each NR columns of depth x group of filter tiles         one task, any thread
+//     for each block of output rows, so that its x and dy stay in L2
+//       for each tap: the segments of its rows
+//         for each tile of MR filters: dw tile (+)= over the block
+//
+// A dw tile is read and written once a block of some 200 steps and more: a byte or two a cycle.
+#include "ops/conv2d/weight.h"
+
+#include <algorithm>
+
+#include "core/memory.h"
+#include "core/threads.h"
+#include "ops/gemm/tile.h"
+
+namespace striate {
+namespace {
+
+constexpr ptrdiff_t kBlockBytes = 512 << 10;  // of x and dy
+constexpr ptrdiff_t kLeastPixels = 128;       // a block, so that dw's traffic stays small
+
+ptrdiff_t ceil_div(ptrdiff_t a, ptrdiff_t b) { return (a + b - 1) / b; }
+ptrdiff_t floor_div(ptrdiff_t a, ptrdiff_t b) { return a >= 0 ? a / b : -ceil_div(-a, b); }
+
+template <class T>
+class WeightEngine {
+ public:
+  explicit WeightEngine(const WeightGrid<T>& grid) : g_(grid), kernel_(gemm_kernel(dtype_of<T>)) {
+    ptrdiff_t per_pixel = ptrdiff_t(sizeof(T)) * (g_.filters + g_.depth * g_.step_h * g_.step_w);
+    ptrdiff_t pixels = std::max(kBlockBytes / std::max<ptrdiff_t>(per_pixel, 1), kLeastPixels);
+    rows_ = g_.n * g_.p;
+    block_ = std::max<ptrdiff_t>(pixels / std::max<ptrdiff_t>(g_.q, 1), 1);
+  }
+
+  void run() {
+    ptrdiff_t tiles = ceil_div(g_.filters, kernel_.mr), columns = ceil_div(g_.depth, kernel_.nr);
+    ptrdiff_t group = tiles, wanted = 3 * ptrdiff_t(num_threads());
+    double flops =
+        2.0 * double(rows_ * g_.q) * double(g_.filters) * double(g_.depth) * double(g_.taps.size());
+    bool threaded = flops > 2e6 && num_threads() > 1;
+    // Few columns: taps become tasks of their own, then filters are split.
+    ptrdiff_t tap_group = ptrdiff_t(g_.taps.size());
+    auto tasks = [&] {
+      return columns * ceil_div(ptrdiff_t(g_.taps.size()), tap_group) * ceil_div(tiles, group);
+    };
+    if (threaded) {
+      while (tasks() < wanted && tap_group > 1) tap_group = ceil_div(tap_group, 2);
+      while (tasks() < wanted && group > 1) group = ceil_div(group, 2);
+    }
+    ptrdiff_t taps = ceil_div(ptrdiff_t(g_.taps.size()), tap_group),
+              groups = ceil_div(tiles, group);
+    auto task = [&](ptrdiff_t part) {
+      ptrdiff_t tile = part % groups * group, tap = part / groups % taps * tap_group;
+      reduce(part / groups / taps * kernel_.nr, tap,
+             std::min(tap + tap_group, ptrdiff_t(g_.taps.size())), tile,
+             std::min(tile + group, tiles));
+    };
+    if (threaded) return parallel_for(tasks(), task);
+    for (ptrdiff_t part = 0; part < tasks(); ++part) task(part);
+  }
+
+ private:
+  // The segments of tap t over output rows [begin, end), for columns from j. Returns how many.
+  ptrdiff_t segments_of(const Tap& t, ptrdiff_t begin, ptrdiff_t end, ptrdiff_t j,
+                        const T* const* rows, GemmSegment<T>* segments) const {
+    ptrdiff_t q0 = std::max<ptrdiff_t>(0, ceil_div(-t.w, g_.step_w));
+    if (t.w > 0) q0 = 0;
+    ptrdiff_t q1 = std::min(g_.q, floor_div(g_.in_w - 1 - t.w, g_.step_w) + 1);
+    if (q0 >= q1) return 0;
+    ptrdiff_t count = 0;
+    for (ptrdiff_t row = begin; row < end; ++row) {
+      ptrdiff_t n = row / g_.p, h = row % g_.p * g_.step_h + t.h, w = q0 * g_.step_w + t.w;
+      if (h < 0 || h >= g_.in_h) continue;
+      const T* x = g_.x.data + n * g_.x.image + h * g_.x.row + w * g_.x.pixel + j;
+      segments[count++] = {rows, (row * g_.q + q0) * g_.dy_pixel, x, q1 - q0};
+    }
+    return count;
+  }
+
+  void reduce(ptrdiff_t j, ptrdiff_t tap0, ptrdiff_t tap1, ptrdiff_t tile0, ptrdiff_t tile1) const {
+    const ptrdiff_t mr = kernel_.mr;
+    Workspace<GemmSegment<T>> segments{size_t(block_)};
+    const T* rows[kMaxTileRows];
+    T* out[kMaxTileRows];
+    const Epilogue<T> none;
+    GemmTile<T> tile{segments.data(),
+                     0,
+                     g_.dy_pixel,
+                     g_.step_w * g_.x.pixel,
+                     out,
+                     0,
+                     int(std::min<ptrdiff_t>(kernel_.nr, g_.depth - j)),
+                     T(1),
+                     T(0),
+                     nullptr,
+                     nullptr,
+                     none.low,
+                     none.high};
+    ptrdiff_t begin = 0;
+    do {  // once even with no pixels: dw is still to be written
+      ptrdiff_t end = std::min(begin + block_, rows_);
+      tile.beta = T(begin == 0 ? 0 : 1);
+      for (ptrdiff_t tap = tap0; tap < tap1; ++tap) {
+        const Tap& t = g_.taps[size_t(tap)];
+        tile.segment_count = segments_of(t, begin, end, j, rows, segments.data());
+        for (ptrdiff_t k = tile0 * mr; k < std::min(tile1 * mr, g_.filters); k += mr) {
+          tile.m = int(std::min(mr, g_.filters - k));
+          for (int i = 0; i < tile.m; ++i) {
+            rows[i] = g_.dy + k + i;
+            out[i] = g_.dw + (k + i) * g_.dw_row + t.b + j;
+          }
+          kernel_.run(tile);
+        }
+      }
+      begin = end;
+    } while (begin < rows_);
+  }
+
+  const WeightGrid<T>& g_;
+  const GemmKernel& kernel_;
+  ptrdiff_t rows_, block_;
+};
+
+}  // namespace
+
+template <class T>
+void implicit_weight(const WeightGrid<T>& grid) {
+  if (grid.filters == 0 || grid.depth == 0 || grid.taps.empty()) return;
+  WeightEngine<T>(grid).run();
+}
+template void implicit_weight(const WeightGrid<float>&);
+template void implicit_weight(const WeightGrid<double>&);
+
+}  // namespace striate

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+// The weight gradient as a batch-reduce product over image rows.
+//
+//   dw[k, t, j] = sum over pixels of dy[pixel, k] * x[pixel at tap t, j]      j < depth
+//
+// A tile is MR filters by NR columns under one tap; each output row (n, p) gives one segment: the
+// run of q for which the tap lies inside the image. Neither dy nor x is copied.
+#pragma once
+#include <vector>
+
+#include "ops/conv2d/implicit.h"
+
+namespace striate {
+
+template <class T>
+struct WeightGrid {
+  ptrdiff_t n, p, q;   // output pixels
+  const T* dy;         // dense [n, p, q] pixels
+  ptrdiff_t dy_pixel;  // elements between them
+  Image<const T> x;
+  ptrdiff_t in_h, in_w;
+  ptrdiff_t step_h, step_w;
+  std::vector<Tap> taps;  // b: where its columns begin in a row of dw
+  ptrdiff_t depth, filters;
+  T* dw;
+  ptrdiff_t dw_row;  // elements between filters
+};
+
+template <class T>
+void implicit_weight(const WeightGrid<T>& grid);
+
+}  // namespace striate

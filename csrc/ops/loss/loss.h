@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// Losses, with their gradients made in the same pass: what is read once need not be read again.
+//
+// Cross entropy of rows of C logits x against a distribution t over the classes, p = softmax(x):
+//
+//   loss    = -sum over c of w[c] t[c] log p[c]
+//   dx[c]   = scale (A p[c] - a[c])                  a[c] = w[c] t[c],  A = sum over c of a[c]
+//   t[c]    = (1 - smoothing) target[c] + smoothing / C
+//
+// with target given, or 1 at a label and 0 elsewhere.
+#pragma once
+#include "core/operand.h"
+
+namespace striate {
+
+template <class T>
+struct CrossEntropyRows {
+  const T* x;  // [rows, classes], classes at unit stride
+  ptrdiff_t x_row, rows, classes;
+  const int64_t* labels;  // [rows], each a class or `ignored`
+  const T* target;        // [rows, classes], where there are no labels
+  ptrdiff_t target_row;
+  const T* weight;  // [classes], or null for 1
+  T weight_sum;
+  int64_t ignored;
+  T smoothing, scale;
+  T* loss;  // [rows]
+  T* dx;    // [rows, classes], or null
+  ptrdiff_t dx_row;
+};
+template <class T>
+using CrossEntropyFn = void(const CrossEntropyRows<T>&);
+
+enum class Loss { cross_entropy_labels, cross_entropy_probabilities };
+
+#define ROW(name, T, isa, what) STRIATE_WITH_##isa(CrossEntropyFn<T> name;)
+#include "ops/loss/kernels.inc"
+#undef ROW
+
+enum class LossReduction { none, mean, sum };
+
+struct CrossEntropy {
+  Operand x;              // (C,), (N, C) or (N, C, d1, …)
+  const int64_t* labels;  // x's shape without the class axis, C order; or null:
+  Operand target;         // the shape of x
+  Operand weight;         // (C,) unit stride, or data null
+  int64_t ignored;
+  double smoothing;
+  LossReduction reduction;
+};
+
+// `loss` is in C order: one element, or x's shape without the class axis. dx is like x, or has data
+// null. "mean" divides by the sum of the weights of the labels not ignored, or by the number of
+// rows of probabilities. Throws std::out_of_range for a label that is no class.
+void cross_entropy(const CrossEntropy& problem, const Operand& loss, const Operand& dx);
+
+}  // namespace striate

@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Convolution and transposed convolution of images."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from striate import _C
+from striate.autograd import Node
+from striate.ops.record import op
+from striate.tensor import Array, Tensor
+
+Pair = tuple[int, int]
+Padding = tuple[Pair, Pair]
+
+
+def images(x: Array) -> Array:
+    """x, rank 4, in channels-last memory: itself if it is there already."""
+    rows = x.transpose(0, 2, 3, 1)
+    return x if rows.flags.c_contiguous else np.ascontiguousarray(rows).transpose(0, 3, 1, 2)
+
+
+def pair(name: str, argument: str, value: Any) -> Pair:
+    """An integer, or two, as two."""
+    values = (value, value) if isinstance(value, (int, np.integer)) else value
+    if (
+        not isinstance(values, (tuple, list))
+        or len(values) != 2
+        or not all(isinstance(v, (int, np.integer)) and not isinstance(v, bool) for v in values)
+    ):
+        raise TypeError(f"{name}: {argument}: expected an integer or two, got {value!r}")
+    return int(values[0]), int(values[1])
+
+
+def padding_of(name: str, padding: Any, filters: Pair, stride: Pair, dilation: Pair) -> Padding:
+    """padding as ((top, bottom), (left, right)): a number, (h, w), both pairs, "same", "valid"."""
+    if isinstance(padding, str):
+        if padding == "valid":
+            return (0, 0), (0, 0)
+        if padding != "same":
+            raise ValueError(f'{name}: padding: expected "same" or "valid", got {padding!r}')
+        if stride != (1, 1):
+            raise ValueError(f'{name}: padding: "same" needs stride 1, got stride {stride}')
+        total = [d * (f - 1) for d, f in zip(dilation, filters, strict=True)]
+        return (total[0] // 2, total[0] - total[0] // 2), (total[1] // 2, total[1] - total[1] // 2)
+    if isinstance(padding, (tuple, list)) and padding and isinstance(padding[0], (tuple, list)):
+        if len(padding) != 2:
+            raise TypeError(f"{name}: padding: expected two pairs, got {padding!r}")
+        return pair(name, "padding", padding[0]), pair(name, "padding", padding[1])
+    h, w = pair(name, "padding", padding)
+    return (h, h), (w, w)
+
+
+@op("(N, C, H, W), (K, C / groups, R, S), (K,)? -> (N, K, P, Q)", name="conv2d")
+def _conv2d(
+    ctx: Node, x: Array, weight: Array, *bias: Array, options: dict[str, Any], relu: bool = False
+) -> Array:
+    x, weight = images(x), images(weight)
+    y = _C.conv2d(x, weight, bias[0] if bias else None, relu=relu, **options)
+    ctx.save(x, weight, y if relu else None, options)
+    return y
+
+
+@_conv2d.backward
+def _(ctx: Node, dy: Array) -> Any:
+    x, weight, y, options = ctx.saved
+    dy = images(_C.relu_backward(y, dy) if y is not None else dy)
+    dx = dw = None
+    if ctx.needs[0]:
+        dx = _C.conv2d_bwd_data(dy, weight, size=x.shape[2:], **options)
+    if ctx.needs[1]:
+        dw = _C.conv2d_bwd_weight(x, dy, size=weight.shape[2:], **options)
+    if len(ctx.needs) == 2:
+        return dx, dw
+    return dx, dw, _C.sum(dy, (0, 2, 3)) if ctx.needs[2] else None
+
+
+def _operands(name: str, input: Tensor, weight: Tensor, bias: Tensor | None) -> list[Tensor]:
+    """The operands that are there, checked for rank and kind."""
+    for argument, value in (("input", input), ("weight", weight), ("bias", bias)):
+        if not isinstance(value, Tensor) and not (argument == "bias" and value is None):
+            raise TypeError(f"{name}: {argument}: expected a Tensor, got {type(value).__name__}")
+    if input.ndim != 4:
+        raise ValueError(f"{name}: input: expected (N, C, H, W), got shape {input.shape}")
+    if weight.ndim != 4:
+        raise ValueError(f"{name}: weight: expected four axes, got shape {weight.shape}")
+    return [input, weight] if bias is None else [input, weight, bias]
+
+
+def conv2d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+    activation: str | None = None,
+    activation_parameter: float = 0.0,
+) -> Tensor:
+    """2-D convolution (cross-correlation), LeCun et al. 1998.
+
+    y[n, k, p, q] = b[k] + sum over c, r, s of x[n, c, p u + r d - top, q v + s e - left]
+    * w[k, c, r, s], with stride (u, v), dilation (d, e), and x zero outside the image.
+
+    input (N, C, H, W), weight (K, C / groups, R, S), bias (K,) -> (N, K, P, Q) in channels-last
+    memory, P = (H + top + bottom - d (R - 1) - 1) // u + 1, Q likewise. `padding` is a number,
+    (h, w), ((top, bottom), (left, right)), "valid" or, at stride 1, "same". `activation` names a
+    function applied to the result in the same pass.
+
+    Raises ValueError where shapes do not fit or the filter is larger than the padded input.
+    """
+    operands = _operands("conv2d", input, weight, bias)
+    u, d = pair("conv2d", "stride", stride), pair("conv2d", "dilation", dilation)
+    size = (weight.shape[2], weight.shape[3])
+    options = {
+        "stride": u,
+        "padding": padding_of("conv2d", padding, size, u, d),
+        "dilation": d,
+        "groups": groups,
+    }
+    if activation is None or activation == "relu":
+        return _conv2d(*operands, options=options, relu=activation == "relu")
+    from striate import ops
+
+    return getattr(ops, activation)(_conv2d(*operands, options=options))
+
+
+@op("(N, C, H, W), (C, K / groups, R, S), (K,)? -> (N, K, P, Q)", name="conv_transpose2d")
+def _conv_transpose2d(
+    ctx: Node, x: Array, weight: Array, *bias: Array, size: Pair, options: dict[str, Any]
+) -> Array:
+    x, weight = images(x), images(weight)
+    ctx.save(x, weight, options)
+    bias_or_none = bias[0] if bias else None
+    return _C.conv2d_bwd_data(x, weight, size=size, bias=bias_or_none, **options)
+
+
+@_conv_transpose2d.backward
+def _(ctx: Node, dy: Array) -> Any:
+    x, weight, options = ctx.saved
+    dy = images(dy)
+    dx = _C.conv2d(dy, weight, **options) if ctx.needs[0] else None
+    dw = None
+    if ctx.needs[1]:
+        dw = _C.conv2d_bwd_weight(dy, x, size=weight.shape[2:], **options)
+    if len(ctx.needs) == 2:
+        return dx, dw
+    return dx, dw, _C.sum(dy, (0, 2, 3)) if ctx.needs[2] else None
+
+
+def conv_transpose2d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    output_padding: Any = 0,
+    groups: int = 1,
+    dilation: Any = 1,
+) -> Tensor:
+    """Transposed convolution: the data gradient of conv2d, read forward (Zeiler et al. 2010).
+
+    input (N, C, H, W), weight (C, K / groups, R, S), bias (K,) -> (N, K, P, Q) with
+    P = (H - 1) u - 2 h + d (R - 1) + output_padding + 1, and Q likewise.
+
+    Raises ValueError where shapes do not fit, or output_padding is not below stride or dilation.
+    """
+    name = "conv_transpose2d"
+    operands = _operands(name, input, weight, bias)
+    u, d = pair(name, "stride", stride), pair(name, "dilation", dilation)
+    extra = pair(name, "output_padding", output_padding)
+    if input.shape[1] != weight.shape[0]:
+        raise ValueError(
+            f"{name}: weight: expected ({input.shape[1]}, K / groups, R, S) for an input of shape "
+            f"{input.shape}, got {weight.shape}"
+        )
+    filters = (weight.shape[2], weight.shape[3])
+    pads = padding_of(name, padding, filters, u, d)
+    if any(e < 0 or (e >= a and e >= b) for e, a, b in zip(extra, u, d, strict=True)):
+        raise ValueError(
+            f"{name}: output_padding: expected 0 or more and below stride {u} or dilation {d}, got "
+            f"{extra}"
+        )
+    size = tuple(
+        (n - 1) * a - sum(pad) + b * (f - 1) + e + 1
+        for n, a, pad, b, f, e in zip(input.shape[2:], u, pads, d, filters, extra, strict=True)
+    )
+    if min(size) < 1:
+        raise ValueError(f"{name}: input: shape {input.shape} gives an output of {size}")
+    options = {"stride": u, "padding": pads, "dilation": d, "groups": groups}
+    return _conv_transpose2d(*operands, size=size, options=options)

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Losses. Their gradients are made in the forward pass, while the operands are in cache."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from striate import _C
+from striate.autograd import Node
+from striate.ops.activation import as_float
+from striate.ops.record import op
+from striate.tensor import Array, Tensor
+
+
+def _times(gradient: Array, grad: Array) -> Array:
+    """The kept gradient of a loss, times what arrived at the loss."""
+    return gradient if grad.ndim == 0 and grad == 1 else _C.mul(gradient, grad)
+
+
+@op("(N, C, ...) -> () or (N, ...)", name="cross_entropy")
+def _cross_entropy(ctx: Node, x: Array, target: Array, **options: Any) -> Array:
+    loss, gradient = _C.cross_entropy(x, target, gradient=ctx.needs[0], **options)
+    ctx.save(gradient)
+    return loss
+
+
+@_cross_entropy.backward
+def _(ctx: Node, grad: Array) -> Any:
+    (gradient,) = ctx.saved
+    if grad.ndim:
+        grad = np.expand_dims(grad, 1)
+    return (_times(gradient, grad),)
+
+
+def cross_entropy(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+) -> Tensor:
+    """Softmax cross entropy of logits: -sum over c of w[c] t[c] log softmax(x)[c] for each row.
+
+    `input` (C,), (N, C) or (N, C, d1, …); `target` holds class labels as integers, of the same
+    shape without C, or probabilities of input's own shape and dtype. t is the target (1 at the
+    label), smoothed to (1 - s) t + s / C by `label_smoothing` s (Szegedy et al. 2016, section 7).
+    Labels equal to `ignore_index` count nothing. `reduction` "mean" divides the sum by the weights
+    of the labels that count (by N d1 … for probabilities), "sum" leaves it, "none" gives every
+    row's own loss. With every label ignored the mean is NaN, as in PyTorch.
+
+    Raises IndexError, with the label and its place, for one that is no class.
+    """
+    x = as_float(input, "cross_entropy")
+    if not isinstance(target, Tensor):
+        raise TypeError(f"cross_entropy: target: expected a Tensor, got {type(target).__name__}")
+    kind = target.dtype.kind
+    if kind == "b":
+        raise TypeError("cross_entropy: target: expected integers or probabilities, got bool")
+    if kind != "f":
+        labels = np.ascontiguousarray(target._array, np.int64)
+        target = Tensor._wrap(labels.reshape(target.shape))
+    elif ignore_index >= 0:
+        raise ValueError(
+            "cross_entropy: ignore_index: probabilities have no label to ignore, got "
+            f"{ignore_index}"
+        )
+    return _cross_entropy(
+        x,
+        target,
+        weight=None if weight is None else weight._array,
+        ignore_index=ignore_index,
+        reduction=reduction,
+        label_smoothing=label_smoothing,
+    )

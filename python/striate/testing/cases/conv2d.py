@@ -1,0 +1,281 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Convolution, its gradients, and transposed convolution."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+import striate
+from striate import _C
+from striate.ops.conv2d import images
+from striate.testing.cases.case import Array, Case, Misuse, Sample
+
+
+def _taps(x: Array, size: Any, stride: Any, padding: Any, dilation: Any) -> Any:
+    """Every tap (r, s) with the strided view of the padded input that lies under it."""
+    (top, bottom), (left, right) = padding
+    padded = np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)))
+    p = (padded.shape[2] - dilation[0] * (size[0] - 1) - 1) // stride[0] + 1
+    q = (padded.shape[3] - dilation[1] * (size[1] - 1) - 1) // stride[1] + 1
+    for r in range(size[0]):
+        for s in range(size[1]):
+            h, w = r * dilation[0], s * dilation[1]
+            rows = slice(h, h + (p - 1) * stride[0] + 1, stride[0])
+            cols = slice(w, w + (q - 1) * stride[1] + 1, stride[1])
+            yield r, s, padded, (rows, cols)
+
+
+def _grouped(array: Array, groups: int, axis: int) -> list[Array]:
+    return np.split(array, groups, axis)
+
+
+def _fwd(
+    x: Array, w: Array, b: Any = None, *, groups: int = 1, relu: bool = False, **where: Any
+) -> Array:
+    outs = []
+    for xg, wg in zip(_grouped(x, groups, 1), _grouped(w, groups, 0), strict=True):
+        y: Any = 0
+        for r, s, padded, (rows, cols) in _taps(xg, w.shape[2:], **where):
+            y = y + np.einsum("nchw,kc->nkhw", padded[:, :, rows, cols], wg[:, :, r, s])
+        outs.append(y)
+    y = np.concatenate(outs, axis=1)
+    if b is not None:
+        y = y + b[None, :, None, None]
+    return np.maximum(y, 0) if relu else y
+
+
+def _bwd_data(
+    dy: Array, w: Array, b: Any = None, *, size: Any, groups: int = 1, **where: Any
+) -> Array:
+    (top, _), (left, _) = where["padding"]
+    outs = []
+    for dyg, wg in zip(_grouped(dy, groups, 1), _grouped(w, groups, 0), strict=True):
+        like = np.zeros((dy.shape[0], w.shape[1], *size))
+        total: Any = None
+        for r, s, padded, (rows, cols) in _taps(like, w.shape[2:], **where):
+            total = np.zeros_like(padded) if total is None else total
+            total[:, :, rows, cols] += np.einsum("nkhw,kc->nchw", dyg, wg[:, :, r, s])
+        outs.append(total[:, :, top : top + size[0], left : left + size[1]])
+    dx = np.concatenate(outs, axis=1)
+    return dx if b is None else dx + b[None, :, None, None]
+
+
+def _bwd_weight(x: Array, dy: Array, *, size: Any, groups: int = 1, **where: Any) -> Array:
+    outs = []
+    for xg, dyg in zip(_grouped(x, groups, 1), _grouped(dy, groups, 1), strict=True):
+        dw = np.zeros((dyg.shape[1], xg.shape[1], *size))
+        for r, s, padded, (rows, cols) in _taps(xg, size, **where):
+            dw[:, :, r, s] = np.einsum("nkhw,nchw->kc", dyg, padded[:, :, rows, cols])
+        outs.append(dw)
+    return np.concatenate(outs, axis=0)
+
+
+def _layer(
+    n: int, c: int, h: int, w: int, k: int, r: int, s: int,
+    stride: Any = 1, pad: Any = 0, dilation: Any = 1, groups: int = 1,
+) -> tuple[Any, ...]:  # fmt: skip
+    """A layer's sizes and options, with the shape of its output."""
+
+    def two(v: Any) -> Any:
+        return v if isinstance(v, tuple) else (v, v)
+
+    pads = tuple(two(v) for v in two(pad))
+    options = {
+        "stride": two(stride), "padding": pads, "dilation": two(dilation), "groups": groups,
+    }  # fmt: skip
+    p, q = (
+        (size + sum(pad_) - d * (f - 1) - 1) // st + 1
+        for size, pad_, d, f, st in zip(
+            (h, w), pads, two(dilation), (r, s), two(stride), strict=True
+        )
+    )
+    return (n, c, h, w), (k, c // groups, r, s), (n, k, p, q), options
+
+
+_LAYERS = [
+    _layer(1, 1, 1, 1, 1, 1, 1),
+    _layer(2, 3, 5, 6, 4, 3, 3, pad=1),
+    _layer(1, 17, 7, 5, 33, 3, 3, pad=1),
+    _layer(2, 4, 9, 8, 5, 3, 2, stride=2, pad=1),
+    _layer(1, 3, 13, 11, 6, 5, 5, stride=(2, 3), pad=2),
+    _layer(1, 5, 9, 9, 7, 3, 3, dilation=2, pad=2),
+    _layer(1, 16, 6, 7, 8, 1, 1),
+    _layer(2, 6, 5, 7, 9, 1, 1, stride=2),
+    _layer(2, 8, 6, 5, 12, 3, 3, pad=1, groups=2),
+    _layer(2, 9, 6, 7, 9, 3, 3, pad=1, groups=9),
+    _layer(1, 70, 5, 5, 70, 3, 3, stride=2, pad=1, groups=70),
+    _layer(1, 4, 7, 7, 8, 3, 3, pad=1, groups=4),
+    _layer(1, 2, 6, 6, 3, 3, 3, pad=((1, 0), (2, 1))),
+    _layer(1, 2, 4, 4, 3, 4, 4),
+    _layer(1, 2, 3, 3, 2, 2, 2, stride=5, pad=2),
+    _layer(0, 2, 5, 5, 3, 3, 3, pad=1),
+    _layer(1, 1, 12, 12, 6, 5, 5),
+    _layer(1, 200, 4, 4, 10, 3, 3, pad=1),
+    _layer(3, 6, 14, 14, 16, 5, 5),
+]
+
+
+def _bound(depth: Any) -> Any:
+    """eps (length of the sum + 3) max|a| max|b|, as for a matrix product."""
+
+    def bound(reference: Any, eps: float, a: Array, b: Array, *rest: Any, **options: Any) -> Any:
+        largest = np.max(np.abs(a), initial=0) * np.max(np.abs(b), initial=0)
+        return eps * (depth(a, b) + 3) * (largest + np.abs(reference))
+
+    return bound
+
+
+def _fwd_kernel(x: Array, w: Array, b: Any = None, out: Any = None, **options: Any) -> Any:
+    return _C.conv2d(images(x), images(w), b, out=out, **options)
+
+
+def _bwd_data_kernel(dy: Array, w: Array, b: Any = None, out: Any = None, **options: Any) -> Any:
+    return _C.conv2d_bwd_data(images(dy), images(w), bias=b, out=out, **options)
+
+
+def _bwd_weight_kernel(x: Array, dy: Array, out: Any = None, **options: Any) -> Any:
+    return _C.conv2d_bwd_weight(images(x), images(dy), out=out, **options)
+
+
+def _flops(x: Any, w: Any, *_: Any, **options: Any) -> float:
+    (top, bottom), (left, right) = options["padding"]
+    p = (x[2] + top + bottom - options["dilation"][0] * (w[2] - 1) - 1) // options["stride"][0] + 1
+    q = (x[3] + left + right - options["dilation"][1] * (w[3] - 1) - 1) // options["stride"][1] + 1
+    return 2.0 * x[0] * p * q * float(np.prod(w))
+
+
+def _zeros(*shape: int) -> Any:
+    return striate.zeros(*shape)
+
+
+_FWD_ROWS = ("conv2d_fwd_", "conv2d_depthwise_pixel_")
+_MISUSES = [
+    Misuse(
+        lambda: striate.ops.conv2d(_zeros(1, 3, 8, 8), _zeros(4, 2, 3, 3)),
+        ValueError,
+        ("conv2d", "weight", "(K, 3, R, S)", "(4, 2, 3, 3)"),
+    ),
+    Misuse(
+        lambda: striate.ops.conv2d(_zeros(3, 8, 8), _zeros(4, 3, 3, 3)),
+        ValueError,
+        ("conv2d", "input", "(N, C, H, W)", "(3, 8, 8)"),
+    ),
+    Misuse(
+        lambda: striate.ops.conv2d(_zeros(1, 3, 2, 8), _zeros(4, 3, 3, 3)),
+        ValueError,
+        ("conv2d", "input", "padded height of at least 3", "2 + 0"),
+    ),
+    Misuse(
+        lambda: striate.ops.conv2d(_zeros(1, 3, 8, 8), _zeros(4, 3, 3, 3), stride=0),
+        ValueError,
+        ("conv2d", "stride", "1 or more", "(0, 0)"),
+    ),
+    Misuse(
+        lambda: striate.ops.conv2d(_zeros(1, 3, 8, 8), _zeros(4, 3, 3, 3), padding=-1),
+        ValueError,
+        ("conv2d", "padding", "0 or more"),
+    ),
+    Misuse(
+        lambda: striate.ops.conv2d(_zeros(1, 3, 8, 8), _zeros(4, 3, 3, 3), groups=2),
+        ValueError,
+        ("conv2d", "groups", "divisor of 3 channels"),
+    ),
+    Misuse(
+        lambda: striate.ops.conv2d(_zeros(1, 3, 8, 8), _zeros(4, 3, 3, 3), _zeros(5)),
+        ValueError,
+        ("conv2d", "bias", "(4,)", "(5,)"),
+    ),
+    Misuse(
+        lambda: striate.ops.conv2d(
+            _zeros(1, 3, 8, 8), _zeros(4, 3, 3, 3), stride=2, padding="same"
+        ),
+        ValueError,
+        ("conv2d", "same", "stride"),
+    ),
+    Misuse(
+        lambda: striate.ops.conv2d(_zeros(1, 3, 8, 8), _zeros(4, 3, 3, 3), stride="x"),
+        TypeError,
+        ("conv2d", "stride", "'x'"),
+    ),
+    Misuse(
+        lambda: striate.ops.conv2d(_zeros(1, 1, 2, 2), _zeros(1, 1, 1, 1), padding=2**39),
+        ValueError,
+        ("conv2d", "output"),
+    ),
+]
+
+CASES = [
+    Case(
+        name="conv2d",
+        rows=_FWD_ROWS,
+        function=lambda x, w, b=None, relu=False, **o: striate.ops.conv2d(
+            x, w, b, activation="relu" if relu else None, **o
+        ),
+        kernel=_fwd_kernel,
+        reference=_fwd,
+        samples=[
+            *(Sample((x, w, (w[0],)), {**o}) for x, w, _, o in _LAYERS),
+            *(Sample((x, w, None), {**o, "relu": True}) for x, w, _, o in _LAYERS[:8]),
+        ],
+        bound=_bound(lambda x, w: np.prod(w.shape[1:])),
+        flops=_flops,
+        misuses=_MISUSES,
+    ),
+    Case(
+        name="conv2d_bwd_data",
+        rows=("conv2d_bwd_data_", "conv2d_depthwise_pixel_"),
+        function=None,
+        kernel=_bwd_data_kernel,
+        reference=_bwd_data,
+        samples=[Sample((y, w, None), {**o, "size": x[2:]}) for x, w, y, o in _LAYERS],
+        bound=_bound(lambda dy, w: w.shape[0] * np.prod(w.shape[2:])),
+    ),
+    Case(
+        name="conv2d_bwd_weight",
+        rows=("conv2d_bwd_weight_", "conv2d_depthwise_weight_"),
+        function=None,
+        kernel=_bwd_weight_kernel,
+        reference=_bwd_weight,
+        samples=[Sample((x, y), {**o, "size": w[2:]}) for x, w, y, o in _LAYERS],
+        bound=_bound(lambda x, dy: dy.shape[0] * np.prod(dy.shape[2:])),
+    ),
+    Case(
+        name="conv_transpose2d",
+        rows=(),
+        function=lambda x, w, b, size, **o: striate.ops.conv_transpose2d(
+            x, w, b,
+            output_padding=tuple(
+                s - ((n - 1) * st - sum(p) + d * (f - 1) + 1)
+                for s, n, st, p, d, f in zip(
+                    size, x.shape[2:], o["stride"], o["padding"], o["dilation"], w.shape[2:],
+                    strict=True,
+                )
+            ),
+            **o,
+        ),
+        kernel=_bwd_data_kernel,
+        reference=_bwd_data,
+        samples=[
+            Sample((y, w, (x[1],)), {**o, "size": x[2:]})
+            for x, w, y, o in _LAYERS
+            if o["stride"] != (5, 5)
+        ],
+        bound=_bound(lambda dy, w: w.shape[0] * np.prod(w.shape[2:])),
+        misuses=[
+            Misuse(
+                lambda: striate.ops.conv_transpose2d(_zeros(1, 3, 8, 8), _zeros(4, 2, 3, 3)),
+                ValueError,
+                ("conv_transpose2d", "weight", "(3, K / groups, R, S)"),
+            ),
+            Misuse(
+                lambda: striate.ops.conv_transpose2d(
+                    _zeros(1, 3, 8, 8), _zeros(3, 2, 3, 3), output_padding=1
+                ),
+                ValueError,
+                ("conv_transpose2d", "output_padding"),
+            ),
+        ],
+    ),
+]  # fmt: skip
