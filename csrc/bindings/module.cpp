@@ -13,6 +13,7 @@ void bind_peak(pybind11::module_& m);
 void bind_reduce(pybind11::module_& m);
 void bind_activation(pybind11::module_& m);
 void bind_loss(pybind11::module_& m);
+void bind_sgd(pybind11::module_& m);
 }  // namespace striate
 
 PYBIND11_MODULE(_C, m) {
@@ -32,4 +33,5 @@ PYBIND11_MODULE(_C, m) {
   striate::bind_reduce(m);
   striate::bind_activation(m);
   striate::bind_loss(m);
+  striate::bind_sgd(m);
 }

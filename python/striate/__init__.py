@@ -45,5 +45,8 @@ from striate.random import (
     randperm,
     set_rng_state,
 )
+from striate.serialization import load, save
+
+from striate import nn, optim  # isort: skip  (they use the names above)
 
 __version__ = "0.1.0"

@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Activation functions as layers.
+
+`fuses` names the activation to the epilogue of a linear or convolution layer; `Sequential` uses it.
+Where `needs_input` is set, the gradient can't be had from the output alone.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from striate import ops
+from striate.nn.arguments import choice, flag, integer, number
+from striate.nn.module import Module
+from striate.tensor import Tensor
+
+
+class Activation(Module):
+    """Base class of the elementwise activations."""
+
+    fuses: ClassVar[str | None] = None
+    needs_input: ClassVar[bool] = False
+
+    @property
+    def fused_name(self) -> str | None:
+        """What an epilogue calls this activation; None where it has none for these parameters."""
+        return self.fuses
+
+    @property
+    def fused_parameter(self) -> float:
+        """The number that goes with it."""
+        return 0.0
+
+
+class ReLU(Activation):
+    """max(x, 0). `inplace` is accepted, and changes nothing."""
+
+    fuses = "relu"
+
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__()
+        self.inplace = flag("ReLU", "inplace", inplace)
+
+    def forward(self, input: Tensor) -> Tensor:
+        return ops.relu(input)
+
+    def extra_repr(self) -> str:
+        return "inplace=True" if self.inplace else ""
+
+
+class LeakyReLU(Activation):
+    """x where x > 0, negative_slope * x elsewhere (Maas et al. 2013)."""
+
+    fuses = "leaky_relu"
+
+    def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
+        super().__init__()
+        self.negative_slope = number("LeakyReLU", "negative_slope", negative_slope)
+        self.inplace = flag("LeakyReLU", "inplace", inplace)
+
+    @property
+    def fused_name(self) -> str | None:
+        return "leaky_relu" if self.negative_slope >= 0 else None
+
+    @property
+    def fused_parameter(self) -> float:
+        return self.negative_slope
+
+    def forward(self, input: Tensor) -> Tensor:
+        return ops.leaky_relu(input, self.negative_slope)
+
+    def extra_repr(self) -> str:
+        return f"negative_slope={self.negative_slope}" + (", inplace=True" if self.inplace else "")
+
+
+class ELU(Activation):
+    """x where x > 0, alpha (e^x - 1) elsewhere (Clevert et al. 2016)."""
+
+    fuses = "elu"
+
+    def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
+        super().__init__()
+        self.alpha = number("ELU", "alpha", alpha, 0.0, open_low=True)
+        self.inplace = flag("ELU", "inplace", inplace)
+
+    @property
+    def fused_parameter(self) -> float:
+        return self.alpha
+
+    def forward(self, input: Tensor) -> Tensor:
+        return ops.elu(input, self.alpha)
+
+    def extra_repr(self) -> str:
+        return f"alpha={self.alpha}" + (", inplace=True" if self.inplace else "")
+
+
+class Sigmoid(Activation):
+    """1 / (1 + e^-x)."""
+
+    fuses = "sigmoid"
+
+    def forward(self, input: Tensor) -> Tensor:
+        return ops.sigmoid(input)
+
+
+class Tanh(Activation):
+    """The hyperbolic tangent."""
+
+    fuses = "tanh"
+
+    def forward(self, input: Tensor) -> Tensor:
+        return ops.tanh(input)
+
+
+class Softplus(Activation):
+    """log(1 + e^(beta x)) / beta; x itself where beta x > threshold."""
+
+    fuses = "softplus"
+
+    def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
+        super().__init__()
+        self.beta = number("Softplus", "beta", beta, 0.0, open_low=True)
+        self.threshold = number("Softplus", "threshold", threshold)
+
+    @property
+    def fused_name(self) -> str | None:
+        return "softplus" if self.threshold == 20.0 else None
+
+    @property
+    def fused_parameter(self) -> float:
+        return self.beta
+
+    def forward(self, input: Tensor) -> Tensor:
+        return ops.softplus(input, self.beta, self.threshold)
+
+    def extra_repr(self) -> str:
+        return f"beta={self.beta}, threshold={self.threshold}"
+
+
+class GELU(Activation):
+    """x Phi(x), Phi the normal distribution function (Hendrycks and Gimpel 2016).
+
+    approximate="tanh": x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2.
+    """
+
+    needs_input = True
+
+    def __init__(self, approximate: str = "none") -> None:
+        super().__init__()
+        self.approximate = choice("GELU", "approximate", approximate, ("none", "tanh"))
+
+    def forward(self, input: Tensor) -> Tensor:
+        return ops.gelu(input, self.approximate)
+
+    def extra_repr(self) -> str:
+        return f"approximate={self.approximate!r}"
+
+
+class SiLU(Activation):
+    """x / (1 + e^-x), also called swish (Elfwing et al. 2017; Ramachandran et al. 2017)."""
+
+    fuses = "silu"
+    needs_input = True
+
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__()
+        self.inplace = flag("SiLU", "inplace", inplace)
+
+    def forward(self, input: Tensor) -> Tensor:
+        return ops.silu(input)
+
+    def extra_repr(self) -> str:
+        return "inplace=True" if self.inplace else ""
+
+
+class Softmax(Module):
+    """e^x / sum e^x along `dim`."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.dim = integer("Softmax", "dim", dim, least=-64)
+
+    def forward(self, input: Tensor) -> Tensor:
+        return ops.softmax(input, self.dim)
+
+    def extra_repr(self) -> str:
+        return f"dim={self.dim}"
+
+
+class LogSoftmax(Module):
+    """x - log sum e^x along `dim`."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.dim = integer("LogSoftmax", "dim", dim, least=-64)
+
+    def forward(self, input: Tensor) -> Tensor:
+        return ops.log_softmax(input, self.dim)
+
+    def extra_repr(self) -> str:
+        return f"dim={self.dim}"

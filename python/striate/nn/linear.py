@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Linear layers, and layers that compute nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from striate import ops
+from striate.dtypes import as_dtype, get_default_dtype
+from striate.nn import init
+from striate.nn.arguments import flag, integer
+from striate.nn.module import Module
+from striate.nn.parameter import Parameter
+from striate.tensor import Tensor
+
+
+def floating(dtype: Any) -> np.dtype[Any]:
+    """The dtype of a layer's parameters: floating, the default one for None."""
+    wanted = get_default_dtype() if dtype is None else as_dtype(dtype)
+    if wanted.kind != "f":
+        raise TypeError(f"dtype: expected float32 or float64, got {wanted}")
+    return wanted
+
+
+class Linear(Module):
+    """y = x W^T + b: x (..., in_features) -> (..., out_features).
+
+    `weight` is (out_features, in_features), `bias` (out_features,), both drawn from
+    U(-b, b), b = 1 / sqrt(in_features).
+    """
+
+    weight: Parameter
+    bias: Parameter | None
+
+    def __init__(
+        self, in_features: int, out_features: int, bias: bool = True, dtype: Any = None
+    ) -> None:
+        super().__init__()
+        self.in_features = integer("Linear", "in_features", in_features)
+        self.out_features = integer("Linear", "out_features", out_features)
+        wanted = floating(dtype)
+        self.weight = Parameter(np.empty((self.out_features, self.in_features), wanted))
+        if flag("Linear", "bias", bias):
+            self.bias = Parameter(np.empty(self.out_features, wanted))
+        else:
+            self.register_parameter("bias", None)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draws weight and bias anew."""
+        init.default_(self.weight, self.bias)
+
+    def forward(
+        self, input: Tensor, activation: str | None = None, activation_parameter: float = 0.0
+    ) -> Tensor:
+        if activation is None:
+            return ops.linear(input, self.weight, self.bias)
+        return ops.linear(
+            input,
+            self.weight,
+            self.bias,
+            activation=activation,
+            activation_parameter=activation_parameter,
+        )
+
+    def extra_repr(self) -> str:
+        return (
+            f"in_features={self.in_features}, out_features={self.out_features}, "
+            f"bias={self.bias is not None}"
+        )
+
+
+class Identity(Module):
+    """y = x, whatever the arguments of the constructor."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__()
+
+    def forward(self, input: Tensor) -> Tensor:
+        return input
+
+
+class Flatten(Module):
+    """Axes start_dim to end_dim, both included, as one: (N, C, H, W) -> (N, C H W)."""
+
+    def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
+        super().__init__()
+        self.start_dim = integer("Flatten", "start_dim", start_dim, least=-64)
+        self.end_dim = integer("Flatten", "end_dim", end_dim, least=-64)
+
+    def forward(self, input: Tensor) -> Tensor:
+        return ops.flatten(input, self.start_dim, self.end_dim)
+
+    def extra_repr(self) -> str:
+        return f"start_dim={self.start_dim}, end_dim={self.end_dim}"

@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What all optimizers share: parameter groups, state by parameter, and saving both."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from striate.autograd import enable_grad
+from striate.tensor import Tensor, as_array
+
+Parameters = Iterable[Tensor] | Iterable[dict[str, Any]]
+
+
+def check_number(
+    optimizer: str, argument: str, value: Any, low: float = 0.0, high: float = math.inf
+) -> None:
+    """Raises ValueError unless `value` is a finite number from low to high."""
+    known = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+    if not known or not math.isfinite(value) or not low <= value <= high:
+        least = "a finite number" if low == -math.inf else f"a finite number of at least {low:g}"
+        raise ValueError(f"{optimizer}: {argument}: expected {least}, got {value!r}")
+
+
+class Optimizer:
+    """Base class. A subclass gives `defaults`, checks them in `check_group`, and defines `update`.
+
+    `param_groups` is a list of dicts: "params", and each option, which may differ by group and may
+    be changed between steps. `state[p]` holds what the optimizer remembers of a parameter.
+    """
+
+    def __init__(self, params: Parameters, defaults: dict[str, Any]) -> None:
+        name = type(self).__name__
+        if isinstance(params, (Tensor, Mapping, str)) or not isinstance(params, Iterable):
+            raise TypeError(
+                f"{name}: params: expected an iterable of parameters or of dicts, got "
+                f"{type(params).__name__}"
+            )
+        self.defaults = defaults
+        self.state: dict[Tensor, dict[str, Any]] = {}
+        self.param_groups: list[dict[str, Any]] = []
+        given = list(params)
+        if not given:
+            raise ValueError(f"{name}: params: expected at least one parameter, got an empty list")
+        groups = given if isinstance(given[0], Mapping) else [{"params": given}]
+        for group in groups:
+            self.add_param_group(group)
+
+    def check_group(self, group: dict[str, Any]) -> None:
+        """Raises ValueError where an option of the group makes no sense."""
+
+    def update(self, p: Tensor, grad: Tensor, group: dict[str, Any]) -> None:
+        """Changes one parameter by its gradient."""
+        raise NotImplementedError(f"{type(self).__name__} defines no update()")
+
+    def add_param_group(self, param_group: Any) -> None:
+        """Adds a group: a dict of "params" and the options that differ from the defaults."""
+        name = type(self).__name__
+        if not isinstance(param_group, Mapping) or "params" not in param_group:
+            raise TypeError(f"{name}: params: expected a dict with 'params', got {param_group!r}")
+        params = param_group["params"]
+        params = [params] if isinstance(params, Tensor) else list(params)
+        unknown = set(param_group) - set(self.defaults) - {"params"}
+        if unknown:
+            known = ", ".join(self.defaults)
+            raise ValueError(
+                f"{name}: parameter group: expected the options {known}, got {sorted(unknown)}"
+            )
+        group = {**self.defaults, **param_group, "params": params}
+        held = {id(p) for g in self.param_groups for p in g["params"]}
+        for i, p in enumerate(params):
+            if not isinstance(p, Tensor):
+                raise TypeError(f"{name}: params: expected tensors, got {type(p).__name__} at {i}")
+            if not p.is_leaf or p.dtype.kind != "f":
+                what = "the result of an operation" if not p.is_leaf else str(p.dtype)
+                raise ValueError(f"{name}: params: expected floating leaves, got {what} at {i}")
+            if id(p) in held:
+                raise ValueError(f"{name}: params: parameter {i} is in the groups already")
+            held.add(id(p))
+        self.check_group(group)
+        self.param_groups.append(group)
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Drops every parameter's gradient, or fills it with zeros."""
+        for group in self.param_groups:
+            for p in group["params"]:
+                if set_to_none:
+                    p._grad = None
+                elif p._grad is not None:
+                    p._grad.zero_()
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Changes every parameter that has a gradient. Returns what `closure` returned."""
+        loss = None
+        if closure is not None:
+            with enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            self.check_group(group)
+            for p in group["params"]:
+                if p._grad is not None:
+                    self.update(p, p._grad, group)
+                    p._touch()
+        return loss
+
+    # --- state --------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """State and groups with parameters as numbers, counted through the groups."""
+        numbers: dict[int, int] = {}
+        for group in self.param_groups:
+            for p in group["params"]:
+                numbers[id(p)] = len(numbers)
+        groups = [
+            {**group, "params": [numbers[id(p)] for p in group["params"]]}
+            for group in self.param_groups
+        ]
+        return {
+            "state": {numbers[id(p)]: dict(s) for p, s in self.state.items()},
+            "param_groups": groups,
+        }
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Takes over state and options. Nothing changes unless all of it fits.
+
+        Raises ValueError where groups or shapes differ from the parameters'.
+        """
+        name = type(self).__name__
+        try:
+            groups, state = state_dict["param_groups"], state_dict["state"]
+            sizes = [len(g["params"]) for g in groups]
+            state = {int(k): dict(v) for k, v in state.items()}
+        except (KeyError, TypeError, ValueError, AttributeError):
+            raise ValueError(
+                f"{name}.load_state_dict: expected a dict of 'state' and 'param_groups', as "
+                "state_dict() gives"
+            ) from None
+        own = [len(g["params"]) for g in self.param_groups]
+        if sizes != own:
+            raise ValueError(
+                f"{name}.load_state_dict: expected groups of {own} parameters, got {sizes}"
+            )
+        numbers = [n for g in groups for n in g["params"]]
+        params = [p for g in self.param_groups for p in g["params"]]
+        by_number = dict(zip(numbers, params, strict=True))
+        loaded = {by_number[n]: self._owned(n, by_number, s) for n, s in state.items()}
+        merged = []
+        for mine, theirs in zip(self.param_groups, groups, strict=True):
+            options = {k: v for k, v in theirs.items() if k in self.defaults}
+            group = {**mine, **options, "params": mine["params"]}
+            self.check_group(group)
+            merged.append(group)
+        self.param_groups = merged
+        self.state = loaded
+
+    def _owned(self, n: int, by_number: dict[int, Tensor], state: Any) -> dict[str, Any]:
+        """Copies of a parameter's state, tensors of its shape in its dtype and memory order."""
+        place = f"{type(self).__name__}.load_state_dict: state {n}"
+        own: dict[str, Any] = {}
+        for key, value in state.items():
+            if isinstance(value, Tensor):
+                array = as_array(value)
+                like = by_number[n]._array
+                if array.shape != like.shape:
+                    raise ValueError(f"{place}: {key}: expected {like.shape}, got {array.shape}")
+                copy = np.empty_like(like)
+                copy[...] = array
+                value = Tensor._wrap(copy)
+            own[key] = value
+        return own
+
+    def __repr__(self) -> str:
+        lines = []
+        for i, group in enumerate(self.param_groups):
+            lines.append(f"Parameter Group {i}")
+            lines += [f"    {k}: {group[k]}" for k in sorted(group) if k != "params"]
+        return f"{type(self).__name__} (\n" + "\n".join(lines) + "\n)"
