@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command line: `striate info | kernels | doctor`.
+"""The command line: `striate train | predict | summary | info | kernels | doctor`.
 
 What a user can get wrong ends in one or two lines on stderr and exit status 2; Ctrl-C in 130.
 STRIATE_DEBUG=1 shows the traceback instead.
@@ -97,7 +97,38 @@ def one_of(*choices: str) -> Callable[[str], str]:
     return read
 
 
+def image_shape(text: str) -> tuple[int, int, int]:
+    """1x28x28 as numbers."""
+    words = text.lower().split("x")
+    if len(words) != 3 or not all(
+        w.isascii() and w.isdigit() and 0 < int(w) <= 4096 for w in words
+    ):
+        raise argparse.ArgumentTypeError(
+            f"expected CHANNELSxHEIGHTxWIDTH, each from 1 to 4096, got '{text}'"
+        )
+    return int(words[0]), int(words[1]), int(words[2])
+
+
 # --- the commands ---------------------------------------------------------------------------------
+
+
+def run_train(options: argparse.Namespace) -> int:
+    from striate.train import command
+
+    return command.run(options)
+
+
+def run_predict(options: argparse.Namespace) -> int:
+    from striate.train import predict
+
+    return predict.run(options)
+
+
+def run_summary(options: argparse.Namespace) -> int:
+    from striate.train import command
+
+    print(command.summarise(options.what, options.input))
+    return 0
 
 
 def run_info(options: argparse.Namespace) -> int:
@@ -118,6 +149,72 @@ def run_doctor(options: argparse.Namespace) -> int:
     from striate import doctor
 
     return doctor.run()
+
+
+def add_train(add: Callable[..., Parser]) -> None:
+    parser = add(
+        "train",
+        run_train,
+        help="train a network on handwritten digits",
+        description="Trains a network and leaves runs/NAME/ with model.safetensors, config.json,\n"
+        "history.csv, curve.png, confusion.png and filters.png. Ctrl-C leaves a checkpoint from\n"
+        "which --resume goes on as if nothing had happened.",
+        examples=[
+            ("striate train", "LeNet on scikit-learn's digits, under a minute"),
+            ("striate train --data mnist --root DIR --epochs 3", "on MNIST's idx files in DIR"),
+            ("striate train --model mlp --lr 0.02 --seed 7", "another network, rate and seed"),
+            ("striate train --resume runs/digits-lenet", "go on after Ctrl-C"),
+        ],
+    )
+    option = parser.add_argument
+    option(
+        "--data", type=one_of("digits", "mnist"), metavar="NAME", help="digits (default) or mnist"
+    )
+    option("--root", metavar="DIR", help="folder of MNIST's four idx files, plain or .gz")
+    option("--model", type=one_of("lenet", "mlp"), metavar="NAME", help="lenet (default) or mlp")
+    option("--epochs", type=whole(1, 100_000), metavar="N", help="passes over the data")
+    option("--batch-size", type=whole(1, 1 << 20), metavar="N", help="images a step")
+    option("--lr", type=positive, metavar="RATE", help="highest learning rate")
+    option("--seed", type=whole(0), metavar="N", help="of weights, order, held-out part (0)")
+    option("--threads", type=whole(1, 1024), metavar="N", help="for kernels (all usable CPUs)")
+    option("--name", metavar="NAME", help="of the run's folder (DATA-MODEL, numbered)")
+    option("--out", metavar="DIR", help="where the run's folder goes (runs)")
+    option("--resume", metavar="RUN", help="go on with a run that was interrupted")
+    option("--no-progress", action="store_true", help="no progress bar")
+
+
+def add_predict(add: Callable[..., Parser]) -> None:
+    parser = add(
+        "predict",
+        run_predict,
+        help="say what a trained network sees in images",
+        description="Prints the likeliest classes of each image. Images are made grey, light on\n"
+        "dark, cut to the ink, scaled and centred like the data the run was trained on.",
+        examples=[
+            ("striate predict runs/digits-lenet seven.png", "a file that Pillow reads"),
+            ("striate predict digits-lenet *.jpg --top 1", "several, the best class alone"),
+        ],
+    )
+    parser.add_argument("run_folder", metavar="RUN", help="a finished run's folder, or its name")
+    parser.add_argument("images", metavar="IMAGE", nargs="+", help="image files")
+    parser.add_argument("--top", type=whole(1), default=3, metavar="K", help="classes shown (3)")
+    parser.add_argument("--threads", type=whole(1, 1024), metavar="N", help="for kernels")
+
+
+def add_summary(add: Callable[..., Parser]) -> None:
+    parser = add(
+        "summary",
+        run_summary,
+        help="the layers of a network, their shapes and parameters",
+        description="Lists a network's layers with output shapes, parameters and multiplications.",
+        examples=[
+            ("striate summary lenet", "for 28x28 images in one channel"),
+            ("striate summary lenet --input 3x32x32", "for others"),
+            ("striate summary runs/digits-lenet", "the network of a run"),
+        ],
+    )
+    parser.add_argument("what", metavar="MODEL|RUN", help="lenet, mlp, or a run's folder")
+    parser.add_argument("--input", type=image_shape, metavar="CxHxW", help="an image's shape")
 
 
 def add_info(add: Callable[..., Parser]) -> None:
@@ -156,7 +253,14 @@ def add_doctor(add: Callable[..., Parser]) -> None:
     )
 
 
-COMMANDS = {"info": add_info, "kernels": add_kernels, "doctor": add_doctor}
+COMMANDS = {
+    "train": add_train,
+    "predict": add_predict,
+    "summary": add_summary,
+    "info": add_info,
+    "kernels": add_kernels,
+    "doctor": add_doctor,
+}
 
 
 def build_parser() -> tuple[Parser, dict[str, Parser]]:
@@ -165,6 +269,7 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
         prog="striate",
         description="Deep learning on handwritten kernels that anyone can read.",
         examples=[
+            ("striate train", "train LeNet on handwritten digits, under a minute"),
             ("striate doctor", "see that everything works here"),
             ("striate COMMAND --help", "options and examples of a command"),
         ],

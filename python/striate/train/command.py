@@ -14,11 +14,12 @@ import striate
 from striate import _C
 from striate.data.idx import NotFound
 from striate.models import MODELS
+from striate.summary import summary
 from striate.train import files, pictures
 from striate.train.config import Config
 from striate.train.evaluate import evaluate
 from striate.train.task import Scaling, Task, load_task
-from striate.train.trainer import CHECKPOINT, Trainer
+from striate.train.trainer import CHECKPOINT, Trainer, in_short
 
 MODEL, CONFIG = "model.safetensors", "config.json"
 INTERRUPTED = 130
@@ -100,8 +101,8 @@ def train(config: Config, task: Task, folder: Path, progress: bool, resumed: boo
 def finish(config: Config, task: Task, folder: Path, trainer: Trainer) -> None:
     """Leaves the model and the pictures, and says how well it went."""
     evaluation = trainer.evaluation or evaluate(trainer.model, trainer.test_loader.batches(0))
-    weights = {k: v.numpy() for k, v in trainer.model.state_dict().items()}
-    files.write_arrays(folder / MODEL, weights, {"model": config.model})
+    weights = trainer.model.state_dict()
+    striate.save(weights, folder / MODEL)
     result = {
         "test_accuracy": evaluation.accuracy,
         "test_loss": evaluation.loss,
@@ -110,7 +111,7 @@ def finish(config: Config, task: Task, folder: Path, trainer: Trainer) -> None:
     files.write_json(folder / CONFIG, {**describe(config, task), "result": result})
     title = f"{config.data}, {config.model}"
     if pictures.available():
-        first = next(w for w in weights.values() if w.ndim >= 2)
+        first = next(w for w in weights.values() if w.ndim >= 2).numpy()
         pictures.curve(folder / "curve.png", trainer.history, title)
         pictures.confusion(folder / "confusion.png", evaluation, task.classes, title)
         pictures.filters(folder / "filters.png", first, task.scaling.shape, title)
@@ -156,13 +157,26 @@ def load_run(text: str) -> tuple[Any, Scaling, list[str]]:
         model = build(config.model, scaling.shape, len(classes))
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{folder / CONFIG}: not a run's config.json: {error}") from None
-    weights, _ = files.read_arrays(folder / MODEL)
     try:
-        model.load_state_dict({k: striate.Tensor(v) for k, v in weights.items()})
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise ValueError(f"{folder / MODEL}: not the weights of this run: {error}") from None
+        model.load_state_dict(striate.load(folder / MODEL))
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{folder / MODEL}: not the weights of this run: {in_short(error)}"
+        ) from None
     model.eval()
     return model, scaling, classes
+
+
+def summarise(what: str, shape: tuple[int, int, int] | None) -> str:
+    """The table of a model by name, or of a run's."""
+    if what in MODELS:
+        shape = shape or (1, 28, 28)
+        return summary(MODELS[what](shape), shape)
+    if not Path(what).is_dir() and not (Path("runs") / what).is_dir():
+        names = ", ".join(MODELS)
+        raise ValueError(f"summary: expected {names}, or a run's folder, got '{what}'")
+    model, scaling, _ = load_run(what)
+    return summary(model, shape or scaling.shape)
 
 
 # --- folders --------------------------------------------------------------------------------------

@@ -1,20 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files of a run: written whole or not at all, and read with suspicion."""
+"""Small files of a run: written whole or not at all. Tensors go through striate.save."""
 
 from __future__ import annotations
 
 import json
 import os
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
-
 from striate.data.idx import NotFound
-from striate.tensor import Array
 
 _MOST_JSON = 1 << 24
 
@@ -53,35 +48,10 @@ def read_json(path: Path) -> dict[str, Any]:
         raise NotFound(f"{path}: no such file")
     if path.stat().st_size > _MOST_JSON:
         raise ValueError(f"{path}: expected at most {_MOST_JSON} bytes of JSON")
-    return parse_json(path, path.read_bytes())
-
-
-def parse_json(path: Path, text: bytes | str) -> dict[str, Any]:
-    """The JSON object in a text that came from `path`."""
     try:
-        value = json.loads(text)
+        value = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: expected JSON: {error}") from None
     if not isinstance(value, dict):
         raise ValueError(f"{path}: expected a JSON object, got {type(value).__name__}")
     return value
-
-
-def write_arrays(path: Path, arrays: Mapping[str, Array], notes: Mapping[str, str]) -> None:
-    """Arrays by name, and texts, as one safetensors file."""
-    import numpy as np
-
-    whole = {name: np.ascontiguousarray(a) for name, a in arrays.items()}
-    write_atomically(path, save(whole, dict(notes)))
-
-
-def read_arrays(path: Path) -> tuple[dict[str, Array], dict[str, str]]:
-    """The arrays and texts of a safetensors file. ValueError where it is foreign or truncated."""
-    if not path.is_file():
-        raise NotFound(f"{path}: no such file")
-    try:
-        with safe_open(path, "numpy") as file:
-            names = list(file.keys())
-            return {n: file.get_tensor(n) for n in names}, file.metadata() or {}
-    except SafetensorError as error:
-        raise ValueError(f"{path}: expected a safetensors file: {error}") from None

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from striate import _C, no_grad
-from striate.tensor import Array, Tensor
+from striate.nn.functional import softmax
+from striate.tensor import Tensor
 from striate.train.command import load_run
 from striate.train.image import read_image
 
@@ -23,18 +24,11 @@ def run(options: argparse.Namespace) -> int:
     model, scaling, classes = load_run(options.run_folder)
     images = [read_image(Path(p), scaling) for p in options.images]
     with no_grad():
-        scores = model(Tensor(np.concatenate(images))).numpy()
+        chances = softmax(model(Tensor(np.concatenate(images))), dim=1).numpy()
     width = max(len(c) for c in classes)
-    for path, chances in zip(options.images, probabilities(scores), strict=True):
+    for path, row in zip(options.images, chances, strict=True):
         print(path)
-        for k in np.argsort(-chances, kind="stable")[: options.top]:
-            bar = "█" * round(_BAR * float(chances[k]))
-            print(f"  {classes[k]:>{width}}  {chances[k]:7.2%}  {bar}".rstrip())
+        for k in np.argsort(-row, kind="stable")[: options.top]:
+            bar = "█" * round(_BAR * float(row[k]))
+            print(f"  {classes[k]:>{width}}  {row[k]:7.2%}  {bar}".rstrip())
     return 0
-
-
-def probabilities(scores: Array) -> Array:
-    """softmax(scores) over the last axis, in double precision."""
-    wide = scores.astype(np.float64)
-    powers = np.exp(wide - wide.max(-1, keepdims=True))
-    return powers / powers.sum(-1, keepdims=True)

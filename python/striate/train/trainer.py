@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import math
 import time
 from dataclasses import asdict, dataclass
@@ -18,6 +17,7 @@ from striate import random
 from striate.data import DataLoader
 from striate.nn import functional as F
 from striate.optim import SGD
+from striate.serialization import load, save
 from striate.tensor import Tensor
 from striate.train import files
 from striate.train.config import Config
@@ -27,6 +27,10 @@ from striate.train.progress import Progress
 
 CHECKPOINT = "checkpoint.safetensors"
 HISTORY = "history.csv"
+# Where in the run the trainer is, as a checkpoint keeps it.
+_PLACE: dict[str, type] = {
+    "epoch": int, "batch": int, "loss_sum": float, "right": int, "seen": int, "seconds": float,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -156,52 +160,41 @@ class Trainer:
 
     def save_checkpoint(self) -> None:
         """Everything that the rest of the run depends on, in one file, written atomically."""
-        arrays = {f"model.{k}": v.numpy() for k, v in self.model.state_dict().items()}
-        for number, state in self.optimizer.state_dict()["state"].items():
-            for name, value in state.items():
-                if isinstance(value, Tensor):
-                    arrays[f"optimizer.{number}.{name}"] = value.numpy()
-        place = {
-            "epoch": self.epoch,
-            "batch": self.batch,
-            "loss_sum": self.loss_sum,
-            "right": self.right,
-            "seen": self.seen,
-            "seconds": self.seconds,
+        place = {name: getattr(self, name) for name in _PLACE}
+        checkpoint = {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "place": place,
             "history": [asdict(row) for row in self.history],
             "random": random.get_rng_state(),
         }
-        files.write_arrays(self.folder / CHECKPOINT, arrays, {"place": json.dumps(place)})
+        save(checkpoint, self.folder / CHECKPOINT)
 
     def load_checkpoint(self) -> None:
         """Goes to where the folder's checkpoint is. ValueError where it is foreign or broken."""
         path = self.folder / CHECKPOINT
-        arrays, notes = files.read_arrays(path)
-        place = files.parse_json(path, notes.get("place", ""))
-        weights, state = {}, self.optimizer.state_dict()
-        state["state"] = {}
+        checkpoint = load(path)
         try:
-            for name, array in arrays.items():
-                kind, rest = name.split(".", 1)
-                if kind == "model":
-                    weights[rest] = Tensor(array)
-                else:
-                    number, what = rest.split(".")
-                    state["state"].setdefault(int(number), {})[what] = Tensor(array)
-            self.model.load_state_dict(weights)
-            self.optimizer.load_state_dict(state)
-            self.epoch, self.batch = int(place["epoch"]), int(place["batch"])
-            self.loss_sum, self.seconds = float(place["loss_sum"]), float(place["seconds"])
-            self.right, self.seen = int(place["right"]), int(place["seen"])
-            self.history = [Row(**row) for row in place["history"]]
-            random.set_rng_state(place["random"])
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
-            raise ValueError(f"{path}: not a checkpoint of this run: {error}") from None
-        if not (0 <= self.epoch <= self.config.epochs and 0 <= self.batch < len(self.train_loader)):
-            raise ValueError(
-                f"{path}: expected a place in {self.config.epochs} epochs of "
-                f"{len(self.train_loader)} batches, got epoch {self.epoch}, batch {self.batch}"
-            )
+            place = {name: kind(checkpoint["place"][name]) for name, kind in _PLACE.items()}
+            history = [Row(**row) for row in checkpoint["history"]]
+            epochs, batches = self.config.epochs, len(self.train_loader)
+            if not 0 <= place["epoch"] <= epochs or not 0 <= place["batch"] <= batches:
+                raise ValueError(
+                    f"expected a place in {epochs} epochs of {batches} batches, got {place}"
+                )
+            self.model.load_state_dict(checkpoint["model"])
+            self.optimizer.load_state_dict(checkpoint["optimizer"])
+            random.set_rng_state(checkpoint["random"])
+        except (KeyError, IndexError, TypeError, ValueError) as error:
+            raise ValueError(f"{path}: not a checkpoint of this run: {in_short(error)}") from None
+        vars(self).update(place)
+        self.history = history
+
+
+def in_short(error: Exception) -> str:
+    """An error's text on one line of moderate length."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if isinstance(error, KeyError) else text[:300]
 
 
 def write_history(path: Path, rows: list[Row]) -> None:
