@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "bindings/array.h"
 
+#include <unistd.h>
+
 #include <climits>
 
 #include "core/memory.h"
@@ -162,6 +164,16 @@ void expect_shape(const char* op, const char* argument, const Operand& x, const 
   bool same = x.rank == rank;
   for (int i = 0; same && i < rank; ++i) same = x.shape[i] == shape[i];
   if (!same) fail(op, argument, "shape " + shape_text(shape, rank), x.text());
+}
+
+void restore_gil(PyThreadState* saved) noexcept {
+  try {
+    PyEval_RestoreThread(saved);
+  } catch (...) {
+    // The interpreter is ending, and CPython before 3.14 ends this thread by unwinding it. That
+    // would drop Python objects without the GIL, and noexcept forbids it: stay here instead.
+    for (;;) pause();
+  }
 }
 
 py::object make_array(Dtype dtype, const ptrdiff_t* shape, int rank, const ptrdiff_t* stride) {

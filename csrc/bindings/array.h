@@ -58,6 +58,9 @@ Result result_channels_last(const char* op, py::handle out, Dtype dtype, const p
 // The shape of x and, where x is dense, its memory order; else C order.
 Result result_like(const char* op, py::handle out, const Operand& x);
 
+// Takes the GIL back for this thread; waits for the end of the process if there is no more GIL.
+void restore_gil(PyThreadState* saved) noexcept;
+
 // Lets other Python threads run while it lives, if the work is worth the switch: `nanoseconds` is
 // an estimate.
 class ReleaseGil {
@@ -66,7 +69,7 @@ class ReleaseGil {
     if (nanoseconds > 50e3) saved_ = PyEval_SaveThread();
   }
   ~ReleaseGil() {
-    if (saved_) PyEval_RestoreThread(saved_);
+    if (saved_) restore_gil(saved_);
   }
   ReleaseGil(const ReleaseGil&) = delete;
   ReleaseGil& operator=(const ReleaseGil&) = delete;

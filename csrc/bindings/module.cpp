@@ -1,19 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
-// The extension module: one line an op family.
+// The extension module: one line a file of bindings, by name.
 #include <pybind11/pybind11.h>
 
 #include "core/check.h"
 
+#define FILES       \
+  FILE(activation)  \
+  FILE(conv2d)      \
+  FILE(elementwise) \
+  FILE(gemm)        \
+  FILE(loss)        \
+  FILE(peak)        \
+  FILE(reduce)      \
+  FILE(runtime)     \
+  FILE(sgd)
+
 namespace striate {
-void bind_runtime(pybind11::module_& m);
-void bind_conv2d(pybind11::module_& m);
-void bind_elementwise(pybind11::module_& m);
-void bind_gemm(pybind11::module_& m);
-void bind_peak(pybind11::module_& m);
-void bind_reduce(pybind11::module_& m);
-void bind_activation(pybind11::module_& m);
-void bind_loss(pybind11::module_& m);
-void bind_sgd(pybind11::module_& m);
+#define FILE(name) void bind_##name(pybind11::module_& m);
+FILES
+#undef FILE
 }  // namespace striate
 
 PYBIND11_MODULE(_C, m) {
@@ -25,13 +30,7 @@ PYBIND11_MODULE(_C, m) {
       pybind11::set_error(PyExc_TypeError, e.what());
     }
   });
-  striate::bind_runtime(m);
-  striate::bind_conv2d(m);
-  striate::bind_elementwise(m);
-  striate::bind_gemm(m);
-  striate::bind_peak(m);
-  striate::bind_reduce(m);
-  striate::bind_activation(m);
-  striate::bind_loss(m);
-  striate::bind_sgd(m);
+#define FILE(name) striate::bind_##name(m);
+  FILES
+#undef FILE
 }

@@ -34,7 +34,10 @@ py::list rows() {
 class Pin {
  public:
   explicit Pin(std::vector<std::string> names) : names_(std::move(names)) {}
-  void enter() { pin_ = std::make_unique<PinRows>(names_); }
+  void enter() {
+    if (pin_) throw std::runtime_error("pin_rows: entered already; make another one");
+    pin_ = std::make_unique<PinRows>(names_);
+  }
   void exit(const py::args&) { pin_.reset(); }
 
  private:

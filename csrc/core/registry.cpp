@@ -16,11 +16,11 @@ std::vector<const TableBase*>& tables() {
 
 thread_local const PinRows* pinned = nullptr;
 
-bool known(const std::string& name) {
+const Row* find(const std::string& name) {
   for (const TableBase* table : tables())
     for (size_t i = 0; i < table->size(); ++i)
-      if (name == table->row(i).name) return true;
-  return false;
+      if (name == table->row(i).name) return &table->row(i);
+  return nullptr;
 }
 
 }  // namespace
@@ -28,21 +28,24 @@ bool known(const std::string& name) {
 const char* dtype_name(Dtype dtype) { return dtype == Dtype::f32 ? "float32" : "float64"; }
 
 PinRows::PinRows(std::vector<std::string> names) : names_(std::move(names)), outer_(pinned) {
-  for (const std::string& name : names_)
-    if (!known(name))
+  for (const std::string& name : names_) {
+    const Row* row = find(name);
+    if (row == nullptr)
       throw std::invalid_argument("no kernel or method is named '" + name +
                                   "'; `striate kernels` lists them");
+    std::string why = isa_why_not(row->isa);
+    if (!why.empty()) throw std::invalid_argument(name + " can't run here: " + why);
+  }
   pinned = this;
 }
 
 PinRows::~PinRows() { pinned = outer_; }
 
-bool PinRows::active() { return pinned != nullptr; }
+const PinRows* PinRows::innermost() { return pinned; }
 
-bool PinRows::names(const char* row) {
-  for (const PinRows* pin = pinned; pin != nullptr; pin = pin->outer_)
-    for (const std::string& name : pin->names_)
-      if (name == row) return true;
+bool PinRows::names(const char* row) const {
+  for (const std::string& name : names_)
+    if (name == row) return true;
   return false;
 }
 

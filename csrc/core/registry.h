@@ -60,15 +60,17 @@ struct Kernel : Row {
                             reinterpret_cast<void (*)()>(static_cast<decltype(&name)>(name))}, )
 
 // While one lives, this thread's drivers use the named rows wherever a table has them; other
-// choices are as usual. For tests and benchmarks, which call every row by name.
+// choices are as usual. Pins nest: an inner one decides where it names a row, the outer ones where
+// it does not. For tests and benchmarks, which call every row by name.
 class PinRows {
  public:
   explicit PinRows(std::vector<std::string> names);
   ~PinRows();
   PinRows(const PinRows&) = delete;
   PinRows& operator=(const PinRows&) = delete;
-  static bool active();
-  static bool names(const char* row);
+  static const PinRows* innermost();  // null if there is none
+  const PinRows* outer() const { return outer_; }
+  bool names(const char* row) const;
 
  private:
   std::vector<std::string> names_;
@@ -99,22 +101,27 @@ class Table final : public TableBase {
   // Runnable entries for (dtype, variant), the preferred one first: later ISA, then table order.
   // Pinned entries, if there are any among them, alone.
   std::vector<const Entry*> runnable(Dtype dtype, int variant) const {
-    std::vector<const Entry*> found, pinned;
+    std::vector<const Entry*> found;
     for (int isa = kIsaCount - 1; isa >= 0; --isa) {
       for (const Entry& e : entries_) {
         if (int(e.isa) != isa || e.dtype != dtype || e.variant != variant) continue;
         if (!isa_why_not(e.isa).empty()) continue;
         found.push_back(&e);
-        if (PinRows::names(e.name)) pinned.push_back(&e);
       }
     }
     if (found.empty()) fail(dtype, variant);
-    return pinned.empty() ? found : pinned;
+    for (const PinRows* pin = PinRows::innermost(); pin != nullptr; pin = pin->outer()) {
+      std::vector<const Entry*> pinned;
+      for (const Entry* e : found)
+        if (pin->names(e->name)) pinned.push_back(e);
+      if (!pinned.empty()) return pinned;
+    }
+    return found;
   }
 
   // The preferred entry; remembered, so that a call costs a look into an array.
   const Entry& best(Dtype dtype, int variant) const {
-    if (PinRows::active()) return *runnable(dtype, variant).front();
+    if (PinRows::innermost() != nullptr) return *runnable(dtype, variant).front();
     static_assert(kDtypeCount == 2);
     size_t key = size_t(variant) * 2 + size_t(dtype);
     const Memo& memo = memoised();

@@ -61,8 +61,12 @@ int from_environment(const char* name) {
 }
 
 int default_threads() {
-  for (const char* name : {"STRIATE_NUM_THREADS", "OMP_NUM_THREADS"})
-    if (int wanted = from_environment(name)) return wanted;
+  if (int wanted = from_environment("STRIATE_NUM_THREADS")) return wanted;
+  const char* ours = std::getenv("STRIATE_NUM_THREADS");
+  if (ours != nullptr && *ours != 0)
+    throw std::invalid_argument(std::string("STRIATE_NUM_THREADS: expected 1 to 1024, got '") +
+                                ours + "'");
+  if (int wanted = from_environment("OMP_NUM_THREADS")) return wanted;
   cpu_set_t set;
   int cpus = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set)
                                                          : int(std::thread::hardware_concurrency());

@@ -78,7 +78,7 @@ from striate.ops.shape import (
 )
 
 # Operations that are also methods of Tensor under the same name.
-METHODS = [
+METHODS: list[str] = [
     "abs",
     "all",
     "amax",
