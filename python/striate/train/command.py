@@ -50,7 +50,13 @@ def start(options: argparse.Namespace) -> int:
     task = load_task(config)
     folder = new_folder(Path(options.out or "runs"), options.name, f"{data}-{model}")
     files.write_json(folder / CONFIG, describe(config, task))
-    return train(config, task, folder, not options.no_progress)
+    try:
+        return train(config, task, folder, not options.no_progress)
+    except BaseException:
+        if not (folder / CHECKPOINT).exists():  # nothing to go on with
+            (folder / CONFIG).unlink()
+            folder.rmdir()
+        raise
 
 
 def resume(options: argparse.Namespace) -> int:
