@@ -353,6 +353,51 @@ def test_module_list_and_dict():
         del named["q"]
 
 
+# --- fusing ---------------------------------------------------------------------------------------
+
+
+def one_by_one(net, x):
+    for layer in net:
+        x = layer(x)
+    return x
+
+
+def gradients(net, call, x):
+    net.zero_grad()
+    x = striate.tensor(x).requires_grad_()
+    (call(x) * 1.5).sum().backward()
+    return [x.grad.numpy()] + [p.grad.numpy() for p in net.parameters()]
+
+
+@pytest.mark.parametrize("activation", [nn.ReLU()], ids=repr)
+def test_fusing_changes_nothing(activation):
+    net = nn.Sequential(nn.Linear(6, 8), activation, nn.Linear(8, 3), activation)
+    x = striate.randn(5, 6)
+    assert same(net(x), one_by_one(net, x))
+    fused = gradients(net, net, x)
+    plain = gradients(net, lambda x: one_by_one(net, x), x)
+    for a, b in zip(fused, plain, strict=True):
+        assert np.array_equal(a, b)
+
+
+def test_fusing_respects_hooks_and_subclasses():
+    class Twice(nn.ReLU):
+        def forward(self, input):
+            return super().forward(input) * 2
+
+    x = striate.randn(4, 3)
+    for layer, follower in [(nn.Linear(3, 4), nn.ReLU()), (nn.Linear(3, 4), Twice())]:
+        net = nn.Sequential(layer, follower)
+        assert same(net(x), follower(layer(x)))
+        seen = []
+        for part in net:
+            with part.register_forward_hook(lambda m, a, o, seen=seen: seen.append((m, a[0], o))):
+                net(x)
+            assert seen[-1][0] is part and same(seen[-1][2], part(seen[-1][1]))
+    with pytest.raises(ValueError, match=r"^0 \(Linear\): linear: input"):
+        net(striate.ones(4, 2))
+
+
 # --- initialisers ---------------------------------------------------------------------------------
 
 

@@ -10,7 +10,7 @@
 namespace striate {
 namespace {
 
-constexpr int kFloat32 = 11, kFloat64 = 12, kInt64 = 7, kLongLong = 9;  // NumPy's type numbers
+constexpr int kFloat32 = 11, kFloat64 = 12, kInt64 = 7, kLongLong = 9, kUint8 = 2;  // NumPy's
 constexpr size_t kSmall = 4096;  // bytes up to which NumPy's own allocator is quicker
 
 using npy = py::detail::npy_api;
@@ -192,6 +192,22 @@ py::object make_indices(const ptrdiff_t* shape, int rank, int64_t** data) {
   py::object array = new_array(kInt64, 8, shape, rank, stride);
   *data = reinterpret_cast<int64_t*>(py::detail::array_proxy(array.ptr())->data);
   return array;
+}
+
+py::object make_bytes(const ptrdiff_t* shape, int rank) {
+  ptrdiff_t stride[kMaxRank];
+  c_order(shape, rank, stride);
+  return new_array(kUint8, 1, shape, rank, stride);
+}
+
+const uint8_t* read_bytes(py::handle h, const char* op, const char* argument,
+                          const ptrdiff_t* shape, int rank) {
+  const auto* a = array_struct(h, op, argument);
+  if (type_number(a) != kUint8) refuse(a, op, argument, "uint8");
+  bool same = a->nd == rank && (a->flags & npy::NPY_ARRAY_C_CONTIGUOUS_);
+  for (int i = 0; same && i < rank; ++i) same = a->dimensions[i] == shape[i];
+  if (!same) fail(op, argument, "shape " + shape_text(shape, rank) + " in C order", "another");
+  return reinterpret_cast<const uint8_t*>(a->data);
 }
 
 Result result(const char* op, py::handle out, Dtype dtype, const ptrdiff_t* shape, int rank,

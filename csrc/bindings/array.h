@@ -44,6 +44,11 @@ py::object make_array(Dtype dtype, const ptrdiff_t* shape, int rank, const ptrdi
 py::object make_array(Dtype dtype, const ptrdiff_t* shape, int rank);  // C order
 // int64, C order; *data is its memory.
 py::object make_indices(const ptrdiff_t* shape, int rank, int64_t** data);
+// uint8, C order, from the pool: what an op keeps for its gradient. read_bytes() gives the memory
+// of one of this shape back.
+py::object make_bytes(const ptrdiff_t* shape, int rank);
+const uint8_t* read_bytes(py::handle array, const char* op, const char* argument,
+                          const ptrdiff_t* shape, int rank);
 
 // The result of an op: `out` checked against dtype and shape if it is given, else a new array.
 struct Result {

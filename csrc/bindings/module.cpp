@@ -9,8 +9,10 @@
   FILE(conv2d)      \
   FILE(elementwise) \
   FILE(gemm)        \
+  FILE(layout)      \
   FILE(loss)        \
   FILE(peak)        \
+  FILE(pool2d)      \
   FILE(reduce)      \
   FILE(runtime)     \
   FILE(sgd)

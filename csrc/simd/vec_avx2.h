@@ -17,6 +17,18 @@ template <class T>
 using Mask = MaskOf<T>;
 template <class T>
 Mask<T> first(int n);
+template <class T>
+Vec<T> load_u8(const uint8_t* p, int n);
+
+inline __m128i load_bytes(const uint8_t* p, int n, int lanes) {
+  uint64_t bytes = 0;
+  __builtin_memcpy(&bytes, p, size_t(n < lanes ? n : lanes));
+  return _mm_cvtsi64_si128(int64_t(bytes));
+}
+inline void store_bytes(uint8_t* p, __m128i words, int n, int lanes) {
+  uint64_t bytes = uint64_t(_mm_cvtsi128_si64(_mm_packus_epi16(words, words)));
+  __builtin_memcpy(p, &bytes, size_t(n < lanes ? n : lanes));
+}
 
 template <>
 struct Vec<float> {
@@ -90,6 +102,19 @@ inline Vec<float> scale2(Vec<float> x, Vec<float> n) {
   __m256i whole = _mm256_cvtps_epi32(n.v), half = _mm256_srai_epi32(whole, 1);
   x.v = _mm256_mul_ps(x.v, power_of_2(half));
   return {_mm256_mul_ps(x.v, power_of_2(_mm256_sub_epi32(whole, half)))};
+}
+template <>
+inline Vec<float> load_u8<float>(const uint8_t* p, int n) {
+  __m128i bytes =
+      n < 8 ? load_bytes(p, n, 8) : _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p));
+  return {_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes))};
+}
+inline void store_u8(uint8_t* p, Vec<float> x, int n) {
+  __m256i whole = _mm256_cvtps_epi32(x.v);
+  __m128i words =
+      _mm_packs_epi32(_mm256_castsi256_si128(whole), _mm256_extracti128_si256(whole, 1));
+  if (n < 8) return store_bytes(p, words, n, 8);
+  _mm_storel_epi64(reinterpret_cast<__m128i*>(p), _mm_packus_epi16(words, words));
 }
 inline float sum(Vec<float> x) {
   __m128 half = _mm_add_ps(_mm256_castps256_ps128(x.v), _mm256_extractf128_ps(x.v, 1));
@@ -177,6 +202,14 @@ inline Vec<double> scale2(Vec<double> x, Vec<double> n) {
   __m128i whole = _mm256_cvtpd_epi32(n.v), half = _mm_srai_epi32(whole, 1);
   x.v = _mm256_mul_pd(x.v, power_of_2(half));
   return {_mm256_mul_pd(x.v, power_of_2(_mm_sub_epi32(whole, half)))};
+}
+template <>
+inline Vec<double> load_u8<double>(const uint8_t* p, int n) {
+  return {_mm256_cvtepi32_pd(_mm_cvtepu8_epi32(load_bytes(p, n, 4)))};
+}
+inline void store_u8(uint8_t* p, Vec<double> x, int n) {
+  __m128i whole = _mm256_cvtpd_epi32(x.v);
+  store_bytes(p, _mm_packs_epi32(whole, whole), n, 4);
 }
 inline double sum(Vec<double> x) {
   __m128d half = _mm_add_pd(_mm256_castpd256_pd128(x.v), _mm256_extractf128_pd(x.v, 1));

@@ -17,6 +17,8 @@ template <class T>
 using Mask = MaskOf<T>;
 template <class T>
 Mask<T> first(int n);
+template <class T>
+Vec<T> load_u8(const uint8_t* p, int n);
 
 template <>
 struct Vec<float> {
@@ -79,6 +81,14 @@ inline Vec<float> copysign(Vec<float> magnitude, Vec<float> sign) {
   return {_mm512_or_ps(_mm512_andnot_ps(bit, magnitude.v), _mm512_and_ps(bit, sign.v))};
 }
 inline Vec<float> scale2(Vec<float> x, Vec<float> n) { return {_mm512_scalef_ps(x.v, n.v)}; }
+template <>
+inline Vec<float> load_u8<float>(const uint8_t* p, int n) {
+  __m128i bytes = _mm_maskz_loadu_epi8(__mmask16((1u << n) - 1), p);
+  return {_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(bytes))};
+}
+inline void store_u8(uint8_t* p, Vec<float> x, int n) {
+  _mm512_mask_cvtepi32_storeu_epi8(p, __mmask16((1u << n) - 1), _mm512_cvtps_epi32(x.v));
+}
 inline float sum(Vec<float> x) { return _mm512_reduce_add_ps(x.v); }
 inline float largest(Vec<float> x) { return _mm512_reduce_max_ps(x.v); }
 
@@ -147,6 +157,14 @@ inline Vec<double> copysign(Vec<double> magnitude, Vec<double> sign) {
   return {_mm512_or_pd(_mm512_andnot_pd(bit, magnitude.v), _mm512_and_pd(bit, sign.v))};
 }
 inline Vec<double> scale2(Vec<double> x, Vec<double> n) { return {_mm512_scalef_pd(x.v, n.v)}; }
+template <>
+inline Vec<double> load_u8<double>(const uint8_t* p, int n) {
+  __m128i bytes = _mm_maskz_loadu_epi8(__mmask16((1u << n) - 1), p);
+  return {_mm512_cvtepi32_pd(_mm256_cvtepu8_epi32(bytes))};
+}
+inline void store_u8(uint8_t* p, Vec<double> x, int n) {
+  _mm256_mask_cvtepi32_storeu_epi8(p, __mmask8((1u << n) - 1), _mm512_cvtpd_epi32(x.v));
+}
 inline double sum(Vec<double> x) { return _mm512_reduce_add_pd(x.v); }
 inline double largest(Vec<double> x) { return _mm512_reduce_max_pd(x.v); }
 

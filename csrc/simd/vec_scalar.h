@@ -14,6 +14,7 @@
 //   round(x)          to the nearest integer, ties to even
 //   scale2(x, n)      x * 2^n for an integral n, |n| <= 252; past the range inf or, flushed, 0
 //   sum(x), largest(x)   over the lanes
+//   load_u8<T>(p, n), store_u8(p, x, n)   the first n lanes as bytes; x holds whole numbers 0 … 255
 //
 // Sealed: everything is in an anonymous namespace, so no ISA's code can stand in for another's.
 #pragma once
@@ -167,6 +168,15 @@ template <class T>
 inline Vec<T> scale2(Vec<T> x, Vec<T> n) {
   int32_t whole = int32_t(n.v), half = whole / 2;
   return {x.v * power_of_2(half, T()) * power_of_2(whole - half, T())};
+}
+
+template <class T>
+inline Vec<T> load_u8(const uint8_t* p, int n) {
+  return {n > 0 ? T(*p) : T(0)};
+}
+template <class T>
+inline void store_u8(uint8_t* p, Vec<T> x, int n) {
+  if (n > 0) *p = uint8_t(x.v);
 }
 
 template <class T>

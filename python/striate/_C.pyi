@@ -8,6 +8,8 @@ from typing import Any, TypeAlias, TypedDict
 import numpy as np
 
 _Array: TypeAlias = np.ndarray[Any, Any]
+_Pair: TypeAlias = tuple[int, int]
+_Padding: TypeAlias = tuple[_Pair, _Pair]
 
 class _Row(TypedDict):
     op: str
@@ -64,3 +66,75 @@ def gemm(
 
 # reduce
 def sum(x: _Array, axes: tuple[int, ...], out: _Array | None = None) -> _Array: ...
+
+# activation
+def relu(x: _Array, parameter: float = 0.0, out: _Array | None = None) -> _Array: ...
+def relu_backward(
+    saved: _Array, dy: _Array, parameter: float = 0.0, out: _Array | None = None
+) -> _Array: ...
+
+# conv2d
+def conv2d(
+    x: _Array,
+    weight: _Array,
+    bias: _Array | None = None,
+    *,
+    stride: _Pair,
+    padding: _Padding,
+    dilation: _Pair,
+    groups: int,
+    relu: bool = False,
+    out: _Array | None = None,
+) -> _Array: ...
+def conv2d_bwd_data(
+    dy: _Array,
+    weight: _Array,
+    *,
+    size: _Pair,
+    bias: _Array | None = None,
+    stride: _Pair,
+    padding: _Padding,
+    dilation: _Pair,
+    groups: int,
+    relu: bool = False,
+    out: _Array | None = None,
+) -> _Array: ...
+def conv2d_bwd_weight(
+    x: _Array,
+    dy: _Array,
+    *,
+    size: _Pair,
+    stride: _Pair,
+    padding: _Padding,
+    dilation: _Pair,
+    groups: int,
+    out: _Array | None = None,
+) -> _Array: ...
+
+# loss
+def cross_entropy(
+    x: _Array,
+    target: _Array,
+    weight: _Array | None = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+    gradient: bool = False,
+    out: _Array | None = None,
+) -> tuple[_Array, _Array | None]: ...
+
+# peak
+def peak_fma(like: _Array, rounds: int) -> float: ...
+
+# sgd
+def sgd(
+    param: _Array,
+    grad: _Array,
+    momentum_buffer: _Array | None,
+    lr: float,
+    momentum: float,
+    dampening: float,
+    weight_decay: float,
+    nesterov: bool,
+    maximize: bool,
+) -> None: ...

@@ -49,7 +49,7 @@ def as_dtype(dtype: Any, argument: str = "dtype") -> DType:
 
 
 # Kind of a dtype: bool below integer below floating.
-_CATEGORY = {"b": 0, "i": 1, "u": 1, "f": 2}
+CATEGORY = {"b": 0, "i": 1, "u": 1, "f": 2}
 
 
 def _scalar_dtype(value: Any) -> DType:
@@ -80,7 +80,7 @@ def result_type(*operands: Any) -> DType:
             dtype = np.promote_types(dtype, other)
             if dtype.kind == "f" and dtype.itemsize == 8 and float64 not in group:
                 dtype = float32  # NumPy widens int64 + float32; PyTorch does not
-        if best is None or _CATEGORY[dtype.kind] > _CATEGORY[best.kind]:
+        if best is None or CATEGORY[dtype.kind] > CATEGORY[best.kind]:
             best = dtype
     assert best is not None
     return best

@@ -3,50 +3,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from striate import autograd
+from striate.arrays import Array, _varargs, as_array
 from striate.autograd import Node, Version
-from striate.dtypes import SUPPORTED, DType, as_dtype, bool_, get_default_dtype, int64
-
-Array = np.ndarray[Any, Any]
-
-
-def as_array(data: Any, dtype: Any = None, argument: str = "data") -> Array:
-    """`data` as an array that kernels accept: exact ndarray, native endian, aligned, whole strides.
-
-    Shares memory where it can. Python floats become the default dtype.
-    """
-    if isinstance(data, Tensor):
-        array = data._array
-    elif isinstance(data, np.ndarray):
-        array = data if type(data) is np.ndarray else np.asarray(data)
-    else:
-        try:
-            array = np.asarray(_unwrapped(data))
-        except ValueError as error:
-            raise ValueError(f"{argument}: expected rectangular nested lists: {error}") from None
-        if dtype is None and array.dtype.kind == "f" and not isinstance(data, np.generic):
-            array = array.astype(get_default_dtype())
-    if dtype is not None:
-        array = array.astype(as_dtype(dtype), copy=False)
-    if array.dtype not in SUPPORTED:
-        names = ", ".join(d.name for d in SUPPORTED)
-        raise TypeError(f"{argument}: expected one of {names}, got {array.dtype}")
-    whole = all(s % array.itemsize == 0 for s in array.strides)
-    if not array.dtype.isnative or not array.flags.aligned or not whole:
-        array = array.astype(array.dtype.newbyteorder("="), copy=True)
-    return array
-
-
-def _unwrapped(data: Any) -> Any:
-    """Nested lists with tensors in them, as nested lists with arrays in them."""
-    if isinstance(data, (list, tuple)):
-        return [_unwrapped(x) for x in data]
-    return data._array if isinstance(data, Tensor) else data
+from striate.dtypes import CATEGORY, DType, as_dtype, bool_, get_default_dtype, int64
 
 
 class Tensor:
@@ -220,6 +185,7 @@ class Tensor:
         copy = type(self).__new__(type(self))
         copy._array = self._array.copy(order="K")
         copy.requires_grad = self.requires_grad
+        copy._grad = None if self._grad is None else self._grad.clone()
         memo[id(self)] = copy
         return copy
 
@@ -338,20 +304,32 @@ class Tensor:
         self._write("indexed assignment", value, ops.as_index(index))
 
     def _in_place(self, name: str, function: Any, other: Any) -> Tensor:
-        """self = function(self, other): in place, or a new tensor where the tape watches."""
-        recording = autograd._mode.enabled
-        if recording and self.requires_grad and self._node is not None and not self._is_view:
-            return function(self, other)
-        self._check_in_place(name)
-        if recording and isinstance(other, Tensor) and other.requires_grad:
-            return function(self, other)
-        with autograd.no_grad():
-            result = function(self, other)
+        """self = function(self, other): into the storage, or into a new one where the tape watches.
+
+        What the tape has seen stays as it was, so that gradients stay right: this tensor becomes
+        the result, and other tensors of the old storage keep that.
+        """
+        watched = self.requires_grad or (isinstance(other, Tensor) and other.requires_grad)
+        if not watched or not autograd._mode.enabled:
+            with autograd.no_grad():
+                return self._write(name, self._kept(name, function(self, other)))
+        if self._is_view or (self.requires_grad and self._node is None):
+            self._check_in_place(name)
+            raise RuntimeError(
+                f"{name}: other: expected a tensor that requires no grad, as this one is a view"
+            )
+        result = self._kept(name, function(self, other))
+        self._array, self._version = result._array, result._version
+        self._node, self._output, self.requires_grad = result._node, result._output, True
+        return self
+
+    def _kept(self, name: str, result: Tensor) -> Tensor:
+        """`result` in this tensor's dtype, if it has its shape and is of no higher kind."""
         if result.shape != self.shape:
             raise ValueError(f"{name}: the result's shape {result.shape} is not {self.shape}")
-        if result.dtype.kind == "f" and self.dtype.kind != "f":
+        if CATEGORY[result.dtype.kind] > CATEGORY[self.dtype.kind]:
             raise TypeError(f"{name}: a result of {result.dtype} can't be kept in {self.dtype}")
-        return self._write(name, result)
+        return result if result.dtype == self.dtype else ops.cast(result, self.dtype)
 
     def __iadd__(self, other: Any) -> Tensor:
         return self._in_place("+=", ops.add, other)
@@ -422,13 +400,25 @@ class Tensor:
         return ops.ge(self, other)
 
     def __and__(self, other: Any) -> Tensor:
-        return ops.logical_and(self, other)
+        return ops.bitwise_and(self, other)
+
+    def __rand__(self, other: Any) -> Tensor:
+        return ops.bitwise_and(other, self)
 
     def __or__(self, other: Any) -> Tensor:
-        return ops.logical_or(self, other)
+        return ops.bitwise_or(self, other)
+
+    def __ror__(self, other: Any) -> Tensor:
+        return ops.bitwise_or(other, self)
+
+    def __xor__(self, other: Any) -> Tensor:
+        return ops.bitwise_xor(self, other)
+
+    def __rxor__(self, other: Any) -> Tensor:
+        return ops.bitwise_xor(other, self)
 
     def __invert__(self) -> Tensor:
-        return ops.logical_not(self)
+        return ops.bitwise_not(self)
 
     def __getitem__(self, index: Any) -> Tensor:
         return ops.getitem(self, index)
@@ -490,19 +480,9 @@ class Tensor:
         return ops.expand(self, _varargs(shape))
 
 
-def _varargs(values: Sequence[Any]) -> tuple[int, ...]:
-    """f(2, 3) and f((2, 3)) alike."""
-    if len(values) == 1 and isinstance(values[0], (tuple, list)):
-        values = values[0]
-    return tuple(int(v) for v in values)
-
-
 from striate import ops  # noqa: E402  (the operations need the class above)
 
-for _name in ops.METHODS:  # type: ignore[has-type]
+for _name in ops.METHODS:
     setattr(Tensor, _name, getattr(ops, _name))
-for (
-    _operator,
-    _name,
-) in ops.OPERATORS.items():  # an operator is its function, without a call between
+for _operator, _name in ops.OPERATORS.items():  # the function itself, without a call between
     setattr(Tensor, _operator, getattr(ops, _name))

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Moving data between memory orders: the 2-D transpose that NCHW <-> NHWC and packing are made of.
+// Moving data between memory orders: the 2-D transpose that NCHW <-> NHWC and packing are made of,
+// and the copy between any two strided arrays that is built on it.
 #pragma once
 #include <cstddef>
 
+#include "core/memory.h"
+#include "core/operand.h"
 #include "core/registry.h"
 
 namespace striate {
@@ -19,5 +22,48 @@ TransposeFn<T>* transpose_kernel();
 #define ROW(name, T, isa) STRIATE_WITH_##isa(TransposeFn<T> name;)
 #include "ops/layout/kernels.inc"
 #undef ROW
+
+// to[i] = from[i] for every index; equal shapes and dtypes, any strides (0 repeats in `from`), no
+// overlap.
+void copy(const Operand& from, const Operand& to);
+
+// out[i] = value for every index.
+void fill(const Operand& out, double value);
+
+// out = x with `before[i]` elements of `value` put in front along axis i and `after[i]` behind it;
+// negative ones crop. out has the shape that follows.
+void pad(const Operand& x, const ptrdiff_t* before, const ptrdiff_t* after, double value,
+         const Operand& out);
+
+// x, rank 4, in dense channels-last memory: where it lies, or a copy. For image kernels, which read
+// nothing else.
+class ImageInput {
+ public:
+  explicit ImageInput(const Operand& x);
+  template <class T>
+  const T* as() const {
+    return static_cast<const T*>(data_);
+  }
+
+ private:
+  Workspace<char> space_;
+  const void* data_;
+};
+
+// Dense channels-last memory for a rank-4 result: out's own, or scratch that finish() copies to it.
+class ImageOutput {
+ public:
+  explicit ImageOutput(const Operand& out);
+  template <class T>
+  T* as() const {
+    return static_cast<T*>(data_);
+  }
+  void finish();
+
+ private:
+  Operand out_;
+  Workspace<char> space_;
+  void* data_;
+};
 
 }  // namespace striate

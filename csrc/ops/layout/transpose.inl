@@ -1,6 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// Blocked transpose. A block of Block x Block elements is read along rows and written along
-// columns, so that every cache line fetched on either side is used whole before it leaves L1.
+// Transpose by square tiles of one cache line a side, so that every line fetched on either side is
+// used whole. A Tile<T> of the ISA file says how one is done:
+//
+//   src  i ->  | a b c d |      dst  j ->  | a e i m |
+//              | e f g h |   to            | b f j n |     size x size, in registers
+//              | i j k l |                 | c g k o |
+//              | m n o p |                 | d h l p |
+//
+// Columns go in strips of kStrip, rows of tiles inside: what is written in one strip are kStrip
+// streams, each of which moves on by a line a tile, and what is read are whole runs of kStrip.
+// Bound: memory (two streams).
 #include <cstddef>
 
 #include "ops/layout/layout.h"
@@ -8,16 +17,31 @@
 namespace striate {
 namespace {
 
+// A tile that is not whole, and every tile of the scalar kernel.
 template <class T>
+void transpose_part(const T* src, ptrdiff_t src_row, ptrdiff_t rows, ptrdiff_t cols, T* dst,
+                    ptrdiff_t dst_row) {
+  for (ptrdiff_t j = 0; j < cols; ++j)
+    for (ptrdiff_t i = 0; i < rows; ++i) dst[j * dst_row + i] = src[i * src_row + j];
+}
+
+template <class Tile, class T>
 void transpose(const T* src, ptrdiff_t src_row, ptrdiff_t rows, ptrdiff_t cols, T* dst,
                ptrdiff_t dst_row) {
-  constexpr ptrdiff_t Block = 64 / sizeof(T);
-  for (ptrdiff_t j0 = 0; j0 < cols; j0 += Block) {
-    ptrdiff_t j1 = j0 + Block < cols ? j0 + Block : cols;
-    for (ptrdiff_t i0 = 0; i0 < rows; i0 += Block) {
-      ptrdiff_t i1 = i0 + Block < rows ? i0 + Block : rows;
-      for (ptrdiff_t j = j0; j < j1; ++j)
-        for (ptrdiff_t i = i0; i < i1; ++i) dst[j * dst_row + i] = src[i * src_row + j];
+  constexpr ptrdiff_t size = Tile::size, kStrip = 4 * size;
+  for (ptrdiff_t j0 = 0; j0 < cols; j0 += kStrip) {
+    ptrdiff_t j1 = j0 + kStrip < cols ? j0 + kStrip : cols;
+    for (ptrdiff_t i = 0; i < rows; i += size) {
+      ptrdiff_t m = i + size < rows ? size : rows - i;
+      for (ptrdiff_t j = j0; j < j1; j += size) {
+        ptrdiff_t n = j + size < j1 ? size : j1 - j;
+        const T* from = src + i * src_row + j;
+        T* to = dst + j * dst_row + i;
+        if (m == size && n == size)
+          Tile::whole(from, src_row, to, dst_row);
+        else
+          Tile::part(from, src_row, m, n, to, dst_row);
+      }
     }
   }
 }

@@ -55,15 +55,7 @@ class Linear(Module):
     def forward(
         self, input: Tensor, activation: str | None = None, activation_parameter: float = 0.0
     ) -> Tensor:
-        if activation is None:
-            return ops.linear(input, self.weight, self.bias)
-        return ops.linear(
-            input,
-            self.weight,
-            self.bias,
-            activation=activation,
-            activation_parameter=activation_parameter,
-        )
+        return ops.linear(input, self.weight, self.bias, relu=activation == "relu")
 
     def extra_repr(self) -> str:
         return (

@@ -7,6 +7,10 @@ The files mirror `csrc/ops`; what is no hot loop is NumPy's.
 from striate.ops.activation import relu
 from striate.ops.arithmetic import (
     add,
+    bitwise_and,
+    bitwise_not,
+    bitwise_or,
+    bitwise_xor,
     cast,
     div,
     eq,
@@ -27,6 +31,7 @@ from striate.ops.arithmetic import (
 )
 from striate.ops.conv2d import conv2d, conv_transpose2d
 from striate.ops.gemm import linear, matmul
+from striate.ops.layout import contiguous, pad
 from striate.ops.loss import cross_entropy
 from striate.ops.pointwise import (
     abs,
@@ -41,6 +46,15 @@ from striate.ops.pointwise import (
     sin,
     sqrt,
     square,
+)
+from striate.ops.pool import (
+    adaptive_avg_pool2d,
+    adaptive_max_pool2d,
+    avg_pool2d,
+    lp_pool2d,
+    max_pool2d,
+    max_unpool2d,
+    sum_pool2d,
 )
 from striate.ops.reduction import (
     all,
@@ -62,7 +76,6 @@ from striate.ops.shape import (
     cat,
     chunk,
     clone,
-    contiguous,
     expand,
     flatten,
     getitem,
@@ -80,6 +93,10 @@ from striate.ops.shape import (
 # Operations that are also methods of Tensor under the same name.
 METHODS: list[str] = [
     "abs",
+    "bitwise_and",
+    "bitwise_not",
+    "bitwise_or",
+    "bitwise_xor",
     "all",
     "amax",
     "amin",
@@ -143,6 +160,8 @@ OPERATORS: dict[str, str] = {
 
 __all__ = [
     "abs",
+    "adaptive_avg_pool2d",
+    "adaptive_max_pool2d",
     "add",
     "all",
     "amax",
@@ -151,6 +170,11 @@ __all__ = [
     "argmax",
     "argmin",
     "as_index",
+    "avg_pool2d",
+    "bitwise_and",
+    "bitwise_not",
+    "bitwise_or",
+    "bitwise_xor",
     "broadcast_to",
     "cast",
     "cat",
@@ -178,9 +202,12 @@ __all__ = [
     "logical_and",
     "logical_not",
     "logical_or",
+    "lp_pool2d",
     "lt",
     "matmul",
     "max",
+    "max_pool2d",
+    "max_unpool2d",
     "maximum",
     "mean",
     "min",
@@ -188,6 +215,7 @@ __all__ = [
     "mul",
     "ne",
     "neg",
+    "pad",
     "permute",
     "pow",
     "relu",
@@ -203,6 +231,7 @@ __all__ = [
     "std",
     "sub",
     "sum",
+    "sum_pool2d",
     "t",
     "transpose",
     "unsqueeze",

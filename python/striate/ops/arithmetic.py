@@ -108,9 +108,10 @@ def _minimum(ctx: Node, a: Array, b: Array) -> Array:
 def _share(ctx: Node, grad: Array, a_wins: Array) -> Any:
     a, b = ctx.saved
     half = (a == b) * grad.dtype.type(0.5)
+    da, db = np.asarray(grad * (a_wins + half)), np.asarray(grad * (1 - a_wins - half))
     return (
-        unbroadcast(grad * (a_wins + half), a.shape) if ctx.needs[0] else None,
-        unbroadcast(grad * (1 - a_wins - half), b.shape) if ctx.needs[1] else None,
+        unbroadcast(da, a.shape) if ctx.needs[0] else None,
+        unbroadcast(db, b.shape) if ctx.needs[1] else None,
     )
 
 
@@ -128,7 +129,8 @@ def _(ctx: Node, grad: Array) -> Any:
 
 @op("(...), (...) -> (...)")
 def _pow(ctx: Node, a: Array, b: Array) -> Array:
-    result = np.asarray(np.power(a, b))
+    with np.errstate(all="ignore"):
+        result = np.asarray(np.power(a, b))
     ctx.save(a, b, result)
     return result
 
@@ -137,11 +139,13 @@ def _pow(ctx: Node, a: Array, b: Array) -> Array:
 def _(ctx: Node, grad: Array) -> Any:
     a, b, result = ctx.saved
     da = db = None
-    if ctx.needs[0]:
-        da = unbroadcast(np.asarray(grad * np.where(b == 0, 0, b * np.power(a, b - 1))), a.shape)
-    if ctx.needs[1]:
-        log = np.log(np.where(a > 0, a, 1))
-        db = unbroadcast(np.asarray(grad * result * log), b.shape)
+    with np.errstate(all="ignore"):
+        if ctx.needs[0]:
+            slope = np.where(b == 0, 0, b * np.power(a, b - 1))
+            da = unbroadcast(np.asarray(grad * slope), a.shape)
+        if ctx.needs[1]:
+            slope = np.where((a == 0) & (b >= 0), 0, result * np.log(a))
+            db = unbroadcast(np.asarray(grad * slope), b.shape)
     return da, db
 
 
@@ -171,6 +175,8 @@ def as_operand(x: Any, dtype: Any, name: str) -> Tensor:
     if isinstance(x, Tensor):
         return cast(x, dtype)
     if isinstance(x, (bool, int, float)):
+        if dtype.kind in "iu":  # a number out of its range wraps round, as in PyTorch
+            return Tensor._wrap(np.array(x).astype(dtype))
         return Tensor._wrap(np.array(x, dtype))
     if isinstance(x, (np.ndarray, np.generic, list, tuple)):
         return Tensor._wrap(as_array(x, argument=name).astype(dtype, copy=False))
@@ -239,18 +245,36 @@ def neg(input: Tensor) -> Tensor:
     return mul(input, -1)
 
 
-def _comparison(numpy: Callable[..., Any], symbol: str) -> Any:
+def _compared(numpy: Callable[..., Any], symbol: str, doc: str) -> Any:
+    """A function without gradient, in the dtype that arithmetic on its operands would have."""
+
     def call(input: Any, other: Any) -> Any:
-        if other is None or isinstance(other, str):
-            return NotImplemented
-        a, b = (x._array if isinstance(x, Tensor) else x for x in (input, other))
+        arrays = []
+        for x in (input, other):
+            if not isinstance(x, (Tensor, bool, int, float, np.ndarray, np.generic, list, tuple)):
+                return NotImplemented
+            arrays.append(x._array if isinstance(x, Tensor) else x)
+        a, b = arrays
+        if isinstance(a, np.ndarray) and isinstance(b, np.ndarray) and a.dtype != b.dtype:
+            dtype = result_type(a, b)
+            a, b = a.astype(dtype, copy=False), b.astype(dtype, copy=False)
         try:
             return Tensor._wrap(np.asarray(numpy(a, b)))
-        except ValueError as error:
-            raise ValueError(f"comparison {symbol}: {error}") from None
+        except (ValueError, TypeError) as error:
+            raise type(error)(f"{symbol}: {error}") from None
 
-    call.__doc__ = f"input {symbol} other, element by element: a bool tensor."
+    call.__doc__ = doc
     return call
+
+
+def _comparison(numpy: Callable[..., Any], symbol: str) -> Any:
+    doc = f"input {symbol} other, element by element: a bool tensor."
+    return _compared(numpy, f"comparison {symbol}", doc)
+
+
+def _bitwise(numpy: Callable[..., Any], symbol: str) -> Any:
+    doc = f"input {symbol} other, bit by bit, of integers or bools."
+    return _compared(numpy, f"bitwise {symbol}", doc)
 
 
 eq = _comparison(np.equal, "==")
@@ -261,6 +285,16 @@ gt = _comparison(np.greater, ">")
 ge = _comparison(np.greater_equal, ">=")
 logical_and = _comparison(np.logical_and, "and")
 logical_or = _comparison(np.logical_or, "or")
+bitwise_and = _bitwise(np.bitwise_and, "&")
+bitwise_or = _bitwise(np.bitwise_or, "|")
+bitwise_xor = _bitwise(np.bitwise_xor, "^")
+
+
+def bitwise_not(input: Tensor) -> Tensor:
+    """The bits of integers inverted; for bools, whether each is false."""
+    if input.dtype.kind == "f":
+        raise TypeError(f"bitwise ~: input: expected integers or bools, got {input.dtype}")
+    return Tensor._wrap(np.asarray(np.invert(input._array)))
 
 
 def logical_not(input: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import builtins
 from typing import Any
 
 import numpy as np
@@ -78,7 +79,7 @@ def var(input: Tensor, dim: Any = None, unbiased: bool = True, keepdim: bool = F
     for i in axes:
         count *= input.shape[i]
     off = input - mean(input, axes, keepdim=True)
-    return sum(off * off, axes, keepdim) / (max(count - 1, 0) if unbiased else count)
+    return sum(off * off, axes, keepdim) / (builtins.max(count - 1, 0) if unbiased else count)
 
 
 def std(input: Tensor, dim: Any = None, unbiased: bool = True, keepdim: bool = False) -> Tensor:
@@ -99,7 +100,8 @@ def _extreme(name: str, numpy: Any, arg: Any) -> Any:
         x, result, axes = ctx.saved
         kept = _kept(x.shape, axes)
         hits = x == result.reshape(kept)
-        share = grad.reshape(kept) / np.sum(hits, axis=axes, keepdims=True)
+        count = np.maximum(np.sum(hits, axis=axes, keepdims=True), 1)  # NaN equals nothing
+        share = grad.reshape(kept) / count
         return np.where(hits, share, 0).astype(x.dtype, copy=False)
 
     @op("(...) -> (...), (...)", name=name)
@@ -133,6 +135,8 @@ def _extreme_function(name: str, over_all: Op, along: Op, pairwise: str) -> Any:
             raise ValueError(f"{name}: of no elements: shape {input.shape}")
         if dim is None:
             return over_all(input, axes=tuple(range(input.ndim)))
+        if isinstance(dim, (tuple, list)):
+            raise TypeError(f"{name}: dim: expected one axis, got {dim}; a{name} takes several")
         (axis,) = axes_of(name, dim, input.ndim)
         values, indices = along(input, axis=axis)
         if keepdim:

@@ -12,6 +12,7 @@ import numpy as np
 from striate.autograd import Node
 from striate.dtypes import result_type
 from striate.ops.arithmetic import as_operand, unbroadcast
+from striate.ops.layout import reshaped
 from striate.ops.record import Op, op
 from striate.tensor import Array, Tensor
 
@@ -39,12 +40,12 @@ def _dim(name: str, dim: int, ndim: int) -> int:
 @op("(...) -> (...)", name="reshape")
 def _reshape(ctx: Node, x: Array, shape: tuple[int, ...]) -> Array:
     ctx.save(x.shape)
-    return x.reshape(shape)
+    return reshaped(x, shape)
 
 
 @_reshape.backward
 def _(ctx: Node, grad: Array) -> Any:
-    return grad.reshape(ctx.saved[0])
+    return reshaped(grad, ctx.saved[0])
 
 
 def reshape(input: Tensor, *shape: Any) -> Tensor:
@@ -163,17 +164,6 @@ def _(ctx: Node, grad: Array) -> Any:
     return grad
 
 
-@op("(...) -> (...)")
-def contiguous(ctx: Node, x: Array) -> Array:
-    """The elements in C order."""
-    return np.ascontiguousarray(x)
-
-
-@contiguous.backward
-def _(ctx: Node, grad: Array) -> Any:
-    return grad
-
-
 def as_index(index: Any) -> Any:
     """An index with tensors in it, as NumPy takes it."""
     if isinstance(index, Tensor):
@@ -192,9 +182,17 @@ def _is_basic(index: Any) -> bool:
     )
 
 
+def _fixed(index: Any) -> Any:
+    """The index with copies of its arrays: the caller may write to them before the gradient."""
+    if isinstance(index, (tuple, list)):
+        return type(index)(_fixed(i) for i in index)
+    return index.copy() if isinstance(index, np.ndarray) else index
+
+
 @op("(...) -> (...)", name="getitem")
 def _getitem(ctx: Node, x: Array, index: Any) -> Array:
-    ctx.save(x.shape, index)
+    if ctx.needs[0]:
+        ctx.save(x.shape, _fixed(index))
     return np.asarray(x[index])
 
 
@@ -270,6 +268,8 @@ def split(input: Tensor, size: Any, dim: int = 0) -> tuple[Tensor, ...]:
         if size < 1:
             raise ValueError(f"split: size: expected 1 or more, got {size}")
         size = [min(size, n - i) for i in range(0, n, size)] or [0]
+    if builtins.any(s < 0 for s in size):
+        raise ValueError(f"split: sizes: expected 0 or more, got {size}")
     if builtins.sum(size) != n:
         raise ValueError(f"split: sizes {size} do not add up to {n}, the size of axis {d}")
     parts, at = [], 0

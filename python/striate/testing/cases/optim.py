@@ -23,9 +23,9 @@ _OPTIONS: dict[str, Any] = {
 
 def _kernel(p: Array, grad: Array, b: Array | None, out: Any = None, **options: Any) -> Array:
     """The step on copies of p and b, or on p and b laid into `out`."""
-    new_p = p.copy(order="K") if out is None else out[0]
+    new_p = p.copy(order="K") if out is None else out[0, ...]
     new_p[...] = p
-    new_b = b if b is None else b.copy(order="K") if out is None else out[1]
+    new_b = b if b is None else b.copy(order="K") if out is None else out[1, ...]
     if new_b is not None:
         new_b[...] = b
     _C.sgd(new_p, grad, new_b, **{**_OPTIONS, **options})
