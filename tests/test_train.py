@@ -12,7 +12,7 @@ import threading
 import numpy as np
 import pytest
 import striate
-from striate import models
+from striate import cli, models
 from striate.data import DataLoader, TensorDataset
 from striate.train import Config, Trainer, evaluate, trainer
 from striate.train.interrupt import Interrupt
@@ -36,6 +36,11 @@ def command(*words, code=None, **variables):
 def finished(done):
     assert done.returncode == 0, done.stderr
     return done
+
+
+def here(*words):
+    """`striate train` in this process, which is quicker."""
+    assert cli.main(["train", *map(str, words)]) == 0
 
 
 def weights(folder):
@@ -110,7 +115,7 @@ def test_an_interrupted_run_resumes_bit_for_bit(whole, tmp_path, at, name):
     assert f"striate train --resume {folder}" in stopped.stderr
     assert "Traceback" not in stopped.stderr
     assert (folder / "checkpoint.safetensors").is_file()
-    finished(command("--resume", folder))
+    here("--resume", folder)
     assert same_weights(reference, folder) and history(reference) == history(folder)
     assert not (folder / "checkpoint.safetensors").exists()
 
@@ -120,7 +125,7 @@ def test_a_killed_run_resumes_from_its_last_epoch(whole, tmp_path):
     words = ("--model", model, "--epochs", 2, "--seed", 3, "--out", tmp_path, "--name", "b")
     killed = command(*words, code=SIGNAL_AT.format(at=60, name="SIGKILL"))
     assert killed.returncode == -signal.SIGKILL
-    finished(command("--resume", "b", "--out", tmp_path))
+    here("--resume", "b", "--out", tmp_path)
     assert same_weights(reference, tmp_path / "b")
 
 
@@ -137,14 +142,13 @@ def test_interrupted_twice(whole, tmp_path):
 def test_threads_do_not_change_the_weights(whole, tmp_path):
     model, reference = whole
     words = ("--model", model, "--epochs", 2, "--seed", 3, "--out", tmp_path, "--name", "b")
-    finished(command(*words, "--threads", 3))
+    here(*words, "--threads", 3)
     assert same_weights(reference, tmp_path / "b")
 
 
 def test_the_seed_changes_the_weights(tmp_path):
     for seed in (0, 1):
-        words = ("--model", "mlp", "--epochs", 1, "--seed", seed, "--out", tmp_path)
-        finished(command(*words))
+        here("--model", "mlp", "--epochs", 1, "--seed", seed, "--out", tmp_path)
     assert not same_weights(tmp_path / "digits-mlp", tmp_path / "digits-mlp-2")
 
 
@@ -155,6 +159,24 @@ def test_without_matplotlib_and_tqdm(tmp_path):
     assert 'pip install "striate[train]"' in done.stderr
     names = {p.name for p in (tmp_path / "digits-mlp").iterdir()}
     assert names == {"config.json", "history.csv", "model.safetensors"}
+
+
+def test_the_bar_shows_on_a_terminal(tmp_path):
+    ours, theirs = os.openpty()
+    words = ["train", "--model", "mlp", "--epochs", "3", "--out", str(tmp_path)]
+    done = subprocess.run(
+        [sys.executable, "-m", "striate", *words],
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        timeout=300,
+        env={**os.environ, "COLUMNS": "120"},
+    )
+    os.close(theirs)
+    shown = os.read(ours, 1 << 20).decode()
+    os.close(ours)
+    assert done.returncode == 0
+    for word in ("%|", "epoch ", "loss ", " images/s", " left"):
+        assert word in shown, shown
 
 
 # --- the parts ------------------------------------------------------------------------------------

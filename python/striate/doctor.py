@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -66,7 +67,7 @@ def check_kernels() -> dict[str, tuple[int, int, list[str]]]:
     return {op: (passed[op], n, failures[op]) for op, n in total.items()}
 
 
-def check_row(row: dict[str, Any], case: Any) -> str:
+def check_row(row: Mapping[str, Any], case: Any) -> str:
     """What is wrong with the row on this case; "" if nothing."""
     dtype = np.dtype(row["dtype"])
     small = [s for s in case.samples if all(n is None or np.prod(n) <= _LARGEST for n in s.shapes)]

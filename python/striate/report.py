@@ -7,6 +7,7 @@ import os
 import platform
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 import numpy as np
 
@@ -76,7 +77,7 @@ def info() -> str:
 
 def kernels(op: str | None = None, isa: str | None = None) -> str:
     """Every row of every table, or those of one op or one instruction set."""
-    rows = _C.rows()
+    rows: list[Any] = _C.rows()
     for name, wanted, key in (("--op", op, "op"), ("--isa", isa, "isa")):
         known = sorted({row[key] for row in rows})
         if wanted is not None and wanted not in known:

@@ -10,12 +10,13 @@ from typing import Any
 
 from striate.train.files import read_json
 
-# Epochs, batch size and learning rate by (data, model), where the user gives none.
+# Epochs, batch size, learning rate and label smoothing by (data, model), unless the user says
+# otherwise.
 DEFAULTS = {
-    ("digits", "lenet"): (30, 32, 0.05),
-    ("digits", "mlp"): (30, 32, 0.05),
-    ("mnist", "lenet"): (3, 64, 0.05),
-    ("mnist", "mlp"): (3, 64, 0.1),
+    ("digits", "lenet"): (40, 32, 0.05, 0.1),
+    ("digits", "mlp"): (40, 32, 0.05, 0.1),
+    ("mnist", "lenet"): (3, 64, 0.05, 0.0),
+    ("mnist", "mlp"): (3, 64, 0.1, 0.0),
 }
 
 
@@ -49,7 +50,13 @@ class Config:
         """A config with defaults that suit data and model."""
         usual = DEFAULTS[data, model]
         return Config(
-            data, model, epochs or usual[0], batch_size or usual[1], lr or usual[2], **others
+            data,
+            model,
+            epochs or usual[0],
+            batch_size or usual[1],
+            lr or usual[2],
+            label_smoothing=usual[3],
+            **others,
         )
 
     def __post_init__(self) -> None:

@@ -17,7 +17,7 @@ from striate.train.files import write_atomically
 
 _COLOURS = {"train": "#3b6fb6", "test": "#d1495b"}
 _INK, _SOFT = "#222222", "#8a8a8a"
-_STYLE = {
+_STYLE: Any = {
     "font.family": "DejaVu Sans",
     "font.size": 10,
     "text.color": _INK,

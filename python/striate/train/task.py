@@ -98,7 +98,7 @@ def load_task(config: Config) -> Task:
         whole = data.digits()
         train, test = data.stratified_split(whole, _HELD_OUT, config.seed)
         images = whole.tensors[0].numpy()[train.indices]
-        vary = RandomAffine(degrees=5, shift=0.4, scale=0.05, shear=0.05)
+        vary = RandomAffine(degrees=8, shift=0.7, scale=0.1, shear=0.1)
         scaling = _scaling(images, ink=16, box=1.0, centred="frame")
         return Task(train, test, scaling, [str(c) for c in range(10)], vary)
     if config.root is None:
