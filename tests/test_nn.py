@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Modules: parts, walking, state, hooks, printing, containers, initialisers."""
+"""Modules: parts, walking, state, hooks, printing."""
 
 import copy
 import pickle
-from collections import OrderedDict
 
 import numpy as np
 import pytest
@@ -226,6 +225,17 @@ def test_repr_is_pytorchs():
     assert repr(nn.Parameter(striate.ones(1))).startswith("Parameter containing:\ntensor(")
 
 
+def test_parameters():
+    p = nn.Parameter(striate.ones(2, 3))
+    assert p.requires_grad and isinstance(p, Tensor) and p.is_leaf
+    assert type(p * 2) is Tensor and type(p.detach()) is Tensor
+    assert not nn.Parameter(striate.ones(2), requires_grad=False).requires_grad
+    with pytest.raises(TypeError, match="floating"):
+        nn.Parameter(striate.ones(2, dtype=striate.int64))
+    (p.sum() * 2).backward()
+    assert p.grad.numpy().tolist() == [[2.0] * 3] * 2
+
+
 # --- hooks and errors -----------------------------------------------------------------------------
 
 
@@ -302,180 +312,3 @@ def test_errors_name_the_layer():
         NotImplementedError, match=r"^odd\.parts\.broken \(Module\): Module defines"
     ):
         outer(1)
-
-
-# --- containers -----------------------------------------------------------------------------------
-
-
-def test_sequential():
-    a, b, c = nn.Linear(2, 3), nn.Identity(), nn.Linear(3, 1)
-    net = nn.Sequential(OrderedDict(first=a, second=b))
-    assert list(net.state_dict()) == ["first.weight", "first.bias"] and net.second is b
-    net = nn.Sequential(a, b, c)
-    assert len(net) == 3 and list(net) == [a, b, c] and net[-1] is c and net[1] is b
-    assert isinstance(net[:2], nn.Sequential) and list(net[:2]) == [a, b]
-    assert [n for n, _ in net[1:].named_children()] == ["1", "2"]
-    assert list(net.append(b).extend([b]).insert(0, b)) == [b, a, b, c, b, b]
-    assert net.pop(0) is b
-    del net[3:]
-    assert list(net) == [a, b, c]
-    net[1] = c
-    assert list(net) == [a, c, c]
-    del net[1]
-    assert [n for n, _ in net.named_children()] == ["0", "1"]
-    for i in (2, -3):
-        with pytest.raises(IndexError, match=f"index {i} is out of range: 2 modules"):
-            net[i]
-    with pytest.raises(TypeError, match="Sequential: 1: expected a Module, got int"):
-        nn.Sequential(a, 3)
-    with pytest.raises(TypeError, match="index: expected an integer or a slice, got str"):
-        net["0"]
-
-
-def test_module_list_and_dict():
-    a, b = nn.Linear(2, 3), nn.Linear(3, 1)
-    many = nn.ModuleList([a]).append(b)
-    assert list(many[:1]) == [a] and many[1] is b and len(many) == 2
-    assert list(many.state_dict()) == ["0.weight", "0.bias", "1.weight", "1.bias"]
-    del many[0]
-    assert list(many) == [b] and list(many.state_dict()) == ["0.weight", "0.bias"]
-    named = nn.ModuleDict({"x": a})
-    named["y"] = b
-    assert list(named) == ["x", "y"] and "x" in named and named.pop("x") is a
-    assert list(named.items()) == [("y", b)] and list(named.values()) == [b]
-    named.update([("z", a)])
-    assert list(named.keys()) == ["y", "z"]
-    named.clear()
-    assert len(named) == 0
-    with pytest.raises(KeyError, match="forward"):
-        named["forward"] = a
-    with pytest.raises(KeyError):
-        del named["q"]
-
-
-# --- fusing ---------------------------------------------------------------------------------------
-
-
-def one_by_one(net, x):
-    for layer in net:
-        x = layer(x)
-    return x
-
-
-def gradients(net, call, x):
-    net.zero_grad()
-    x = striate.tensor(x).requires_grad_()
-    (call(x) * 1.5).sum().backward()
-    return [x.grad.numpy()] + [p.grad.numpy() for p in net.parameters()]
-
-
-@pytest.mark.parametrize("activation", [nn.ReLU()], ids=repr)
-def test_fusing_changes_nothing(activation):
-    net = nn.Sequential(nn.Linear(6, 8), activation, nn.Linear(8, 3), activation)
-    x = striate.randn(5, 6)
-    assert same(net(x), one_by_one(net, x))
-    fused = gradients(net, net, x)
-    plain = gradients(net, lambda x: one_by_one(net, x), x)
-    for a, b in zip(fused, plain, strict=True):
-        assert np.array_equal(a, b)
-
-
-def test_fusing_respects_hooks_and_subclasses():
-    class Twice(nn.ReLU):
-        def forward(self, input):
-            return super().forward(input) * 2
-
-    x = striate.randn(4, 3)
-    for layer, follower in [(nn.Linear(3, 4), nn.ReLU()), (nn.Linear(3, 4), Twice())]:
-        net = nn.Sequential(layer, follower)
-        assert same(net(x), follower(layer(x)))
-        seen = []
-        for part in net:
-            with part.register_forward_hook(lambda m, a, o, seen=seen: seen.append((m, a[0], o))):
-                net(x)
-            assert seen[-1][0] is part and same(seen[-1][2], part(seen[-1][1]))
-    with pytest.raises(ValueError, match=r"^0 \(Linear\): linear: input"):
-        net(striate.ones(4, 2))
-
-
-# --- initialisers ---------------------------------------------------------------------------------
-
-
-def test_the_seed_decides():
-    def made(seed):
-        striate.manual_seed(seed)
-        return nn.Linear(30, 20)
-
-    assert same(made(1).weight, made(1).weight) and not same(made(1).weight, made(2).weight)
-    bound = 1 / np.sqrt(30)
-    for p in made(3).parameters():
-        assert np.abs(p.detach().numpy()).max() <= bound
-
-
-def test_memory_order_does_not_change_the_numbers():
-    striate.manual_seed(0)
-    c = nn.init.normal_(striate.zeros(3, 4, 5, 6))
-    striate.manual_seed(0)
-    f = nn.init.normal_(striate.zeros(3, 5, 6, 4).permute(0, 3, 1, 2))
-    assert same(c, f)
-
-
-@pytest.mark.parametrize(
-    ("name", "variance", "uniform"),
-    [
-        ("xavier_uniform_", 2 / (200 + 400), True),
-        ("xavier_normal_", 2 / (200 + 400), False),
-        ("kaiming_uniform_", 2 / 200, True),
-        ("kaiming_normal_", 2 / 200, False),
-        ("lecun_uniform_", 1 / 200, True),
-        ("lecun_normal_", 1 / 200, False),
-    ],
-)
-def test_variances(name, variance, uniform):
-    striate.manual_seed(0)
-    w = getattr(nn.init, name)(striate.zeros(40, 20, 2, 5).double()).numpy()
-    assert abs(w.mean()) < 5 * np.sqrt(variance / w.size)
-    assert abs(w.var() / variance - 1) < 0.1
-    assert (np.abs(w).max() <= np.sqrt(3 * variance)) == uniform
-
-
-def test_init_options():
-    t = striate.zeros(400, 100)
-    nn.init.kaiming_normal_(t, a=1.0, mode="fan_out", nonlinearity="leaky_relu")
-    assert abs(t.numpy().var() * 400 - 1) < 0.1
-    nn.init.trunc_normal_(t, mean=1.0, std=0.5, a=0.5, b=2.0)
-    assert t.numpy().min() >= 0.5 and t.numpy().max() <= 2.0
-    nn.init.uniform_(t, -3, -2)
-    assert t.numpy().min() >= -3 and t.numpy().max() <= -2
-    assert nn.init.constant_(t, 5).numpy().min() == 5
-    assert nn.init.ones_(t).numpy().min() == 1 and not nn.init.zeros_(t).numpy().any()
-    assert nn.init.calculate_gain("tanh") == 5 / 3
-    assert nn.init.calculate_gain("leaky_relu", 1.0) == 1.0
-
-
-@pytest.mark.parametrize(
-    ("call", "words"),
-    [
-        (lambda: nn.init.xavier_uniform_(striate.zeros(3)), "xavier_uniform_: tensor: expected at"),
-        (lambda: nn.init.uniform_(striate.zeros(3), 2, 1), "uniform_: b: expected at least a = 2"),
-        (lambda: nn.init.normal_(striate.zeros(3), 0, -1), "normal_: std: expected a finite"),
-        (lambda: nn.init.calculate_gain("swish"), "nonlinearity: expected one of 'linear'"),
-        (lambda: nn.init.kaiming_normal_(striate.zeros(2, 2), mode="fan"), "mode: expected one of"),
-        (lambda: nn.init.trunc_normal_(striate.zeros(3), a=50, b=51), "an interval near 0"),
-        (lambda: nn.Linear(0, 3), "Linear: in_features: expected 1 or more, got 0"),
-    ],
-)
-def test_refused(call, words):
-    with pytest.raises(ValueError, match="^.*" + words):
-        call()
-
-
-def test_parameters():
-    p = nn.Parameter(striate.ones(2, 3))
-    assert p.requires_grad and isinstance(p, Tensor) and p.is_leaf
-    assert type(p * 2) is Tensor and type(p.detach()) is Tensor
-    assert not nn.Parameter(striate.ones(2), requires_grad=False).requires_grad
-    with pytest.raises(TypeError, match="floating"):
-        nn.Parameter(striate.ones(2, dtype=striate.int64))
-    (p.sum() * 2).backward()
-    assert p.grad.numpy().tolist() == [[2.0] * 3] * 2

@@ -208,3 +208,21 @@ def test_every_truncation_is_refused(tmp_path):
         (tmp_path / "y").write_bytes(whole[:n])
         with pytest.raises(ValueError, match="load: "):
             striate.load(tmp_path / "y")
+
+
+def test_changed_bytes_give_values_or_value_errors(tmp_path):
+    value = {"a": striate.ones(3), "b": {0: [1.5, None, (striate.zeros(2, 2), "x")]}}
+    striate.save(value, tmp_path / "x")
+    whole = (tmp_path / "x").read_bytes()
+    rng = np.random.default_rng(0)
+    refused = 0
+    for _ in range(400):
+        data = bytearray(whole)
+        for _ in range(rng.integers(1, 4)):
+            data[rng.integers(len(data))] = rng.integers(256)
+        (tmp_path / "y").write_bytes(data)
+        try:
+            striate.load(tmp_path / "y")
+        except ValueError:
+            refused += 1
+    assert refused > 200

@@ -3,7 +3,7 @@
 
 #include <tuple>
 
-#include "bindings/array.h"
+#include "bindings/epilogue.h"
 
 namespace striate {
 namespace {
@@ -90,31 +90,6 @@ Operand read_images(py::handle h, const char* op, const char* argument) {
   return x;
 }
 
-template <class T>
-Epilogue<T> epilogue_of(const char* op, const Operand* bias, bool relu, ptrdiff_t channels) {
-  Epilogue<T> e;
-  if (bias) {
-    expect_shape(op, "bias", *bias, &channels, 1);
-    e.bias = bias->as<const T>();
-    e.bias_axis = BiasAxis::column;
-  }
-  if (relu) e.low = 0;
-  return e;
-}
-
-// An optional bias, made contiguous and kept alive.
-struct Bias {
-  py::object held;
-  Operand operand{};
-  Operand* get() { return held ? &operand : nullptr; }
-  Bias(py::handle h, const char* op, const Operand& like) {
-    if (h.is_none()) return;
-    held = c_contiguous(h, op, "bias");
-    operand = read(held, op, "bias");
-    same_dtype(op, "bias", like, operand);
-  }
-};
-
 // A result that is computed in channels-last memory and copied to `out` where that lies otherwise.
 struct Images {
   Result asked, dense;
@@ -130,18 +105,18 @@ struct Images {
 };
 
 py::object fwd(py::handle x_array, py::handle w_array, py::handle bias, py::handle stride,
-               py::handle padding, py::handle dilation, ptrdiff_t groups, bool relu,
-               py::handle out) {
+               py::handle padding, py::handle dilation, ptrdiff_t groups, py::handle activation,
+               double parameter, py::handle out) {
   const char* op = "conv2d";
   Operand x = read_images(x_array, op, "input"), w = read_images(w_array, op, "weight");
   same_dtype(op, "weight", x, w);
   ConvShape s = shape_of(op, x.shape, w, options_of(op, stride, padding, dilation, groups));
-  Bias b(bias, op, x);
+  EpilogueArguments epilogue(op, bias, activation, parameter, x);
   ptrdiff_t shape[4] = {s.n, s.k, s.p, s.q};
   Images y(op, out, x.dtype, shape);
   dispatch(x.dtype, [&](auto* t) {
     using T = pointee<decltype(t)>;
-    Epilogue<T> e = epilogue_of<T>(op, b.get(), relu, s.k);
+    Epilogue<T> e = epilogue.of<T>(s.k);
     ReleaseGil release(s.flops() * 0.02);
     conv2d_fwd(s, x.as<const T>(), w.as<const T>(), e, y.dense.operand.as<T>());
   });
@@ -151,7 +126,7 @@ py::object fwd(py::handle x_array, py::handle w_array, py::handle bias, py::hand
 // The gradient for the input, of shape `size` (H, W); also the transposed convolution.
 py::object bwd_data(py::handle dy_array, py::handle w_array, py::handle size, py::handle bias,
                     py::handle stride, py::handle padding, py::handle dilation, ptrdiff_t groups,
-                    bool relu, py::handle out) {
+                    py::handle activation, double parameter, py::handle out) {
   const char* op = "conv2d_bwd_data";
   Operand dy = read_images(dy_array, op, "dy"), w = read_images(w_array, op, "weight");
   same_dtype(op, "weight", dy, w);
@@ -162,11 +137,11 @@ py::object bwd_data(py::handle dy_array, py::handle w_array, py::handle size, py
   ptrdiff_t y_shape[4] = {s.n, s.k, s.p, s.q};
   expect_shape(op, "dy", dy, y_shape, 4);
   checked_product(op, "input", x_shape, 4);
-  Bias b(bias, op, dy);
+  EpilogueArguments epilogue(op, bias, activation, parameter, dy);
   Images dx(op, out, dy.dtype, x_shape);
   dispatch(dy.dtype, [&](auto* t) {
     using T = pointee<decltype(t)>;
-    Epilogue<T> e = epilogue_of<T>(op, b.get(), relu, s.c);
+    Epilogue<T> e = epilogue.of<T>(s.c);
     ReleaseGil release(s.flops() * 0.02);
     conv2d_bwd_data(s, dy.as<const T>(), w.as<const T>(), e, dx.dense.operand.as<T>());
   });
@@ -202,11 +177,12 @@ void bind_conv2d(py::module_& m) {
   auto none = py::none();
   m.def("conv2d", &fwd, py::arg("x"), py::arg("weight"), py::arg("bias") = none, py::kw_only(),
         py::arg("stride"), py::arg("padding"), py::arg("dilation"), py::arg("groups"),
-        py::arg("relu") = false, py::arg("out") = none,
+        py::arg("activation") = none, py::arg("parameter") = 0.0, py::arg("out") = none,
         "Forward convolution. padding is ((top, bottom), (left, right)).");
   m.def("conv2d_bwd_data", &bwd_data, py::arg("dy"), py::arg("weight"), py::kw_only(),
         py::arg("size"), py::arg("bias") = none, py::arg("stride"), py::arg("padding"),
-        py::arg("dilation"), py::arg("groups"), py::arg("relu") = false, py::arg("out") = none,
+        py::arg("dilation"), py::arg("groups"), py::arg("activation") = none,
+        py::arg("parameter") = 0.0, py::arg("out") = none,
         "Gradient for the input of (H, W) = size; read forward, the transposed convolution.");
   m.def("conv2d_bwd_weight", &bwd_weight, py::arg("x"), py::arg("dy"), py::kw_only(),
         py::arg("size"), py::arg("stride"), py::arg("padding"), py::arg("dilation"),

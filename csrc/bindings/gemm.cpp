@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ops/gemm/gemm.h"
 
-#include "bindings/array.h"
+#include "bindings/epilogue.h"
 
 namespace striate {
 namespace {
@@ -37,17 +37,9 @@ Product sizes(const Operand& a, const Operand& b) {
   return p;
 }
 
-template <class T>
-void set_bias(GemmProblem<T>& p, const Operand& bias) {
-  if (bias.rank != 1 || bias.shape[0] != p.n)
-    fail("gemm", "bias", "a vector of " + std::to_string(p.n) + ", one a column",
-         "shape " + bias.text());
-  p.epilogue.bias = bias.as<const T>();
-  p.epilogue.bias_axis = BiasAxis::column;
-}
-
-py::object gemm_binding(py::handle a_array, py::handle b_array, py::handle bias, bool relu,
-                        double alpha, double beta, py::handle out) {
+py::object gemm_binding(py::handle a_array, py::handle b_array, py::handle bias,
+                        py::handle activation, double parameter, double alpha, double beta,
+                        py::handle out) {
   Operand a = read(a_array, "gemm", "a"), b = read(b_array, "gemm", "b");
   same_dtype("gemm", "b", a, b);
   Product s = sizes(a, b);
@@ -56,13 +48,7 @@ py::object gemm_binding(py::handle a_array, py::handle b_array, py::handle bias,
   if (beta != 0 && out.is_none())
     fail("gemm", "beta", "0 where no `out` is given to be added to", std::to_string(beta));
   Result r = result("gemm", out, a.dtype, shape + !batched, batched ? 3 : 2);
-  Operand bias_operand{};
-  py::object bias_held;
-  if (!bias.is_none()) {
-    bias_held = c_contiguous(bias, "gemm", "bias");
-    bias_operand = read(bias_held, "gemm", "bias");
-    same_dtype("gemm", "bias", a, bias_operand);
-  }
+  EpilogueArguments epilogue("gemm", bias, activation, parameter, a);
   dispatch(a.dtype, [&](auto* t) {
     using T = pointee<decltype(t)>;
     GemmProblem<T> p{s.batch,
@@ -75,8 +61,7 @@ py::object gemm_binding(py::handle a_array, py::handle b_array, py::handle bias,
     if (a.rank == 3 && a.shape[0] == 1) p.a.batch = 0;
     if (b.rank == 3 && b.shape[0] == 1) p.b.batch = 0;
     p.alpha = T(alpha), p.beta = T(beta);
-    if (!bias.is_none()) set_bias(p, bias_operand);
-    if (relu) p.epilogue.low = 0;
+    p.epilogue = epilogue.of<T>(s.n);
     double flops = 2.0 * double(s.batch) * double(s.m) * double(s.n) * double(s.k);
     ReleaseGil release(flops * 0.02);
     gemm(p);
@@ -88,9 +73,9 @@ py::object gemm_binding(py::handle a_array, py::handle b_array, py::handle bias,
 
 void bind_gemm(py::module_& m) {
   m.def("gemm", &gemm_binding, py::arg("a"), py::arg("b"), py::arg("bias") = py::none(),
-        py::arg("relu") = false, py::arg("alpha") = 1.0, py::arg("beta") = 0.0,
-        py::arg("out") = py::none(),
-        "relu?(alpha * a @ b + beta * out + bias), batched over a leading axis.");
+        py::arg("activation") = py::none(), py::arg("parameter") = 0.0, py::arg("alpha") = 1.0,
+        py::arg("beta") = 0.0, py::arg("out") = py::none(),
+        "activation(alpha * a @ b + beta * out + bias), batched over a leading axis.");
 }
 
 }  // namespace striate

@@ -58,7 +58,8 @@ def gemm(
     a: _Array,
     b: _Array,
     bias: _Array | None = None,
-    relu: bool = False,
+    activation: str | None = None,
+    parameter: float = 0.0,
     alpha: float = 1.0,
     beta: float = 0.0,
     out: _Array | None = None,
@@ -83,7 +84,8 @@ def conv2d(
     padding: _Padding,
     dilation: _Pair,
     groups: int,
-    relu: bool = False,
+    activation: str | None = None,
+    parameter: float = 0.0,
     out: _Array | None = None,
 ) -> _Array: ...
 def conv2d_bwd_data(
@@ -96,7 +98,8 @@ def conv2d_bwd_data(
     padding: _Padding,
     dilation: _Pair,
     groups: int,
-    relu: bool = False,
+    activation: str | None = None,
+    parameter: float = 0.0,
     out: _Array | None = None,
 ) -> _Array: ...
 def conv2d_bwd_weight(
@@ -138,3 +141,44 @@ def sgd(
     nesterov: bool,
     maximize: bool,
 ) -> None: ...
+
+# layout
+def to_channels_last(x: _Array, out: _Array | None = None) -> _Array: ...
+def to_c_order(x: _Array, out: _Array | None = None) -> _Array: ...
+def pad(
+    x: _Array, pad: tuple[int, ...], value: float = 0.0, out: _Array | None = None
+) -> _Array: ...
+
+# pool2d
+def max_pool2d(x: _Array, window: tuple[int, ...], out: _Array | None = None) -> _Array: ...
+def max_pool2d_taps(
+    x: _Array, window: tuple[int, ...], out: _Array | None = None
+) -> tuple[_Array, _Array]: ...
+def max_pool2d_indices(
+    taps: _Array, y: _Array, size: tuple[int, ...], window: tuple[int, ...]
+) -> _Array: ...
+def max_pool2d_backward(
+    dy: _Array,
+    taps: _Array,
+    size: tuple[int, ...],
+    window: tuple[int, ...],
+    out: _Array | None = None,
+) -> _Array: ...
+def sum_pool2d(
+    x: _Array,
+    window: tuple[int, ...],
+    divisor: float | str = 1.0,
+    out: _Array | None = None,
+) -> _Array: ...
+def sum_pool2d_backward(
+    dy: _Array,
+    size: tuple[int, ...],
+    window: tuple[int, ...],
+    divisor: float | str = 1.0,
+    out: _Array | None = None,
+) -> _Array: ...
+def lp2_pool2d(x: _Array, window: tuple[int, ...], out: _Array | None = None) -> _Array: ...
+def max_unpool2d(
+    x: _Array, indices: _Array, size: tuple[int, ...], out: _Array | None = None
+) -> _Array: ...
+def max_unpool2d_backward(dy: _Array, indices: _Array, out: _Array | None = None) -> _Array: ...

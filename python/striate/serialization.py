@@ -244,7 +244,7 @@ def load(path: Path) -> Any:
         structure = metadata.get(_STRUCTURE) if isinstance(metadata, dict) else None
         with safe_open(path, framework="numpy") as file:
             tensors = {
-                name: Tensor._wrap(file.get_tensor(name))
+                name: Tensor(file.get_tensor(name))
                 for name in header
                 if name != "__metadata__"
             }

@@ -15,6 +15,9 @@ V constant(double value) {
   return broadcast(typename V::Scalar(value));
 }
 
+// Each gives f(x) and, from what it saves, f' times dy. PyTorch's semantics at kinks, infinities
+// and NaN: where a formula meets inf * 0 there, it does here.
+
 // max(x, 0); saves y. Keeps NaN and the sign of zero.
 struct Relu {
   template <class V>
@@ -24,6 +27,126 @@ struct Relu {
   template <class V>
   static V backward(V y, V dy, V) {
     return select(y <= constant<V>(0), constant<V>(0), dy);
+  }
+};
+
+// x, or p x where x <= 0; saves y (x where p < 0).
+struct LeakyRelu {
+  template <class V>
+  static V forward(V x, V p) {
+    return select(x > constant<V>(0), x, x * p);
+  }
+  template <class V>
+  static V backward(V saved, V dy, V p) {
+    return select(saved > constant<V>(0), dy, dy * p);
+  }
+};
+
+// x, or p (e^x - 1) where x <= 0; p >= 0; saves y.
+struct Elu {
+  template <class V>
+  static V forward(V x, V p) {
+    return select(x > constant<V>(0), x, p * expm1(x));
+  }
+  template <class V>
+  static V backward(V y, V dy, V p) {
+    return select(y > constant<V>(0), dy, dy * (y + p));
+  }
+};
+
+// e^x; saves y.
+struct Exp {
+  template <class V>
+  static V forward(V x, V) {
+    return exp(x);
+  }
+  template <class V>
+  static V backward(V y, V dy, V) {
+    return dy * y;
+  }
+};
+
+// 1 / (1 + e^-x); saves y.
+struct Sigmoid {
+  template <class V>
+  static V forward(V x, V) {
+    return sigmoid(x);
+  }
+  template <class V>
+  static V backward(V y, V dy, V) {
+    return dy * ((constant<V>(1) - y) * y);
+  }
+};
+
+// tanh(x); saves y.
+struct Tanh {
+  template <class V>
+  static V forward(V x, V) {
+    return tanh(x);
+  }
+  template <class V>
+  static V backward(V y, V dy, V) {
+    return dy * ((constant<V>(1) - y) * (constant<V>(1) + y));
+  }
+};
+
+// log(1 + e^(p x)) / p; saves y, from which the slope sigmoid(p x) is 1 - e^(-p y).
+struct Softplus {
+  template <class V>
+  static V forward(V x, V p) {
+    V z = p * x;
+    return (max(constant<V>(0), z) + log1p_unit(exp(-abs(z)))) / p;
+  }
+  template <class V>
+  static V backward(V y, V dy, V p) {
+    return -dy * expm1(-(p * y));
+  }
+};
+
+// x Phi(x), Phi the normal distribution's; saves x.
+struct Gelu {
+  template <class V>
+  static V forward(V x, V) {
+    return x * normal(x).cdf;
+  }
+  template <class V>
+  static V backward(V x, V dy, V) {
+    Normal<V> n = normal(x);
+    return dy * fma(x, n.density, n.cdf);
+  }
+};
+
+// x (1 + tanh(u)) / 2 = x sigmoid(2 u), u = sqrt(2 / pi) (x + 0.044715 x^3); saves x.
+struct GeluTanh {
+  template <class V>
+  static V forward(V x, V) {
+    return x * sigmoid(twice_u(x));
+  }
+  template <class V>
+  static V backward(V x, V dy, V) {
+    V s = sigmoid(twice_u(x));
+    V slope = fma(constant<V>(3 * kCubic), x * x, constant<V>(kLinear));
+    return dy * fma(x * s * (constant<V>(1) - s), slope, s);
+  }
+
+ private:
+  static constexpr double kLinear = 1.5957691216057308, kCubic = kLinear * 0.044715;
+  template <class V>
+  static V twice_u(V x) {
+    return x * fma(constant<V>(kCubic), x * x, constant<V>(kLinear));
+  }
+};
+
+// x sigmoid(x); saves x.
+struct Silu {
+  template <class V>
+  static V forward(V x, V) {
+    return x / (constant<V>(1) + exp(-x));
+  }
+  template <class V>
+  static V backward(V x, V dy, V) {
+    V s = sigmoid(x);
+    return dy * (s * fma(x, constant<V>(1) - s, constant<V>(1)));
   }
 };
 

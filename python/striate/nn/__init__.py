@@ -30,6 +30,7 @@ from striate.nn.pooling import (
     MaxUnpool2d,
     SumPool2d,
 )
+from striate.nn.summary import Summary, summary
 
 __all__ = [
     "ELU",
@@ -63,7 +64,9 @@ __all__ = [
     "Softmax",
     "Softplus",
     "SumPool2d",
+    "Summary",
     "Tanh",
     "functional",
     "init",
+    "summary",
 ]

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from striate import ops
-from striate.nn.arguments import choice, flag, integer, number
+from striate.nn.arguments import choice, flag, integer, number, refuse
 from striate.nn.module import Module
 from striate.tensor import Tensor
 
@@ -51,8 +51,6 @@ class ReLU(Activation):
 class LeakyReLU(Activation):
     """x where x > 0, negative_slope * x elsewhere (Maas et al. 2013)."""
 
-    fuses = "leaky_relu"
-
     def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
         super().__init__()
         self.negative_slope = number("LeakyReLU", "negative_slope", negative_slope)
@@ -76,12 +74,14 @@ class LeakyReLU(Activation):
 class ELU(Activation):
     """x where x > 0, alpha (e^x - 1) elsewhere (Clevert et al. 2016)."""
 
-    fuses = "elu"
-
     def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
         super().__init__()
-        self.alpha = number("ELU", "alpha", alpha, 0.0, open_low=True)
+        self.alpha = number("ELU", "alpha", alpha)
         self.inplace = flag("ELU", "inplace", inplace)
+
+    @property
+    def fused_name(self) -> str | None:
+        return "elu" if self.alpha >= 0 else None
 
     @property
     def fused_parameter(self) -> float:
@@ -115,16 +115,16 @@ class Tanh(Activation):
 class Softplus(Activation):
     """log(1 + e^(beta x)) / beta; x itself where beta x > threshold."""
 
-    fuses = "softplus"
-
     def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
         super().__init__()
-        self.beta = number("Softplus", "beta", beta, 0.0, open_low=True)
+        self.beta = number("Softplus", "beta", beta)
+        if self.beta == 0:
+            refuse("Softplus", "beta", "a number other than 0", beta)
         self.threshold = number("Softplus", "threshold", threshold)
 
     @property
     def fused_name(self) -> str | None:
-        return "softplus" if self.threshold == 20.0 else None
+        return "softplus" if self.threshold >= 20 else None
 
     @property
     def fused_parameter(self) -> float:
@@ -144,6 +144,10 @@ class GELU(Activation):
     """
 
     needs_input = True
+
+    @property
+    def fused_name(self) -> str | None:
+        return "gelu" if self.approximate == "none" else None
 
     def __init__(self, approximate: str = "none") -> None:
         super().__init__()

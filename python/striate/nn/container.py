@@ -30,7 +30,7 @@ def _fused(layer: Module, follower: Module, input: Any) -> str | None:
         tensors = (input, *layer._parameters.values())
         if any(t is not None and t.requires_grad for t in tensors):
             return None
-    return follower.fused_name if follower.fused_name == "relu" else None
+    return follower.fused_name
 
 
 class _Numbered(Module):

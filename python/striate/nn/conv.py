@@ -135,16 +135,16 @@ class Conv2d(_Conv):
     def forward(
         self, input: Tensor, activation: str | None = None, activation_parameter: float = 0.0
     ) -> Tensor:
-        options = (self.stride, self.padding, self.dilation, self.groups)
-        if activation is None:
-            return ops.conv2d(input, self.weight, self.bias, *options)
         return ops.conv2d(
             input,
             self.weight,
             self.bias,
-            *options,
-            activation=activation,
-            activation_parameter=activation_parameter,
+            self.stride,
+            self.padding,
+            self.dilation,
+            self.groups,
+            activation,
+            activation_parameter,
         )
 
 

@@ -55,7 +55,7 @@ class Linear(Module):
     def forward(
         self, input: Tensor, activation: str | None = None, activation_parameter: float = 0.0
     ) -> Tensor:
-        return ops.linear(input, self.weight, self.bias, relu=activation == "relu")
+        return ops.linear(input, self.weight, self.bias, activation, activation_parameter)
 
     def extra_repr(self) -> str:
         return (

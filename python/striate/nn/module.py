@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, ParamSpec, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, Self, TypeVar
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from striate.nn.hooks import RemovableHandle, call_with_hooks
 from striate.nn.parameter import Parameter
 from striate.nn.place import name_place
 from striate.tensor import Tensor
+
+if TYPE_CHECKING:
+    from striate.nn.summary import Summary
 
 P = ParamSpec("P")
 R = TypeVar("R", covariant=True)
@@ -349,6 +352,12 @@ class Module:
         With `with_kwargs`: hook(module, args, kwargs, output).
         """
         return RemovableHandle.register(self, "_forward_hooks", hook, prepend, with_kwargs)
+
+    def summary(self, *inputs: Any, dtype: Any = None) -> Summary:
+        """A table of layers, shapes, parameters and costs: `striate.nn.summary`."""
+        from striate.nn.summary import summary
+
+        return summary(self, *inputs, dtype=dtype)
 
     # --- printing, copying --------------------------------------------------------------------
 

@@ -5,12 +5,19 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from striate import _C
-from striate.autograd import Node
+from striate.autograd import Node, is_grad_enabled
 from striate.dtypes import get_default_dtype
 from striate.ops.arithmetic import cast
 from striate.ops.record import Op, op
+from striate.ops.shape import where
 from striate.tensor import Array, Tensor
+
+RECORDS: dict[str, Op] = {}  # every activation by its kernel's name
+_DEFAULTS = {"leaky_relu": 0.01, "elu": 1.0, "softplus": 1.0}  # parameters
+_FROM_RESULT: set[str] = set()  # those whose gradient needs only the result
 
 
 def _record(name: str, saves: str) -> Op:
@@ -28,7 +35,44 @@ def _record(name: str, saves: str) -> Op:
         saved, parameter = ctx.saved
         return backward(saved, grad, parameter)
 
+    if RECORDS.setdefault(name, record) is record and saves == "y":
+        _FROM_RESULT.add(name)
     return record
+
+
+def with_activation(
+    name: str,
+    record: Op,
+    operands: list[Tensor],
+    activation: str | None,
+    parameter: float | None,
+    **parameters: Any,
+) -> Tensor:
+    """record(*operands), with the activation in its epilogue where the gradient allows.
+
+    An epilogue leaves no operand of the activation behind, so where a gradient is recorded it must
+    be had from the result alone.
+    """
+    if activation is None:
+        return record(*operands, **parameters)
+    if activation not in RECORDS:
+        choices = ", ".join(RECORDS)
+        raise ValueError(
+            f"{name}: activation: expected None or one of {choices}, got {activation!r}"
+        )
+    if parameter is None:
+        parameter = _DEFAULTS.get(activation, 0.0)
+    from_result = activation in _FROM_RESULT and parameter >= 0
+    if from_result or not (is_grad_enabled() and any(t.requires_grad for t in operands)):
+        return record(*operands, activation=activation, parameter=parameter, **parameters)
+    return RECORDS[activation](record(*operands, **parameters), parameter=parameter)
+
+
+def gradient(activation: str | None, parameter: float, y: Array, dy: Array) -> Array:
+    """dy through the activation that an epilogue applied, from its result."""
+    if activation is None:
+        return dy
+    return getattr(_C, f"{activation}_backward")(y, dy, parameter)
 
 
 def _activation(name: str, saves: str, doc: str) -> Any:
@@ -51,3 +95,60 @@ def as_float(input: Tensor, name: str) -> Tensor:
 
 
 relu = _activation("relu", "y", "max(x, 0) (Nair and Hinton 2010). Slope 0 at 0; NaN stays NaN.")
+exp = _activation("exp", "y", "e to the power of each element.")
+sigmoid = _activation("sigmoid", "y", "1 / (1 + e^-x).")
+tanh = _activation("tanh", "y", "The hyperbolic tangent.")
+silu = _activation(
+    "silu", "x", "x sigmoid(x) (Elfwing et al. 2018; swish: Ramachandran et al. 2017)."
+)
+_gelu = _activation("gelu", "x", "x Phi(x).")
+_gelu_tanh = _activation("gelu_tanh", "x", "x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2.")
+_leaky_relu, _leaky_relu_of_x = _record("leaky_relu", "y"), _record("leaky_relu", "x")
+_elu = _record("elu", "y")
+_softplus = _record("softplus", "y")
+
+
+def gelu(input: Tensor, approximate: str = "none") -> Tensor:
+    """x Phi(x), Phi the cumulative normal distribution (Hendrycks and Gimpel 2016).
+
+    `approximate="tanh"`: x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2.
+    """
+    if approximate not in ("none", "tanh"):
+        raise ValueError(f'gelu: approximate: expected "none" or "tanh", got {approximate!r}')
+    return _gelu(input) if approximate == "none" else _gelu_tanh(input)
+
+
+def leaky_relu(input: Tensor, negative_slope: float = 0.01) -> Tensor:
+    """x where x > 0, negative_slope x elsewhere (Maas, Hannun and Ng 2013)."""
+    slope = _number(negative_slope, "leaky_relu", "negative_slope")
+    record = _leaky_relu if slope >= 0 else _leaky_relu_of_x  # below 0 the result hides x's sign
+    return record(as_float(input, "leaky_relu"), parameter=slope)
+
+
+def elu(input: Tensor, alpha: float = 1.0) -> Tensor:
+    """x where x > 0, alpha (e^x - 1) elsewhere (Clevert, Unterthiner and Hochreiter 2016)."""
+    x, alpha = as_float(input, "elu"), _number(alpha, "elu", "alpha")
+    if alpha >= 0:
+        return _elu(x, parameter=alpha)
+    return relu(x) + alpha * _elu(-relu(-x), parameter=1.0)  # the result would hide x's sign
+
+
+def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
+    """log(1 + e^(beta x)) / beta, and x where beta x > threshold (Dugas et al. 2001).
+
+    Nothing overflows, so a threshold of 20 or more changes nothing: the function is x there, to 1
+    in 10^10.
+    """
+    x, beta = as_float(input, "softplus"), _number(beta, "softplus", "beta")
+    if beta == 0:
+        raise ValueError("softplus: beta: expected a number other than 0, got 0")
+    y = _softplus(x, parameter=beta)
+    return y if threshold >= 20 else where(x * beta > threshold, x, y)
+
+
+def _number(value: Any, name: str, argument: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise TypeError(f"{name}: {argument}: expected a number, got {type(value).__name__}")
+    if not np.isfinite(value):
+        raise ValueError(f"{name}: {argument}: expected a finite number, got {value}")
+    return float(value)

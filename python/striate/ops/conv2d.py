@@ -9,6 +9,8 @@ import numpy as np
 
 from striate import _C
 from striate.autograd import Node
+from striate.ops.activation import gradient as fused_gradient
+from striate.ops.activation import with_activation
 from striate.ops.record import op
 from striate.tensor import Array, Tensor
 
@@ -18,8 +20,9 @@ Padding = tuple[Pair, Pair]
 
 def images(x: Array) -> Array:
     """x, rank 4, in channels-last memory: itself if it is there already."""
-    rows = x.transpose(0, 2, 3, 1)
-    return x if rows.flags.c_contiguous else np.ascontiguousarray(rows).transpose(0, 3, 1, 2)
+    if x.transpose(0, 2, 3, 1).flags.c_contiguous:
+        return x
+    return _C.to_channels_last(x)
 
 
 def pair(name: str, argument: str, value: Any) -> Pair:
@@ -55,18 +58,25 @@ def padding_of(name: str, padding: Any, filters: Pair, stride: Pair, dilation: P
 
 @op("(N, C, H, W), (K, C / groups, R, S), (K,)? -> (N, K, P, Q)", name="conv2d")
 def _conv2d(
-    ctx: Node, x: Array, weight: Array, *bias: Array, options: dict[str, Any], relu: bool = False
+    ctx: Node,
+    x: Array,
+    weight: Array,
+    *bias: Array,
+    options: dict[str, Any],
+    activation: str | None = None,
+    parameter: float = 0.0,
 ) -> Array:
     x, weight = images(x), images(weight)
-    y = _C.conv2d(x, weight, bias[0] if bias else None, relu=relu, **options)
-    ctx.save(x, weight, y if relu else None, options)
+    fused = {"activation": activation, "parameter": parameter}
+    y = _C.conv2d(x, weight, bias[0] if bias else None, **fused, **options)
+    ctx.save(x, weight, y if activation else None, activation, parameter, options)
     return y
 
 
 @_conv2d.backward
 def _(ctx: Node, dy: Array) -> Any:
-    x, weight, y, options = ctx.saved
-    dy = images(_C.relu_backward(y, dy) if y is not None else dy)
+    x, weight, y, activation, parameter, options = ctx.saved
+    dy = images(fused_gradient(activation, parameter, y, dy))
     dx = dw = None
     if ctx.needs[0]:
         dx = _C.conv2d_bwd_data(dy, weight, size=x.shape[2:], **options)
@@ -98,7 +108,7 @@ def conv2d(
     dilation: Any = 1,
     groups: int = 1,
     activation: str | None = None,
-    activation_parameter: float = 0.0,
+    activation_parameter: float | None = None,
 ) -> Tensor:
     """2-D convolution (cross-correlation), LeCun et al. 1998.
 
@@ -121,11 +131,9 @@ def conv2d(
         "dilation": d,
         "groups": groups,
     }
-    if activation is None or activation == "relu":
-        return _conv2d(*operands, options=options, relu=activation == "relu")
-    from striate import ops
-
-    return getattr(ops, activation)(_conv2d(*operands, options=options))
+    return with_activation(
+        "conv2d", _conv2d, operands, activation, activation_parameter, options=options
+    )
 
 
 @op("(N, C, H, W), (C, K / groups, R, S), (K,)? -> (N, K, P, Q)", name="conv_transpose2d")

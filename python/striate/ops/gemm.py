@@ -10,6 +10,8 @@ import numpy as np
 from striate import _C
 from striate.autograd import Node
 from striate.dtypes import result_type
+from striate.ops.activation import gradient as fused_gradient
+from striate.ops.activation import with_activation
 from striate.ops.arithmetic import as_operand, unbroadcast
 from striate.ops.record import op
 from striate.tensor import Array, Tensor
@@ -74,35 +76,50 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
     return product
 
 
+def _rows(x: Array) -> Array:
+    """The leading axes as one."""
+    return x if x.ndim == 2 else np.ascontiguousarray(x).reshape(-1, x.shape[-1])
+
+
 @op("(..., I), (O, I), (O,)? -> (..., O)", name="linear")
-def _linear(ctx: Node, x: Array, weight: Array, *bias: Array, relu: bool = False) -> Array:
-    rows = x if x.ndim == 2 else np.ascontiguousarray(x).reshape(-1, x.shape[-1])
-    y = _C.gemm(rows, weight.T, bias=bias[0] if bias else None, relu=relu)
+def _linear(
+    ctx: Node,
+    x: Array,
+    weight: Array,
+    *bias: Array,
+    activation: str | None = None,
+    parameter: float = 0.0,
+) -> Array:
+    y = _C.gemm(_rows(x), weight.T, bias[0] if bias else None, activation, parameter)
     if x.ndim != 2:
         y = y.reshape(*x.shape[:-1], weight.shape[0])
-    ctx.save(x, weight, y if relu else None)
+    ctx.save(x, weight, y if activation else None, activation, parameter)
     return y
 
 
 @_linear.backward
 def _(ctx: Node, grad: Array) -> Any:
-    x, weight, y = ctx.saved
-    if y is not None:
-        grad = _C.relu_backward(y, grad)
-    if grad.ndim != 2:
-        grad = np.ascontiguousarray(grad).reshape(-1, grad.shape[-1])
-    rows = x if x.ndim == 2 else np.ascontiguousarray(x).reshape(-1, x.shape[-1])
+    x, weight, y, activation, parameter = ctx.saved
+    grad = _rows(fused_gradient(activation, parameter, y, grad))
     dx = _C.gemm(grad, weight).reshape(x.shape) if ctx.needs[0] else None
-    dw = _C.gemm(grad.T, rows) if ctx.needs[1] else None
+    dw = _C.gemm(grad.T, _rows(x)) if ctx.needs[1] else None
     if len(ctx.needs) == 2:
         return dx, dw
     return dx, dw, _C.sum(grad, (0,)) if ctx.needs[2] else None
 
 
-def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None, relu: bool = False) -> Tensor:
-    """y = x W^T + b, then relu if asked: x (..., I), W (O, I), b (O,) -> (..., O).
+def linear(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    activation: str | None = None,
+    activation_parameter: float | None = None,
+) -> Tensor:
+    """y = f(x W^T + b): x (..., I), W (O, I), b (O,) -> (..., O).
 
-    Raises ValueError where the last axis of x is not I.
+    `activation` names f, applied in the same pass; `activation_parameter` is its parameter, such as
+    leaky_relu's slope. Raises ValueError where the last axis of x is not I, or no activation has
+    that name.
     """
     if weight.ndim != 2:
         raise ValueError(f"linear: weight: expected (out, in), got shape {weight.shape}")
@@ -111,6 +128,5 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None, relu: bool
             f"linear: input: expected (..., {weight.shape[1]}), got shape {input.shape}; weight is "
             f"(out={weight.shape[0]}, in={weight.shape[1]})"
         )
-    if bias is None:
-        return _linear(input, weight, relu=relu)
-    return _linear(input, weight, bias, relu=relu)
+    operands = [input, weight] if bias is None else [input, weight, bias]
+    return with_activation("linear", _linear, operands, activation, activation_parameter)

@@ -44,7 +44,6 @@ def _function(
     return call
 
 
-exp = _function("exp", np.exp, lambda x, y: y, "e to the power of each element.")
 log = _function("log", np.log, lambda x, y: 1 / x, "Natural logarithm; NaN below 0.")
 log1p = _function("log1p", np.log1p, lambda x, y: 1 / (1 + x), "log(1 + x).")
 sqrt = _function("sqrt", np.sqrt, lambda x, y: 0.5 / y, "Square root; NaN below 0.")

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -25,10 +26,14 @@ def _samples(operands: int, parameters: list[dict[str, Any]]) -> list[Sample]:
     ]
 
 
-def _draw(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
-    """Both signs, from tiny to where every activation has settled; never close to a kink."""
-    x = rng.standard_normal(shape) * rng.choice([0.3, 3.0, 30.0], shape)
-    return np.where(np.abs(x) < 1e-3, 0.5, x)
+def _draw(reach: float) -> Callable[[np.random.Generator, tuple[int, ...]], Array]:
+    """Both signs, from small to where the activation has settled; never close to a kink."""
+
+    def draw(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+        x = rng.standard_normal(shape) * rng.choice([0.3, 3.0, reach / 3], shape)
+        return np.clip(np.where(np.abs(x) < 1e-3, 0.5, x), -reach, reach)
+
+    return draw
 
 
 def _activation(
@@ -38,9 +43,12 @@ def _activation(
     saves: str = "y",
     parameter: str | None = None,
     values: tuple[float, ...] = (0.0,),
-    ulp: float = 4,
+    function: Callable[..., Any] | None = None,
+    ulp: Callable[..., Any] = lambda x, p: 4,
+    reach: float = 90,
 ) -> list[Case]:
     """The cases of one activation: f(x, p), f'(x, p), and the binding below the gradient."""
+    function = function or getattr(striate.ops, name)
     kernel, backward = getattr(_C, name), getattr(_C, f"{name}_backward")
 
     def value(given: dict[str, Any]) -> float:
@@ -53,14 +61,16 @@ def _activation(
     forward = Case(
         name=name,
         rows=(f"{name}_f",),
-        function=getattr(striate.ops, name),
+        function=function,
         kernel=lambda x, out=None, **given: kernel(x, value(given), out=out),
         reference=lambda x, **given: f(x, value(given)),
         samples=_samples(1, samples),
-        bound=lambda reference, eps, x, **given: ulp * eps * np.abs(reference),
-        draw=_draw,
+        bound=lambda reference, eps, x, **given: (
+            eps * ulp(x, value(given)) * np.abs(reference) + 200 * np.finfo(np.float32).tiny
+        ),
+        draw=_draw(reach),
         misuses=[
-            Misuse(lambda: getattr(striate.ops, name)(3.0), TypeError, (name, "input", "float")),
+            Misuse(lambda: function(3.0), TypeError, (name, "input", "float")),
             Misuse(lambda: kernel(np.zeros(2, "i8")), TypeError, (name, "x", "int64")),
             Misuse(
                 lambda: kernel(np.zeros(2), out=np.zeros(3)),
@@ -75,12 +85,14 @@ def _activation(
         rows=(f"{name}_backward_f",),
         function=None,
         kernel=lambda x, dy, out=None, **given: backward(
-            saved(x, value(given)).astype(x.dtype), dy, value(given), out=out
+            saved(x.astype(np.float64), value(given)).astype(x.dtype), dy, value(given), out=out
         ),
         reference=lambda x, dy, **given: dy * slope(x, value(given)),
         samples=_samples(2, samples),
-        bound=lambda reference, eps, x, dy, **given: 8 * eps * np.abs(dy) * (1 + np.abs(reference)),
-        draw=_draw,
+        bound=lambda reference, eps, x, dy, **given: (
+            8 * eps * (np.abs(dy) * (1 + (np.abs(x) if saves == "x" else 0)) + np.abs(reference))
+        ),
+        draw=_draw(reach),
         misuses=[
             Misuse(
                 lambda: backward(np.zeros(2), np.zeros(3)),
@@ -93,6 +105,80 @@ def _activation(
     return [forward, gradient]
 
 
+def _softplus(x: Array, p: float) -> Array:
+    return np.asarray(np.logaddexp(0, p * x) / p)
+
+
+def _cdf(x: Array) -> Array:
+    """The normal distribution, cumulative; the left tail with all its digits."""
+    return np.asarray(np.vectorize(lambda v: 0.5 * math.erfc(-v * math.sqrt(0.5)), otypes="d")(x))
+
+
+def _density(x: Array) -> Array:
+    return np.asarray(np.exp(-x * x / 2) / math.sqrt(2 * math.pi))
+
+
+def _sigmoid(x: Array) -> Array:
+    return np.asarray(np.where(x > 0, 1, np.exp(np.minimum(x, 0))) / (1 + np.exp(-np.abs(x))))
+
+
+_SLOPE = math.sqrt(8 / math.pi)
+
+
+def _twice_u(x: Array) -> Array:
+    return _SLOPE * (x + 0.044715 * x**3)
+
+
+def _gelu_tanh_slope(x: Array, p: float) -> Array:
+    s, opposite = _sigmoid(_twice_u(x)), _sigmoid(-_twice_u(x))
+    return np.asarray(s + x * s * opposite * _SLOPE * (1 + 3 * 0.044715 * x * x))
+
+
+def _silu_slope(x: Array, p: float) -> Array:
+    return np.asarray(_sigmoid(x) * (1 + x * _sigmoid(-x)))
+
+
 CASES = [
     *_activation("relu", lambda x, p: np.maximum(x, 0), lambda x, p: (x > 0) * 1.0),
+    *_activation(
+        "leaky_relu",
+        lambda x, p: np.where(x > 0, x, p * x),
+        lambda x, p: np.where(x > 0, 1, p),
+        parameter="negative_slope",
+        values=(0.01, 0.2, 0.0),
+    ),
+    *_activation(
+        "elu",
+        lambda x, p: np.where(x > 0, x, p * np.expm1(x)),
+        lambda x, p: np.where(x > 0, 1, p * np.exp(np.minimum(x, 0))),
+        parameter="alpha",
+        values=(1.0, 0.5),
+    ),
+    *_activation("exp", lambda x, p: np.exp(x), lambda x, p: np.exp(x), reach=10),
+    *_activation("sigmoid", lambda x, p: _sigmoid(x), lambda x, p: _sigmoid(x) * _sigmoid(-x)),
+    *_activation("tanh", lambda x, p: np.tanh(x), lambda x, p: 1 / np.cosh(x) ** 2),
+    *_activation(
+        "softplus",
+        _softplus,
+        lambda x, p: _sigmoid(p * x),
+        parameter="beta",
+        values=(1.0, 2.5),
+        ulp=lambda x, p: 5 + np.abs(p * x),
+    ),
+    *_activation(
+        "gelu",
+        lambda x, p: x * _cdf(x),
+        lambda x, p: _cdf(x) + x * _density(x),
+        saves="x",
+        ulp=lambda x, p: 6 + x * x,
+    ),
+    *_activation(
+        "gelu_tanh",
+        lambda x, p: x * _sigmoid(_twice_u(x)),
+        _gelu_tanh_slope,
+        function=lambda x: striate.ops.gelu(x, approximate="tanh"),
+        saves="x",
+        ulp=lambda x, p: 6 + 2 * np.abs(_twice_u(x)),
+    ),
+    *_activation("silu", lambda x, p: x * _sigmoid(x), _silu_slope, saves="x"),
 ]

@@ -11,6 +11,7 @@ import striate
 from striate import _C
 from striate.ops.conv2d import images
 from striate.testing.cases.case import Array, Case, Misuse, Sample
+from striate.testing.cases.gemm import ACTIVATIONS
 
 
 def _taps(x: Array, size: Any, stride: Any, padding: Any, dilation: Any) -> Any:
@@ -32,7 +33,7 @@ def _grouped(array: Array, groups: int, axis: int) -> list[Array]:
 
 
 def _fwd(
-    x: Array, w: Array, b: Any = None, *, groups: int = 1, relu: bool = False, **where: Any
+    x: Array, w: Array, b: Any = None, *, groups: int = 1, activation: Any = None, **where: Any
 ) -> Array:
     outs = []
     for xg, wg in zip(_grouped(x, groups, 1), _grouped(w, groups, 0), strict=True):
@@ -43,7 +44,7 @@ def _fwd(
     y = np.concatenate(outs, axis=1)
     if b is not None:
         y = y + b[None, :, None, None]
-    return np.maximum(y, 0) if relu else y
+    return ACTIVATIONS[activation](y)
 
 
 def _bwd_data(
@@ -122,7 +123,7 @@ def _bound(depth: Any) -> Any:
 
     def bound(reference: Any, eps: float, a: Array, b: Array, *rest: Any, **options: Any) -> Any:
         largest = np.max(np.abs(a), initial=0) * np.max(np.abs(b), initial=0)
-        return eps * (depth(a, b) + 3) * (largest + np.abs(reference))
+        return eps * (depth(a, b) + 6) * (largest + np.abs(reference))
 
     return bound
 
@@ -210,14 +211,13 @@ CASES = [
     Case(
         name="conv2d",
         rows=_FWD_ROWS,
-        function=lambda x, w, b=None, relu=False, **o: striate.ops.conv2d(
-            x, w, b, activation="relu" if relu else None, **o
-        ),
+        function=striate.ops.conv2d,
         kernel=_fwd_kernel,
         reference=_fwd,
         samples=[
             *(Sample((x, w, (w[0],)), {**o}) for x, w, _, o in _LAYERS),
-            *(Sample((x, w, None), {**o, "relu": True}) for x, w, _, o in _LAYERS[:8]),
+            *(Sample((x, w, None), {**o, "activation": "relu"}) for x, w, _, o in _LAYERS[:8]),
+            *(Sample((x, w, (w[0],)), {**o, "activation": "tanh"}) for x, w, _, o in _LAYERS),
         ],
         bound=_bound(lambda x, w: np.prod(w.shape[1:])),
         flops=_flops,

@@ -90,7 +90,7 @@ CASES = [
                 lambda: striate.pad(striate.zeros(3), (1, 1), mode="wrap"), ValueError, ("mode",)
             ),
             Misuse(
-                lambda: striate.pad(striate.zeros(3), 1),  # type: ignore[arg-type]
+                lambda: striate.pad(striate.zeros(3), 1),
                 TypeError,
                 ("pad", "integers"),
             ),

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// A bias and an activation by name, as the epilogue of a product.
+#pragma once
+#include "bindings/array.h"
+#include "ops/activation/activation.h"
+#include "ops/gemm/gemm.h"
+
+namespace striate {
+
+// What the arguments `bias`, `activation` and `parameter` of a binding say, checked.
+class EpilogueArguments {
+ public:
+  EpilogueArguments(const char* op, py::handle bias, py::handle activation, double parameter,
+                    const Operand& like)
+      : op_(op), parameter_(parameter) {
+    if (!bias.is_none()) {
+      bias_held_ = c_contiguous(bias, op, "bias");
+      bias_ = read(bias_held_, op, "bias");
+      same_dtype(op, "bias", like, bias_);
+    }
+    if (activation.is_none()) return;
+    if (!py::isinstance<py::str>(activation))
+      throw TypeMismatch(std::string(op) + ": activation: expected a name or None, got " +
+                         Py_TYPE(activation.ptr())->tp_name);
+    active_ = true;
+    activation_ = activation_by_name(activation.cast<std::string>().c_str());
+  }
+
+  // For a result of `columns` columns.
+  template <class T>
+  Epilogue<T> of(ptrdiff_t columns) const {
+    Epilogue<T> e;
+    if (bias_held_) {
+      expect_shape(op_, "bias", bias_, &columns, 1);
+      e.bias = bias_.as<const T>();
+      e.bias_axis = BiasAxis::column;
+    }
+    if (!active_) return e;
+    if (activation_ == Activation::relu) {
+      e.low = 0;  // in registers
+    } else {
+      e.activation = activation_kernel<T>(activation_);
+      e.parameter = T(parameter_);
+    }
+    return e;
+  }
+
+ private:
+  const char* op_;
+  double parameter_;
+  py::object bias_held_;
+  Operand bias_{};
+  bool active_ = false;
+  Activation activation_ = Activation::relu;
+};
+
+}  // namespace striate
