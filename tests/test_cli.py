@@ -103,6 +103,7 @@ def test_help_teaches(run, capsys):
         ("summary vgg", ["lenet, mlp", "'vgg'"]),
         ("summary lenet --input 28x28", ["--input: expected CHANNELSxHEIGHTxWIDTH", "'28x28'"]),
         ("summary lenet --input 1x0x8", ["--input", "1x0x8"]),
+        ("summary lenet --input 99999x99999x99999", ["--input", "99999"]),
         ("summary lenet --input 1x3x3", ["lenet: input", "(1, 3, 3)"]),
     ],
 )
@@ -287,6 +288,8 @@ def test_predict_refuses_broken_runs(run, copied, tmp_path):
         (lambda: edit(config, epochs="many"), ["config.json", "epochs"]),
         (lambda: edit(config, scaling={"shape": [1, 8, 8]}), ["config.json", "ink"]),
         (lambda: edit(config, scaling=None), ["config.json"]),
+        (lambda: edit(config, classes=list(range(5000))), ["config.json", "classes", "5000"]),
+        (lambda: edit(config, classes=7), ["config.json"]),
         (lambda: edit(config, classes=["a"]), ["model.safetensors"]),
         (lambda: edit(config, model="mlp"), ["model.safetensors"]),
         (lambda: weights.write_bytes(content[:-9]), ["model.safetensors", "truncated"]),
@@ -299,6 +302,12 @@ def test_predict_refuses_broken_runs(run, copied, tmp_path):
         weights.write_bytes(content)
         damage()
         refused(run("predict", copied, image), *words)
+
+
+def test_a_config_may_not_claim_memory(run, copied):
+    scaling = json.loads((copied / "config.json").read_text())["scaling"]
+    edit(copied / "config.json", scaling={**scaling, "shape": [1, 4096, 4096]})
+    refused(run("summary", copied), "config.json", "pixels at most")
 
 
 def test_resume_refuses(run, copied):
@@ -317,6 +326,7 @@ def test_a_name_is_used_once(run, trained):
 
 def test_summary(run, trained):
     status, out, _ = run("summary", "lenet", "--input", "1x28x28")
-    assert status == 0 and "Conv2d" in out and "16x28x28" in out and "313,600" in out
-    assert "24" in run("summary", trained)[1]
+    assert status == 0 and "Conv2d" in out and "(1, 16, 28, 28)" in out
+    assert "313,600" in out and "(1, 16, 8, 8)" in run("summary", trained)[1]
     assert run("summary", "mlp", "--input", "3x5x5")[0] == 0
+    refused(run("summary", trained, "--input", "3x8x8"), "0 (Conv2d)", "(1, 3, 8, 8)")

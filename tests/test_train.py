@@ -12,9 +12,10 @@ import threading
 import numpy as np
 import pytest
 import striate
+from PIL import Image
 from striate import cli, models
 from striate.data import DataLoader, TensorDataset
-from striate.train import Config, Trainer, evaluate, trainer
+from striate.train import Config, Evaluation, Trainer, evaluate, pictures, trainer
 from striate.train.interrupt import Interrupt
 
 ROOT = os.environ.get("STRIATE_DATA")
@@ -296,6 +297,42 @@ def test_interrupt_in_another_thread_does_nothing():
     thread.start()
     thread.join()
     assert seen == [before]
+
+
+# --- pictures -------------------------------------------------------------------------------------
+
+
+def size(path):
+    with Image.open(path) as image:
+        image.load()
+        return image.size
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 40])
+@pytest.mark.parametrize("flat", [False, True])
+def test_curve(tmp_path, epochs, flat):
+    rows = [
+        trainer.Row(e + 1, 0.0 if flat else 2 / (e + 1), 1.0, 0.5, 0.0 if flat else 0.9, 0.1, 1.0)
+        for e in range(epochs)
+    ]
+    pictures.curve(tmp_path / "a.png", rows, "title")
+    assert size(tmp_path / "a.png") == (1500, 630)
+
+
+@pytest.mark.parametrize("classes", [1, 2, 10, 40])
+def test_confusion(tmp_path, classes):
+    counts = np.random.default_rng(0).integers(0, 9, (classes, classes))
+    evaluation = Evaluation(0.1, float(np.trace(counts) / counts.sum()), counts)
+    pictures.confusion(tmp_path / "a.png", evaluation, [str(i) for i in range(classes)], "title")
+    assert min(size(tmp_path / "a.png")) > 800
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 3, 3), (7, 3, 5, 5), (16, 1, 3, 3), (256, 784), (5, 784)])
+def test_filters(tmp_path, shape):
+    weight = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+    weight[0] = 0
+    pictures.filters(tmp_path / "a.png", weight, (1, 28, 28), "title")
+    assert min(size(tmp_path / "a.png")) > 300
 
 
 # --- models ---------------------------------------------------------------------------------------

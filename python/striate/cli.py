@@ -35,9 +35,9 @@ def run_predict(options: argparse.Namespace) -> int:
 
 
 def run_summary(options: argparse.Namespace) -> int:
-    from striate.train import command
+    from striate.train import runs
 
-    print(command.summarise(options.what, options.input))
+    print(runs.summarise(options.what, options.input))
     return 0
 
 

@@ -5,25 +5,20 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import sys
 from pathlib import Path
-from typing import Any
 
 import striate
 from striate import _C
 from striate.data.idx import NotFound
-from striate.models import MODELS
-from striate.summary import summary
 from striate.train import files, pictures
 from striate.train.config import Config
 from striate.train.evaluate import evaluate
-from striate.train.task import Scaling, Task, load_task
-from striate.train.trainer import CHECKPOINT, Trainer, in_short
+from striate.train.runs import CONFIG, MODEL, build, describe, new_folder, run_folder
+from striate.train.task import Task, load_task
+from striate.train.trainer import CHECKPOINT, Trainer
 
-MODEL, CONFIG = "model.safetensors", "config.json"
 INTERRUPTED = 130
-_NAME = re.compile(r"[\w][\w.+-]{0,99}")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -66,7 +61,7 @@ def resume(options: argparse.Namespace) -> int:
     if given:
         raise ValueError(
             f"--resume: {', '.join(given)}: a run goes on as it was begun\n"
-            "  only --threads and --no-progress go with --resume"
+            "  only --out, --threads and --no-progress go with --resume"
         )
     folder = run_folder(options.resume, options.out)
     config, whole = Config.from_file(folder / CONFIG)
@@ -77,6 +72,12 @@ def resume(options: argparse.Namespace) -> int:
     task = load_task(config)
     if describe(config, task)["scaling"] != whole.get("scaling"):
         raise ValueError(f"--resume: {folder}: the data is not what the run was begun with")
+    if config.isa != _C.isa():
+        print(
+            f"note: begun with {config.isa} kernels, going on with {_C.isa()}: results will differ "
+            "in the last bits",
+            file=sys.stderr,
+        )
     return train(config, task, folder, not options.no_progress, resumed=True)
 
 
@@ -129,95 +130,6 @@ def finish(config: Config, task: Task, folder: Path, trainer: Trainer) -> None:
         f"{evaluation.accuracy:.2%} of {total:,} test images right, {trainer.seconds:.1f} s\n"
         f"{folder}{os.sep}: {'  '.join(sorted(p.name for p in folder.iterdir()))}\n"
         f"try it: striate predict {folder} IMAGE"
-    )
-
-
-def build(name: str, shape: tuple[int, int, int], classes: int) -> Any:
-    """A model by name."""
-    return MODELS[name](shape, classes)
-
-
-def describe(config: Config, task: Task) -> dict[str, Any]:
-    """What config.json says."""
-    scaling = {**vars(task.scaling), "shape": list(task.scaling.shape)}
-    samples = {"train": len(task.train), "test": len(task.test)}
-    return {
-        **config.to_dict(),
-        "classes": list(task.classes),
-        "samples": samples,
-        "scaling": scaling,
-    }
-
-
-def load_run(text: str) -> tuple[Any, Scaling, list[str]]:
-    """(model, scaling, classes) of a finished run. ValueError where it is missing or foreign."""
-    folder = run_folder(text, None)
-    config, whole = Config.from_file(folder / CONFIG)
-    if not (folder / MODEL).is_file():
-        raise NotFound(
-            f"{folder}: this run is not finished\n  striate train --resume {folder} goes on"
-        )
-    try:
-        scaling = Scaling.from_dict(whole.get("scaling"))
-        classes = [str(c) for c in whole["classes"]]
-        model = build(config.model, scaling.shape, len(classes))
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{folder / CONFIG}: not a run's config.json: {error}") from None
-    try:
-        model.load_state_dict(striate.load(folder / MODEL))
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"{folder / MODEL}: not the weights of this run: {in_short(error)}"
-        ) from None
-    model.eval()
-    return model, scaling, classes
-
-
-def summarise(what: str, shape: tuple[int, int, int] | None) -> str:
-    """The table of a model by name, or of a run's."""
-    if what in MODELS:
-        shape = shape or (1, 28, 28)
-        return summary(MODELS[what](shape), shape)
-    if not Path(what).is_dir() and not (Path("runs") / what).is_dir():
-        names = ", ".join(MODELS)
-        raise ValueError(f"summary: expected {names}, or a run's folder, got '{what}'")
-    model, scaling, _ = load_run(what)
-    return summary(model, shape or scaling.shape)
-
-
-# --- folders --------------------------------------------------------------------------------------
-
-
-def new_folder(out: Path, name: str | None, usual: str) -> Path:
-    """A new folder for a run: `out`/`name`, or the usual name with the next free number."""
-    if name is not None and not _NAME.fullmatch(name):
-        raise ValueError(
-            f"--name: expected letters, digits and any of ._+- (100 at most), got '{name}'"
-        )
-    out.mkdir(parents=True, exist_ok=True)
-    number = 1
-    while True:
-        folder = out / (name or (usual if number == 1 else f"{usual}-{number}"))
-        try:
-            folder.mkdir()
-            return folder
-        except FileExistsError:
-            if name is not None:
-                raise ValueError(
-                    f"--name: {folder} exists already\n  choose another name, or --resume {folder}"
-                ) from None
-            number += 1
-
-
-def run_folder(text: str, out: str | None) -> Path:
-    """The folder of a run that is given by path, or by its name in `out`."""
-    for folder in (Path(text), Path(out or "runs") / text):
-        if folder.is_dir():
-            if not (folder / CONFIG).is_file():
-                raise NotFound(f"{folder}: not a run: there is no {CONFIG}")
-            return folder
-    raise NotFound(
-        f"{text}: no such run\n  expected a folder that `striate train` made, as runs/NAME"
     )
 
 

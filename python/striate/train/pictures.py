@@ -68,7 +68,7 @@ def curve(path: Path, history: Sequence[Any], title: str) -> None:
     marker = "o" if len(epochs) <= 12 else ""
     with rc_context(_STYLE):
         figure = _figure(10, 4.2)
-        note = "train: over the epoch, on varied images while the weights move"
+        note = "train is the mean over an epoch while the weights move"
         figure.suptitle(f"{title}; {note}", x=0.01, ha="left", color=_SOFT, fontsize=10)
         for axes, what in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
             values = {p: [getattr(row, f"{p}_{what}") for row in history] for p in _COLOURS}
@@ -80,11 +80,13 @@ def curve(path: Path, history: Sequence[Any], title: str) -> None:
             axes.grid(axis="y", color="#eeeeee")
             axes.set_axisbelow(True)
             (_scale_loss if what == "loss" else _scale_accuracy)(axes, values)
-            form = "{} {:.4f}" if what == "loss" else "{} {:.2%}"
-            _name_ends(
-                axes, epochs[-1], {p: (v[-1], form.format(p, v[-1])) for p, v in values.items()}
-            )
+            ends = {p: (v[-1], f"{p} {_written(what, v[-1])}") for p, v in values.items()}
+            _name_ends(axes, epochs[-1], ends)
         _save(figure, path)
+
+
+def _written(what: str, value: float) -> str:
+    return f"{value:.4f}" if what == "loss" else f"{100 * value:.2f} %"
 
 
 def _scale_loss(axes: Any, values: dict[str, list[float]]) -> None:
@@ -167,10 +169,10 @@ def confusion(path: Path, evaluation: Evaluation, classes: Sequence[str], title:
         axes.set_yticks(np.arange(n + 1) - 0.5, minor=True)
         axes.grid(which="minor", color="#e6e6e6", lw=0.8)
         axes.tick_params(which="both", length=0)
-        axes.set_xlabel("answer")
-        axes.set_ylabel("truth")
+        axes.set_xlabel("predicted class")
+        axes.set_ylabel("true class")
         total = int(counts.sum())
-        axes.set_title(f"{evaluation.accuracy:.2%} right", pad=26)
+        axes.set_title(f"accuracy {100 * evaluation.accuracy:.2f} %", pad=26)
         axes.text(
             0,
             1.02,

@@ -11,8 +11,8 @@ import numpy as np
 from striate import _C, no_grad
 from striate.nn.functional import softmax
 from striate.tensor import Tensor
-from striate.train.command import load_run
 from striate.train.image import read_image
+from striate.train.runs import load_run
 
 _BAR = 30
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,7 @@ from striate.train.config import Config
 
 _HELD_OUT = 0.2  # of the digits, a stratified fifth
 _TEST_BATCH = 256
+_MOST_PIXELS = 1 << 16  # that a config.json may claim
 
 
 @dataclass(frozen=True)
@@ -42,12 +44,16 @@ class Scaling:
                 (shape[0], shape[1], shape[2]),
                 *(value[k] for k in ("ink", "mean", "std", "box", "centred")),
             )
-            good = min(shape) >= 1 and max(shape) <= 4096 and scaling.ink > 0 < scaling.box <= 1
+            good = min(shape) >= 1 and math.prod(shape) <= _MOST_PIXELS
+            good = good and scaling.ink > 0 < scaling.box <= 1
             Normalize(scaling.mean, scaling.std)
         except (KeyError, IndexError, TypeError, ValueError) as error:
             raise ValueError(f"scaling: {type(error).__name__}: {error}") from None
         if not good:
-            raise ValueError(f"scaling: expected sizes of 1 or more and a box up to 1, got {value}")
+            raise ValueError(
+                f"scaling: expected sizes of 1 or more, {_MOST_PIXELS} pixels at most, and a box up "
+                f"to 1, got {value}"
+            )
         return scaling
 
 
