@@ -51,8 +51,8 @@ class Scaling:
             raise ValueError(f"scaling: {type(error).__name__}: {error}") from None
         if not good:
             raise ValueError(
-                f"scaling: expected sizes of 1 or more, {_MOST_PIXELS} pixels at most, and a box up "
-                f"to 1, got {value}"
+                f"scaling: expected sizes of 1 or more, {_MOST_PIXELS} pixels at most, a box of at "
+                f"most 1, got {value}"
             )
         return scaling
 
