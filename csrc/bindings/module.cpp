@@ -11,11 +11,13 @@
   FILE(gemm)        \
   FILE(layout)      \
   FILE(loss)        \
+  FILE(norm)        \
   FILE(peak)        \
   FILE(pool2d)      \
   FILE(reduce)      \
   FILE(runtime)     \
-  FILE(sgd)
+  FILE(sgd)         \
+  FILE(softmax)
 
 namespace striate {
 #define FILE(name) void bind_##name(pybind11::module_& m);

@@ -67,12 +67,49 @@ def gemm(
 ) -> _Array: ...
 
 # reduce
+def broadcast_to(x: _Array, shape: tuple[int, ...]) -> _Array: ...
 def sum(x: _Array, axes: tuple[int, ...], out: _Array | None = None) -> _Array: ...
 
 # activation: two functions for each name of csrc/ops/activation/names.inc, like relu's; records
 # reach the others by name
 def relu(x: _Array, parameter: float = 0.0, out: _Array | None = None) -> _Array: ...
 def relu_backward(
+    saved: _Array, dy: _Array, parameter: float = 0.0, out: _Array | None = None
+) -> _Array: ...
+def leaky_relu(x: _Array, parameter: float = 0.01, out: _Array | None = None) -> _Array: ...
+def leaky_relu_backward(
+    saved: _Array, dy: _Array, parameter: float = 0.01, out: _Array | None = None
+) -> _Array: ...
+def elu(x: _Array, parameter: float = 1.0, out: _Array | None = None) -> _Array: ...
+def elu_backward(
+    saved: _Array, dy: _Array, parameter: float = 1.0, out: _Array | None = None
+) -> _Array: ...
+def exp(x: _Array, parameter: float = 0.0, out: _Array | None = None) -> _Array: ...
+def exp_backward(
+    saved: _Array, dy: _Array, parameter: float = 0.0, out: _Array | None = None
+) -> _Array: ...
+def sigmoid(x: _Array, parameter: float = 0.0, out: _Array | None = None) -> _Array: ...
+def sigmoid_backward(
+    saved: _Array, dy: _Array, parameter: float = 0.0, out: _Array | None = None
+) -> _Array: ...
+def tanh(x: _Array, parameter: float = 0.0, out: _Array | None = None) -> _Array: ...
+def tanh_backward(
+    saved: _Array, dy: _Array, parameter: float = 0.0, out: _Array | None = None
+) -> _Array: ...
+def softplus(x: _Array, parameter: float = 1.0, out: _Array | None = None) -> _Array: ...
+def softplus_backward(
+    saved: _Array, dy: _Array, parameter: float = 1.0, out: _Array | None = None
+) -> _Array: ...
+def gelu(x: _Array, parameter: float = 0.0, out: _Array | None = None) -> _Array: ...
+def gelu_backward(
+    saved: _Array, dy: _Array, parameter: float = 0.0, out: _Array | None = None
+) -> _Array: ...
+def gelu_tanh(x: _Array, parameter: float = 0.0, out: _Array | None = None) -> _Array: ...
+def gelu_tanh_backward(
+    saved: _Array, dy: _Array, parameter: float = 0.0, out: _Array | None = None
+) -> _Array: ...
+def silu(x: _Array, parameter: float = 0.0, out: _Array | None = None) -> _Array: ...
+def silu_backward(
     saved: _Array, dy: _Array, parameter: float = 0.0, out: _Array | None = None
 ) -> _Array: ...
 
@@ -134,6 +171,13 @@ def cross_entropy(
     gradient: bool = False,
     out: _Array | None = None,
 ) -> tuple[_Array, _Array | None]: ...
+def mse_loss(
+    x: _Array,
+    target: _Array,
+    reduction: str = "mean",
+    gradient: bool = False,
+    out: _Array | None = None,
+) -> tuple[_Array, _Array | None]: ...
 
 # peak
 def peak_fma(like: _Array, rounds: int) -> float: ...
@@ -175,3 +219,55 @@ def sgd(
     nesterov: bool,
     maximize: bool,
 ) -> None: ...
+
+# softmax
+def softmax(x: _Array, axis: int, out: _Array | None = None) -> _Array: ...
+def softmax_backward(y: _Array, dy: _Array, axis: int, out: _Array | None = None) -> _Array: ...
+def log_softmax(x: _Array, axis: int, out: _Array | None = None) -> _Array: ...
+def log_softmax_backward(y: _Array, dy: _Array, axis: int, out: _Array | None = None) -> _Array: ...
+
+# norm
+def batch_norm_train(
+    x: _Array,
+    weight: _Array | None = None,
+    bias: _Array | None = None,
+    running_mean: _Array | None = None,
+    running_var: _Array | None = None,
+    momentum: float = 0.1,
+    eps: float = 1e-05,
+    out: _Array | None = None,
+) -> tuple[_Array, _Array, _Array]: ...
+def batch_norm_infer(
+    x: _Array,
+    mean: _Array,
+    invstd: _Array,
+    weight: _Array | None = None,
+    bias: _Array | None = None,
+    out: _Array | None = None,
+) -> _Array: ...
+def batch_norm_backward(
+    dy: _Array,
+    x: _Array,
+    mean: _Array,
+    invstd: _Array,
+    weight: _Array | None = None,
+    statistics: str = "batch",
+    out: _Array | None = None,
+) -> tuple[_Array, _Array, _Array]: ...
+def local_response_norm(
+    x: _Array,
+    size: int,
+    alpha: float = 0.0001,
+    beta: float = 0.75,
+    k: float = 1.0,
+    out: _Array | None = None,
+) -> _Array: ...
+def local_response_norm_backward(
+    dy: _Array,
+    x: _Array,
+    size: int,
+    alpha: float = 0.0001,
+    beta: float = 0.75,
+    k: float = 1.0,
+    out: _Array | None = None,
+) -> _Array: ...

@@ -33,7 +33,8 @@ from striate.ops.arithmetic import (
 from striate.ops.conv2d import conv2d, conv_transpose2d
 from striate.ops.gemm import linear, matmul
 from striate.ops.layout import contiguous, pad
-from striate.ops.loss import cross_entropy
+from striate.ops.loss import cross_entropy, mse_loss
+from striate.ops.norm import batch_norm, local_response_norm
 from striate.ops.pointwise import (
     abs,
     ceil,
@@ -89,6 +90,7 @@ from striate.ops.shape import (
     unsqueeze,
     where,
 )
+from striate.ops.softmax import log_softmax, softmax
 
 # Operations that are also methods of Tensor under the same name.
 METHODS: list[str] = [
@@ -122,6 +124,8 @@ METHODS: list[str] = [
     "relu",
     "sigmoid",
     "tanh",
+    "softmax",
+    "log_softmax",
     "add",
     "sub",
     "mul",
@@ -173,6 +177,7 @@ __all__ = [
     "argmin",
     "as_index",
     "avg_pool2d",
+    "batch_norm",
     "bitwise_and",
     "bitwise_not",
     "bitwise_or",
@@ -198,8 +203,10 @@ __all__ = [
     "gt",
     "le",
     "linear",
+    "local_response_norm",
     "log",
     "log1p",
+    "log_softmax",
     "logical_and",
     "logical_not",
     "logical_or",
@@ -213,6 +220,7 @@ __all__ = [
     "mean",
     "min",
     "minimum",
+    "mse_loss",
     "mul",
     "ne",
     "neg",
@@ -223,6 +231,7 @@ __all__ = [
     "round",
     "sign",
     "sin",
+    "softmax",
     "split",
     "sqrt",
     "square",

@@ -92,7 +92,10 @@ def _activation(name: str, saves: str, doc: str) -> Any:
     record = _record(name, saves)
 
     def call(input: Tensor) -> Tensor:
-        return record(as_float(input, name))
+        try:
+            return record.of_one(input)
+        except (AttributeError, TypeError):  # no tensor, or one of integers
+            return record(as_float(input, name))
 
     call.__name__ = call.__qualname__ = name
     call.__doc__ = doc
