@@ -165,3 +165,73 @@ def test_single_image():
 def test_pad(widths, layout):
     x = image((2, 3, 5, 6), layout)
     check(lambda t: ops.pad(t, widths, value=1.5), lambda t: F.pad(t, widths, value=1.5), x)
+
+
+def batch_norms(shape, layout, seed=0):
+    x = image(shape, layout, seed) if len(shape) == 4 else image((*shape, 1, 1)[:4], "nchw", seed)
+    rng = np.random.default_rng(seed + 1)
+    c = shape[1]
+    return x.reshape(shape), rng.standard_normal(c), rng.standard_normal(c), rng.uniform(0.5, 2, c)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("affine", [True, False])
+@pytest.mark.parametrize(
+    "shape", [(4, 5, 3, 6), (2, 70, 9, 9), (6, 3), (300, 40), (3, 4, 5), (0, 3, 2, 2)], ids=str
+)
+def test_batch_norm(shape, affine, training, layout):
+    x, weight, bias, var = batch_norms(shape, layout)
+    mine = Tensor(np.zeros(shape[1])), Tensor(var.copy())
+    other = torch.zeros(shape[1], dtype=torch.float64), torch.from_numpy(var.copy())
+    options = {"training": training, "momentum": 0.3, "eps": 1e-3}
+    check(
+        lambda t, *a: ops.batch_norm(t, *mine, *a, **options),
+        lambda t, *a: F.batch_norm(t, *other, *a, **options),
+        x,
+        *((weight, bias) if affine else ()),
+        tolerance=1e-11,
+    )
+    for a, b in zip(mine, other, strict=True):
+        np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-12)
+
+
+def test_batch_norm_far_from_zero():
+    """A mean of ten thousand standard deviations costs no more digits than float32 itself."""
+    x = (10000 + np.random.default_rng(0).standard_normal((8, 24, 14, 14))).astype(np.float32)
+    wide = x.astype(np.float64)
+    mean, var = wide.mean((0, 2, 3), keepdims=True), wide.var((0, 2, 3), keepdims=True)
+    y = ops.batch_norm(Tensor(x), None, None, training=True).numpy()
+    np.testing.assert_allclose(y, (wide - mean) / np.sqrt(var + 1e-5), atol=2e-3)
+    assert abs(float(y.std()) - 1) < 1e-4
+
+
+def test_batch_norm_counts_as_a_write():
+    x, mean = striate.randn(4, 3), striate.zeros(3, requires_grad=True)
+    held = mean.detach()
+    y = (mean * mean).sum()
+    ops.batch_norm(x, held, striate.ones(3), training=True)
+    with pytest.raises(RuntimeError, match="changed"):
+        y.backward()
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 8])
+@pytest.mark.parametrize("beta", [0.75, 0.5, 1.3])
+def test_lrn(size, beta, layout):
+    for shape in ((2, 7, 4, 5), (1, 21, 3, 3)):
+        check(
+            lambda t: ops.local_response_norm(t, size, 0.4, beta, 2.0),
+            lambda t: F.local_response_norm(t, size, 0.4, beta, 2.0),
+            image(shape, layout),
+        )
+
+
+def test_lrn_of_sequences_and_extremes():
+    x = np.random.default_rng(0).standard_normal((2, 6, 9))
+    check(lambda t: ops.local_response_norm(t, 3), lambda t: F.local_response_norm(t, 3), x)
+    x = np.array([0.0, 1e15, -1e15, 1e-20, np.inf, np.nan, 1.0, 2.0], np.float32)
+    x = x.reshape(1, 8, 1, 1)
+    ours = ops.local_response_norm(Tensor(x), 2).numpy()
+    theirs = F.local_response_norm(torch.from_numpy(x), 2).numpy()
+    np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-37)  # denormals are flushed

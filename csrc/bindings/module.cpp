@@ -11,6 +11,7 @@
   FILE(gemm)        \
   FILE(layout)      \
   FILE(loss)        \
+  FILE(norm)        \
   FILE(peak)        \
   FILE(pool2d)      \
   FILE(reduce)      \

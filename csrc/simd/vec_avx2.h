@@ -18,6 +18,8 @@ using Mask = MaskOf<T>;
 template <class T>
 Mask<T> first(int n);
 template <class T>
+Mask<T> from(int n);
+template <class T>
 Vec<T> load_u8(const uint8_t* p, int n);
 
 inline __m128i load_bytes(const uint8_t* p, int n, int lanes) {
@@ -54,6 +56,11 @@ template <>
 inline Mask<float> first<float>(int n) {
   const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
   return {_mm256_castsi256_ps(_mm256_cmpgt_epi32(_mm256_set1_epi32(n), lane))};
+}
+template <>
+inline Mask<float> from<float>(int n) {
+  const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+  return {_mm256_castsi256_ps(_mm256_cmpgt_epi32(lane, _mm256_set1_epi32(n - 1)))};
 }
 inline Vec<float> operator+(Vec<float> a, Vec<float> b) { return {_mm256_add_ps(a.v, b.v)}; }
 inline Vec<float> operator-(Vec<float> a, Vec<float> b) { return {_mm256_sub_ps(a.v, b.v)}; }
@@ -151,6 +158,11 @@ template <>
 inline Mask<double> first<double>(int n) {
   const __m256i lane = _mm256_setr_epi64x(0, 1, 2, 3);
   return {_mm256_castsi256_pd(_mm256_cmpgt_epi64(_mm256_set1_epi64x(n), lane))};
+}
+template <>
+inline Mask<double> from<double>(int n) {
+  const __m256i lane = _mm256_setr_epi64x(0, 1, 2, 3);
+  return {_mm256_castsi256_pd(_mm256_cmpgt_epi64(lane, _mm256_set1_epi64x(n - 1)))};
 }
 inline Vec<double> operator+(Vec<double> a, Vec<double> b) { return {_mm256_add_pd(a.v, b.v)}; }
 inline Vec<double> operator-(Vec<double> a, Vec<double> b) { return {_mm256_sub_pd(a.v, b.v)}; }

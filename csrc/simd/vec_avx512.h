@@ -18,6 +18,8 @@ using Mask = MaskOf<T>;
 template <class T>
 Mask<T> first(int n);
 template <class T>
+Mask<T> from(int n);
+template <class T>
 Vec<T> load_u8(const uint8_t* p, int n);
 
 template <>
@@ -39,6 +41,10 @@ inline Vec<float> broadcast(float x) { return {_mm512_set1_ps(x)}; }
 template <>
 inline Mask<float> first<float>(int n) {
   return {__mmask16((1u << n) - 1)};
+}
+template <>
+inline Mask<float> from<float>(int n) {
+  return {__mmask16(~((1u << n) - 1))};
 }
 inline Vec<float> operator+(Vec<float> a, Vec<float> b) { return {_mm512_add_ps(a.v, b.v)}; }
 inline Vec<float> operator-(Vec<float> a, Vec<float> b) { return {_mm512_sub_ps(a.v, b.v)}; }
@@ -115,6 +121,10 @@ inline Vec<double> broadcast(double x) { return {_mm512_set1_pd(x)}; }
 template <>
 inline Mask<double> first<double>(int n) {
   return {__mmask8((1u << n) - 1)};
+}
+template <>
+inline Mask<double> from<double>(int n) {
+  return {__mmask8(~((1u << n) - 1))};
 }
 inline Vec<double> operator+(Vec<double> a, Vec<double> b) { return {_mm512_add_pd(a.v, b.v)}; }
 inline Vec<double> operator-(Vec<double> a, Vec<double> b) { return {_mm512_sub_pd(a.v, b.v)}; }

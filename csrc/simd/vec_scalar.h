@@ -7,6 +7,7 @@
 //   load(p), store(p, x)               any alignment
 //   load(p, mask), store(p, x, mask)   lanes that are off read as 0, are not written, never fault
 //   first<T>(n)       the mask of the first n lanes, 0 <= n <= lanes
+//   from<T>(n)        the mask of the lanes from n on
 //   fma(a, b, c)      a * b + c, rounded once where the ISA can (scalar: twice)
 //   max(a, b)         a > b ? a : b, so b where either is NaN; min likewise
 //   select(m, a, b)   a where m, else b
@@ -63,6 +64,10 @@ inline Vec<T> broadcast(T x) {
 template <class T>
 inline Mask<T> first(int n) {
   return {n > 0};
+}
+template <class T>
+inline Mask<T> from(int n) {
+  return {n <= 0};
 }
 
 template <class T>

@@ -66,6 +66,7 @@ def gemm(
 ) -> _Array: ...
 
 # reduce
+def broadcast_to(x: _Array, shape: tuple[int, ...]) -> _Array: ...
 def sum(x: _Array, axes: tuple[int, ...], out: _Array | None = None) -> _Array: ...
 
 # activation
@@ -231,3 +232,49 @@ def max_unpool2d(
     x: _Array, indices: _Array, size: tuple[int, ...], out: _Array | None = None
 ) -> _Array: ...
 def max_unpool2d_backward(dy: _Array, indices: _Array, out: _Array | None = None) -> _Array: ...
+
+# norm
+def batch_norm_train(
+    x: _Array,
+    weight: _Array | None = None,
+    bias: _Array | None = None,
+    running_mean: _Array | None = None,
+    running_var: _Array | None = None,
+    momentum: float = 0.1,
+    eps: float = 1e-05,
+    out: _Array | None = None,
+) -> tuple[_Array, _Array, _Array]: ...
+def batch_norm_infer(
+    x: _Array,
+    mean: _Array,
+    invstd: _Array,
+    weight: _Array | None = None,
+    bias: _Array | None = None,
+    out: _Array | None = None,
+) -> _Array: ...
+def batch_norm_backward(
+    dy: _Array,
+    x: _Array,
+    mean: _Array,
+    invstd: _Array,
+    weight: _Array | None = None,
+    statistics: str = "batch",
+    out: _Array | None = None,
+) -> tuple[_Array, _Array, _Array]: ...
+def local_response_norm(
+    x: _Array,
+    size: int,
+    alpha: float = 0.0001,
+    beta: float = 0.75,
+    k: float = 1.0,
+    out: _Array | None = None,
+) -> _Array: ...
+def local_response_norm_backward(
+    dy: _Array,
+    x: _Array,
+    size: int,
+    alpha: float = 0.0001,
+    beta: float = 0.75,
+    k: float = 1.0,
+    out: _Array | None = None,
+) -> _Array: ...

@@ -33,6 +33,7 @@ from striate.ops.conv2d import conv2d, conv_transpose2d
 from striate.ops.gemm import linear, matmul
 from striate.ops.layout import contiguous, pad
 from striate.ops.loss import cross_entropy, mse_loss
+from striate.ops.norm import batch_norm, local_response_norm
 from striate.ops.pointwise import (
     abs,
     ceil,
@@ -175,6 +176,7 @@ __all__ = [
     "argmin",
     "as_index",
     "avg_pool2d",
+    "batch_norm",
     "bitwise_and",
     "bitwise_not",
     "bitwise_or",
@@ -204,6 +206,7 @@ __all__ = [
     "le",
     "leaky_relu",
     "linear",
+    "local_response_norm",
     "log",
     "log1p",
     "log_softmax",

@@ -15,8 +15,6 @@ from striate.ops.record import Op, op
 from striate.ops.shape import where
 from striate.tensor import Array, Tensor
 
-_new = Tensor.__new__
-
 RECORDS: dict[str, Op] = {}  # every activation by its kernel's name
 _DEFAULTS = {"leaky_relu": 0.01, "elu": 1.0, "softplus": 1.0}  # parameters
 _FROM_RESULT: set[str] = set()  # those whose gradient needs only the result
@@ -26,12 +24,10 @@ def _record(name: str, saves: str) -> Op:
     """The record of an activation whose gradient needs its result "y" or its operand "x"."""
     forward, backward = getattr(_C, name), getattr(_C, f"{name}_backward")
 
-    from_result = saves == "y"
-
     @op("(...) -> (...)", name=name)
     def record(ctx: Node, x: Array, parameter: float = 0.0) -> Array:
         y = forward(x, parameter)
-        ctx.save(y if from_result else x, parameter)
+        ctx.save(y if saves == "y" else x, parameter)
         return y
 
     @record.backward
@@ -81,16 +77,12 @@ def gradient(activation: str | None, parameter: float, y: Array, dy: Array) -> A
 
 def _activation(name: str, saves: str, doc: str) -> Any:
     """The public function of an activation without parameters."""
-    record, forward = _record(name, saves), getattr(_C, name)
+    record = _record(name, saves)
 
     def call(input: Tensor) -> Tensor:
         try:
-            if input.requires_grad:
-                return record(input)
-            out = _new(Tensor)
-            out._array = forward(input._array)
-            return out
-        except (TypeError, AttributeError):  # integers, or no tensor
+            return record.of_one(input)
+        except (AttributeError, TypeError):  # no tensor, or one of integers
             return record(as_float(input, name))
 
     call.__name__ = call.__qualname__ = name
