@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 
 build="$PWD/build/sanitize"
 mkdir -p "$build"
-cmake -S . -B "$build" -DCMAKE_BUILD_TYPE=RelWithDebInfo -DSTRIATE_SANITIZE=address,undefined \
+cmake -S . -B "$build" -DCMAKE_BUILD_TYPE=Sanitize -DCMAKE_CXX_FLAGS_SANITIZE=-O1 -DSTRIATE_SANITIZE=address,undefined \
   -Dpybind11_DIR="$(python -m pybind11 --cmakedir)" -DPython_EXECUTABLE="$(command -v python)" \
   >"$build.log" 2>&1 || { cat "$build.log" && exit 1; }
 cmake --build "$build" --parallel "${CMAKE_BUILD_PARALLEL_LEVEL:-2}" >"$build.log" 2>&1 ||

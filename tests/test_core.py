@@ -401,6 +401,19 @@ def test_no_memory_is_a_memory_error(call, threads):
     succeeds(LIMITED.format(call=call), STRIATE_NUM_THREADS=threads)
 
 
+def test_blocks_kept_for_reuse_are_given_back_first():
+    """Each size fits the limit alone; what was freed before must make room."""
+    code = (
+        LIMITED.format(call="add(x, y)")
+        + """
+    for megabytes in (100, 120, 130):
+        x = np.broadcast_to(np.float32(1), megabytes << 18)
+        assert _C.add(x, 1.0)[-1] == 2
+    """
+    )
+    succeeds(code)
+
+
 def test_a_result_larger_than_the_address_space():
     x = np.broadcast_to(np.float32(1), (1 << 31, 1))
     y = np.broadcast_to(np.float32(1), (1, 1 << 31))

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every row of every table by name against float64 NumPy: tails, strides, alignment, pages."""
 
+import os
+
 import numpy as np
 import pytest
 from striate import _C
@@ -14,6 +16,18 @@ DTYPES = {"float32": np.float32, "float64": np.float64}
 def runnable(row):
     if row["why_not"]:
         pytest.skip(row["why_not"])
+
+
+# How many samples of a case are tried, spread over all of them: fewer under a sanitizer.
+MOST = int(os.environ.get("STRIATE_TEST_SAMPLES", "1000000"))
+
+
+def some(samples, most):
+    """At most about `most` of the samples, the last twelve among them."""
+    most = min(most, MOST)
+    if len(samples) <= most:
+        return list(samples)
+    return [*samples[:: len(samples) // most + 1], *samples[-12:]]
 
 
 def pairs():
@@ -59,7 +73,7 @@ def test_row(row, case):
     runnable(row)
     dtype = DTYPES[row["dtype"]]
     with _C.pin_rows([row["name"]]):
-        for seed, sample in enumerate(case.samples):
+        for seed, sample in enumerate(some(case.samples, MOST)):
             arrays = case.arrays(sample, dtype, seed)
             reference = reference_of(case, arrays, sample)
             got = case.kernel(*arrays, **sample.parameters)
@@ -73,11 +87,8 @@ def test_row_in_place(row, case, place):
     runnable(row)
     dtype = DTYPES[row["dtype"]]
     put = {"misaligned": misaligned, "strided": strided}.get(place) or (lambda a: guarded(a, place))
-    samples = list(case.samples)
-    if len(samples) > 60:  # tiles are many; every fifth still meets each tail
-        samples = samples[:: len(samples) // 60 + 1] + samples[-12:]
     with _C.pin_rows([row["name"]]):
-        for seed, sample in enumerate(samples):
+        for seed, sample in enumerate(some(case.samples, 60)):  # still meets each tail
             arrays = case.arrays(sample, dtype, seed)
             reference = reference_of(case, arrays, sample)
             placed = [a if a is None else put(a) for a in arrays]

@@ -312,3 +312,17 @@ def test_errors_name_the_layer():
         NotImplementedError, match=r"^odd\.parts\.broken \(Module\): Module defines"
     ):
         outer(1)
+
+
+def test_arguments_reach_forward_as_they_are():
+    class Echo(nn.Module):
+        def forward(self, *args, **kwargs):
+            return args, kwargs
+
+    echo = Echo()
+    calls = [((), {}), ((1,), {}), ((1, 2), {}), ((), {"first": 3})]
+    for args, kwargs in calls:
+        assert echo(*args, **kwargs) == (args, kwargs)
+    with echo.register_forward_hook(lambda module, args, output: (output, args)):
+        for args, kwargs in calls:
+            assert echo(*args, **kwargs) == ((args, kwargs), args)

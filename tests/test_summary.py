@@ -55,7 +55,6 @@ def test_rows_and_totals():
     assert net.training and not net[1].training and not any(m._hooked for m in net.modules())
 
 
-@pytest.mark.skipif(not hasattr(striate.ops, "batch_norm"), reason="no batch norm")
 def test_running_statistics_are_left_alone():
     net = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
     table = nn.summary(net, striate.randn(5, 3))

@@ -313,6 +313,9 @@ def test_casts():
     assert t.to(striate.float64).dtype == t.double().dtype == striate.float64
     assert t.to(tensor(1)).dtype == striate.int64
     assert t.to("cpu") is t and t.float() is t
+    odd = tensor([1e300, float("nan")], striate.float64)
+    assert odd.float()[0].item() == float("inf")
+    assert odd.long().dtype == striate.int64  # whatever NaN becomes, without a warning
     with pytest.raises(RuntimeError, match="cuda"):
         t.to("cuda:0")
     with pytest.raises(TypeError, match=r"expected one of .*, got float16"):

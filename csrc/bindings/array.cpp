@@ -141,6 +141,25 @@ py::object c_contiguous(py::handle h, const char* op, const char* argument) {
   return py::reinterpret_steal<py::object>(copy);
 }
 
+py::object broadcast_to(py::handle h, const ptrdiff_t* shape, int rank) {
+  Operand x = read(h, "broadcast_to", "x");
+  ssize_t dims[kMaxRank], steps[kMaxRank];
+  int lead = rank - x.rank;
+  for (int i = 0; i < rank; ++i) {
+    dims[i] = shape[i];
+    ptrdiff_t n = i < lead ? 1 : x.shape[i - lead];
+    if (lead < 0 || (n != 1 && n != shape[i]))
+      fail("broadcast_to", "x", "a shape that repeats to " + shape_text(shape, rank), x.text());
+    steps[i] = n == 1 ? 0 : x.stride[i - lead] * ssize_t(item_size(x.dtype));
+  }
+  PyObject* descr = numpy().PyArray_DescrFromType_(number_of(x.dtype));
+  PyObject* view = numpy().PyArray_NewFromDescr_(numpy().PyArray_Type_, descr, rank, dims, steps,
+                                                 x.data, npy::NPY_ARRAY_ALIGNED_, nullptr);
+  if (view == nullptr) throw py::error_already_set();
+  numpy().PyArray_SetBaseObject_(view, h.inc_ref().ptr());
+  return py::reinterpret_steal<py::object>(view);
+}
+
 Indices read_indices(py::handle h, const char* op, const char* argument) {
   const auto* a = array_struct(h, op, argument);
   int type = type_number(a);

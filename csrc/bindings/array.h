@@ -24,6 +24,9 @@ bool is_scalar(py::handle value);
 Operand read_out(py::handle array, const char* op);
 // The array itself if it is in C order, else a copy that is.
 py::object c_contiguous(py::handle array, const char* op, const char* argument);
+// A read-only view of `array` repeated to `shape`: axes of size 1, and missing leading ones, get
+// stride 0.
+py::object broadcast_to(py::handle array, const ptrdiff_t* shape, int rank);
 // A contiguous array of int64 indices or labels.
 struct Indices {
   const int64_t* data;

@@ -78,6 +78,39 @@ py::object cross_entropy_binding(py::handle x_array, py::handle target, py::hand
   return py::make_tuple(loss.object, gradient_object);
 }
 
+// x where it lies, if target lies alike; else both in C order.
+py::object mse_binding(py::handle x_array, py::handle target_array, const char* reduction,
+                       bool gradient, py::handle out) {
+  const char* op = "mse_loss";
+  Operand x = read(x_array, op, "input"), target = read(target_array, op, "target");
+  same_dtype(op, "target", x, target);
+  expect_shape(op, "target", target, x.shape, x.rank);
+  LossReduction how = reduction_by_name(op, reduction);
+  if (how == LossReduction::none) fail(op, "reduction", "\"mean\" or \"sum\" here", "\"none\"");
+  Result dx;
+  dx.operand = x, dx.operand.data = nullptr;
+  if (gradient) dx = result_like(op, out, x);
+  auto alike = [&](const Operand& other) {
+    for (int i = 0; i < x.rank; ++i)
+      if (x.shape[i] > 1 && x.stride[i] != other.stride[i]) return false;
+    return is_dense(x);
+  };
+  py::object x_held, target_held, dx_held = gradient ? dx.object : py::none();
+  if (!alike(target) || !alike(dx.operand)) {
+    x_held = c_contiguous(x_array, op, "input"), x = read(x_held, op, "input");
+    target_held = c_contiguous(target_array, op, "target"),
+    target = read(target_held, op, "target");
+    if (gradient && !is_c_order(dx.operand)) dx = result(op, py::none(), x.dtype, x.shape, x.rank);
+  }
+  Result loss = result(op, py::none(), x.dtype, x.shape, 0);
+  {
+    ReleaseGil release(0.5 * double(x.size()));
+    mse(x, target, how, loss.operand, dx.operand);
+  }
+  if (gradient && !dx.object.is(dx_held)) dx_held[py::ellipsis()] = dx.object;
+  return py::make_tuple(loss.object, dx_held);
+}
+
 }  // namespace
 
 void bind_loss(py::module_& m) {
@@ -87,6 +120,9 @@ void bind_loss(py::module_& m) {
         py::arg("gradient") = false, py::arg("out") = py::none(),
         "(loss, gradient of the loss or None). target: int64 labels, or probabilities like x. out "
         "takes the gradient.");
+  m.def("mse_loss", &mse_binding, py::arg("x"), py::arg("target"), py::arg("reduction") = "mean",
+        py::arg("gradient") = false, py::arg("out") = py::none(),
+        "(mean or sum of (x - target)^2, its gradient or None). out takes the gradient.");
 }
 
 }  // namespace striate

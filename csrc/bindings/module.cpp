@@ -16,7 +16,8 @@
   FILE(pool2d)      \
   FILE(reduce)      \
   FILE(runtime)     \
-  FILE(sgd)
+  FILE(sgd)         \
+  FILE(softmax)
 
 namespace striate {
 #define FILE(name) void bind_##name(pybind11::module_& m);

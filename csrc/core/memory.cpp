@@ -56,7 +56,12 @@ int class_of(size_t bytes, size_t* capacity) {
 
 void* system_allocate(size_t capacity) {
   if (capacity > SIZE_MAX / 2) throw std::bad_alloc();
-  void* raw = std::aligned_alloc(kAlign, (capacity + 2 * kAlign - 1) / kAlign * kAlign);
+  size_t bytes = (capacity + 2 * kAlign - 1) / kAlign * kAlign;
+  void* raw = std::aligned_alloc(kAlign, bytes);
+  if (raw == nullptr) {  // what we keep for reuse may be what is missing
+    pool_trim();
+    raw = std::aligned_alloc(kAlign, bytes);
+  }
   if (raw == nullptr) throw std::bad_alloc();
   return raw;
 }

@@ -99,62 +99,55 @@ class Table final : public TableBase {
   const Row& row(size_t index) const override { return entries_[index]; }
 
   // Runnable entries for (dtype, variant), the preferred one first: later ISA, then table order.
-  // Pinned entries, if there are any among them, alone.
-  std::vector<const Entry*> runnable(Dtype dtype, int variant) const {
-    std::vector<const Entry*> found;
-    for (int isa = kIsaCount - 1; isa >= 0; --isa) {
-      for (const Entry& e : entries_) {
-        if (int(e.isa) != isa || e.dtype != dtype || e.variant != variant) continue;
-        if (!isa_why_not(e.isa).empty()) continue;
-        found.push_back(&e);
-      }
-    }
-    if (found.empty()) fail(dtype, variant);
+  // Pinned entries, if there are any among them, alone. Remembered, so that a call costs a look
+  // into an array; valid until this thread's next call.
+  const std::vector<const Entry*>& runnable(Dtype dtype, int variant) const {
+    const std::vector<const Entry*>& ranked = rank(dtype, variant);
+    thread_local std::vector<const Entry*> pinned;
     for (const PinRows* pin = PinRows::innermost(); pin != nullptr; pin = pin->outer()) {
-      std::vector<const Entry*> pinned;
-      for (const Entry* e : found)
+      pinned.clear();
+      for (const Entry* e : ranked)
         if (pin->names(e->name)) pinned.push_back(e);
       if (!pinned.empty()) return pinned;
     }
-    return found;
+    return ranked;
   }
 
-  // The preferred entry; remembered, so that a call costs a look into an array.
-  const Entry& best(Dtype dtype, int variant) const {
-    if (PinRows::innermost() != nullptr) return *runnable(dtype, variant).front();
-    static_assert(kDtypeCount == 2);
-    size_t key = size_t(variant) * 2 + size_t(dtype);
-    const Memo& memo = memoised();
-    if (key >= memo.size() || memo[key] == nullptr) fail(dtype, variant);
-    return *memo[key];
-  }
+  const Entry& best(Dtype dtype, int variant) const { return *runnable(dtype, variant).front(); }
 
  private:
-  using Memo = std::vector<const Entry*>;
+  static size_t key(Dtype dtype, int variant) {
+    return size_t(variant) * kDtypeCount + size_t(dtype);
+  }
 
-  const Memo& memoised() const {
+  const std::vector<const Entry*>& rank(Dtype dtype, int variant) const {
     if (!ready_.load(std::memory_order_acquire)) fill();
-    return memo_;
+    size_t at = key(dtype, variant);
+    if (at >= ranked_.size() || ranked_[at].empty()) fail(dtype, variant);
+    return ranked_[at];
   }
 
   void fill() const {
     std::lock_guard<std::mutex> hold(mutex_);
     if (ready_.load(std::memory_order_relaxed)) return;
-    Memo memo;
-    for (const Entry& e : entries_) {
-      size_t key = size_t(e.variant) * 2 + size_t(e.dtype);
-      if (memo.size() <= key) memo.resize(key + 1, nullptr);
-      if (!isa_why_not(e.isa).empty()) continue;
-      if (memo[key] == nullptr || int(memo[key]->isa) < int(e.isa)) memo[key] = &e;
+    std::vector<std::vector<const Entry*>> ranked;
+    for (int isa = kIsaCount - 1; isa >= 0; --isa) {
+      if (!isa_why_not(Isa(isa)).empty()) continue;
+      for (const Entry& e : entries_) {
+        if (int(e.isa) != isa) continue;
+        size_t at = key(e.dtype, e.variant);
+        if (ranked.size() <= at) ranked.resize(at + 1);
+        ranked[at].push_back(&e);
+      }
     }
-    memo_ = std::move(memo);
+    ranked_ = std::move(ranked);
     ready_.store(true, std::memory_order_release);
   }
 
   std::vector<Entry> entries_;
   mutable std::mutex mutex_;
   mutable std::atomic<bool> ready_{false};
-  mutable Memo memo_;
+  mutable std::vector<std::vector<const Entry*>> ranked_;
 };
 
 }  // namespace striate

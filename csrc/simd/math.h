@@ -19,9 +19,7 @@ namespace {
 struct ExpParts {
   Vec<float> n, p;  // exp(x) = 2^n (1 + p)
 };
-inline ExpParts exp_parts(Vec<float> x) {
-  // NaN passes: max and min give their second operand then.
-  x = max(broadcast(-104.0f), min(broadcast(89.0f), x));
+inline ExpParts exp_parts(Vec<float> x) {  // -104 <= x <= 89
   Vec<float> n = round(x * broadcast(1.44269504f));
   Vec<float> r = fma(n, broadcast(-0.693359375f), x);
   r = fma(n, broadcast(2.12194440e-4f), r);
@@ -33,24 +31,35 @@ inline ExpParts exp_parts(Vec<float> x) {
   return {n, fma(r * r, q, r)};
 }
 
+// To where e^x is 0 or inf. NaN passes: max and min give their second operand then.
+inline Vec<float> exp_range(Vec<float> x) {
+  return max(broadcast(-104.0f), min(broadcast(89.0f), x));
+}
+
 // e^x. 2 ULP. inf above 88.72, 0 below -87.34.
 inline Vec<float> exp(Vec<float> x) {
-  ExpParts e = exp_parts(x);
+  ExpParts e = exp_parts(exp_range(x));
   return scale2(broadcast(1.0f) + e.p, e.n);
 }
 
-// e^x - 1. 2 ULP. Halves keep 2^128 p + 2^128 from meeting inf - inf; x itself where it is tiny.
-inline Vec<float> expm1(Vec<float> x) {
+// e^x - 1 where |x| >= 2^-125 or x = 0, -104 <= x <= 89. Halves keep 2^128 p + 2^128 from meeting
+// inf - inf.
+inline Vec<float> expm1_inside(Vec<float> x) {
   ExpParts e = exp_parts(x);
   Vec<float> half = scale2(broadcast(0.5f), e.n);
   Vec<float> y = fma(e.p, half, half - broadcast(0.5f));
-  return select(abs(x) < broadcast(6e-8f), x, y + y);
+  return y + y;
+}
+
+// e^x - 1. 2 ULP. x itself where that is tiny.
+inline Vec<float> expm1(Vec<float> x) {
+  return select(abs(x) < broadcast(6e-8f), x, expm1_inside(exp_range(x)));
 }
 
 // tanh(x) = t / (t + 2), t = expm1(2 |x|). 3 ULP. 1 from 10 on.
 inline Vec<float> tanh(Vec<float> x) {
   Vec<float> t = min(broadcast(10.0f), abs(x));
-  t = expm1(t + t);
+  t = expm1_inside(t + t);
   return copysign(t / (t + broadcast(2.0f)), x);
 }
 

@@ -11,9 +11,9 @@ First order only: gradients are arrays, not tensors with a history of their own.
 
 from __future__ import annotations
 
-import heapq
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from heapq import heappop, heappush
 from itertools import count
 from sys import getrefcount
 from typing import TYPE_CHECKING, Any
@@ -80,10 +80,7 @@ def is_grad_enabled() -> bool:
 class Version:
     """Counts the in-place writes to one storage. Views of the storage share it."""
 
-    __slots__ = ("value",)
-
-    def __init__(self) -> None:
-        self.value = 0
+    value = 0
 
 
 _next_number = count().__next__
@@ -113,13 +110,19 @@ class Node:
     def save(self, *values: Any) -> None:
         self.saved = values
 
-    def guard(self, tensor: Tensor) -> None:
-        """Notes the version of a tensor that was saved."""
-        version = tensor._version_counter()
-        if self.guards is None:
-            self.guards = [(version, version.value)]
-        else:
-            self.guards.append((version, version.value))
+    def guard(self, tensors: tuple[Tensor, ...]) -> None:
+        """Notes the version of every tensor whose array was saved."""
+        guards = []
+        for value in self.saved:
+            for t in tensors:
+                if t._array is value:
+                    version = t._version
+                    if version is None:
+                        version = t._version = Version()
+                    guards.append((version, version.value))
+                    break
+        if guards:
+            self.guards = guards
 
     def __lt__(self, other: Node) -> bool:  # the heap gives the latest node first
         return self.number > other.number
@@ -138,20 +141,21 @@ class _NotRecording:
 not_recording = _NotRecording()
 
 
-def _check_unchanged(node: Node) -> None:
+def _refuse(node: Node) -> None:
+    """Raises if what the node saved is gone or was changed since."""
+    name = node.op.name
     if node.saved is None:
         raise RuntimeError(
-            f"backward: what {node.op.name} had saved for its gradient was freed by an earlier "
-            "backward; pass retain_graph=True to that one to go through the graph twice"
+            f"backward: what {name} had saved for its gradient was freed by an earlier backward; "
+            "pass retain_graph=True to that one to go through the graph twice"
         )
-    if node.guards is not None:
-        for version, then in node.guards:
-            if version.value != then:
-                raise RuntimeError(
-                    f"backward: a tensor that {node.op.name} needs for its gradient was changed "
-                    f"in place afterwards (version {version.value}, saved at {then}); use an "
-                    "operation that makes a new tensor, or clone() it first"
-                )
+    for version, then in node.guards or ():
+        if version.value != then:
+            raise RuntimeError(
+                f"backward: a tensor that {name} needs for its gradient was changed in place "
+                f"afterwards (version {version.value}, saved at {then}); use an operation that "
+                "makes a new tensor, or clone() it first"
+            )
 
 
 def add_to_leaf(leaf: Tensor, gradient: Array, exclusive: bool) -> None:
@@ -168,31 +172,33 @@ def add_to_leaf(leaf: Tensor, gradient: Array, exclusive: bool) -> None:
     leaf._grad = leaf._wrap(gradient)
 
 
-class _Sweep:
-    """Gradients that have arrived at nodes not visited yet."""
+def _count_if_ours() -> int:
+    """What getrefcount gives for an array that only a tuple and one local variable hold.
 
-    def __init__(self) -> None:
-        self.heap: list[Node] = []
-        self.arrived: dict[Node, list[Any]] = {}  # node -> [array, allocated here] an output
+    It depends on the interpreter: CPython 3.14 does not count the call's own argument.
+    """
+    results = (np.empty(1),)
+    result = results[0]
+    return getrefcount(result)
 
-    def give(self, node: Node, output: int, gradient: Array, exclusive: bool) -> None:
-        slots = self.arrived.get(node)
-        if slots is None:
-            slots = self.arrived[node] = [None, False] * node.outputs
-            heapq.heappush(self.heap, node)
-        at = 2 * output
-        held = slots[at]
-        if held is None:
-            slots[at], slots[at + 1] = gradient, exclusive
-        elif slots[at + 1]:
-            _C.add(held, gradient, out=held)
-        else:
-            slots[at], slots[at + 1] = _C.add(held, gradient), True
 
-    def visits(self) -> Iterator[tuple[Node, list[Any]]]:
-        while self.heap:
-            node = heapq.heappop(self.heap)
-            yield node, self.arrived.pop(node)
+_IF_OURS = _count_if_ours()
+
+
+# The gradients that have arrived at a node: [array, whether the sweep may write to it] an output.
+Slots = list[Any]
+
+
+def _deliver(slots: Slots, output: int, gradient: Array, exclusive: bool) -> None:
+    """Adds a gradient to those that arrived: borrowed at first, a sum of our own afterwards."""
+    at = 2 * output
+    held = slots[at]
+    if held is None:
+        slots[at], slots[at + 1] = gradient, exclusive
+    elif slots[at + 1]:
+        _C.add(held, gradient, out=held)
+    else:
+        slots[at], slots[at + 1] = _C.add(held, gradient), True
 
 
 def backward(root: Tensor, gradient: Array, retain_graph: bool = False) -> None:
@@ -200,10 +206,15 @@ def backward(root: Tensor, gradient: Array, retain_graph: bool = False) -> None:
     if root._node is None:
         add_to_leaf(root, gradient, exclusive=False)
         return
-    sweep = _Sweep()
-    sweep.give(root._node, root._output, gradient, exclusive=False)
-    for node, slots in sweep.visits():
-        _check_unchanged(node)
+    slots = [None, False] * root._node.outputs
+    _deliver(slots, root._output, gradient, exclusive=False)
+    arrived: dict[Node, Slots] = {root._node: slots}
+    waiting = [root._node]  # a heap, the latest node first
+    while waiting:
+        node = heappop(waiting)
+        slots = arrived.pop(node)
+        if node.guards is not None or node.saved is None:
+            _refuse(node)
         if node.outputs == 1:
             results = node.op.gradient(node, slots[0])
         else:
@@ -214,15 +225,23 @@ def backward(root: Tensor, gradient: Array, retain_graph: bool = False) -> None:
         if type(results) is not tuple:
             results = (results,)
         for i, edge in enumerate(node.edges):
-            if edge is None:
+            if edge is None or results[i] is None:
                 continue
             result = results[i]
-            if result is None:
-                continue
-            # Ours to keep or write to if only `results`, this loop and getrefcount's own argument
-            # hold it, and it is no view of somebody's array.
-            exclusive = getrefcount(result) <= 3 and not isinstance(result.base, np.ndarray)
-            if isinstance(edge, tuple):
-                sweep.give(edge[0], edge[1], result, exclusive)
-            else:
+            # Ours to keep or write to if only `results` and this loop hold it, and it is no view of
+            # somebody's array.
+            exclusive = getrefcount(result) <= _IF_OURS and not isinstance(result.base, np.ndarray)
+            if not isinstance(edge, tuple):
                 add_to_leaf(edge, result, exclusive)
+                continue
+            parent, output = edge
+            slots = arrived.get(parent)
+            if slots is not None:
+                _deliver(slots, output, result, exclusive)
+                continue
+            if parent.outputs == 1:
+                arrived[parent] = [result, exclusive]
+            else:
+                arrived[parent] = slots = [None, False] * parent.outputs
+                _deliver(slots, output, result, exclusive)
+            heappush(waiting, parent)

@@ -244,9 +244,7 @@ def load(path: Path) -> Any:
         structure = metadata.get(_STRUCTURE) if isinstance(metadata, dict) else None
         with safe_open(path, framework="numpy") as file:
             tensors = {
-                name: Tensor(file.get_tensor(name))
-                for name in header
-                if name != "__metadata__"
+                name: Tensor(file.get_tensor(name)) for name in header if name != "__metadata__"
             }
         if structure is None:
             return tensors

@@ -11,7 +11,19 @@ import numpy as np
 from striate import autograd
 from striate.arrays import Array, _varargs, as_array
 from striate.autograd import Node, Version
-from striate.dtypes import CATEGORY, DType, as_dtype, bool_, get_default_dtype, int64
+from striate.dtypes import (
+    CATEGORY,
+    SUPPORTED,
+    DType,
+    as_dtype,
+    bool_,
+    get_default_dtype,
+    int64,
+)
+
+
+# d x / d x of a scalar. Nobody writes to it: a sweep only borrows the gradient that it starts from.
+_ONE = {dtype: np.ones((), dtype) for dtype in SUPPORTED if dtype.kind == "f"}
 
 
 class Tensor:
@@ -250,7 +262,9 @@ class Tensor:
                     f"backward: shape {self.shape} has more than one element; pass `gradient`, or "
                     "reduce it with sum() or mean() first"
                 )
-            seed = np.ones_like(self._array)
+            seed = _ONE.get(self._array.dtype) if self._array.ndim == 0 else None
+            if seed is None:
+                seed = np.ones_like(self._array)
         else:
             seed = as_array(gradient, self.dtype, "gradient")
             if seed.shape != self.shape:

@@ -95,7 +95,7 @@ struct Softplus {
   template <class V>
   static V forward(V x, V p) {
     V z = p * x;
-    return (max(constant<V>(0), z) + log1p_unit(exp(-abs(z)))) / p;
+    return (max(constant<V>(0), z) + log1p_unit(exp(-abs(z)))) * (constant<V>(1) / p);
   }
   template <class V>
   static V backward(V y, V dy, V p) {

@@ -52,7 +52,7 @@ bool accepts(Method method, const ConvShape& s) {
 }
 
 const MethodRow& choose(const ConvShape& s, ConvPass pass, Dtype dtype) {
-  std::vector<const MethodRow*> rows = methods.runnable(dtype, int(pass));
+  const std::vector<const MethodRow*>& rows = methods.runnable(dtype, int(pass));
   bool pinned = rows.size() == 1;
   for (const MethodRow* row : rows) {
     if (!accepts(row->method, s)) continue;

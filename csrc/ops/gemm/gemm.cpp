@@ -52,6 +52,10 @@ constexpr ptrdiff_t kBlockK = 384;
 constexpr ptrdiff_t kBlockM = 168;   // a multiple of 4, 6, 14
 constexpr ptrdiff_t kBlockN = 3072;  // a multiple of every NR
 constexpr ptrdiff_t kTaskColumns = 256;
+#define ROW(name, T, isa, mr, nr) \
+  static_assert(kBlockN % nr == 0 && mr <= kMaxTileRows, "the blocking does not fit " #name);
+#include "ops/gemm/kernels.inc"
+#undef ROW
 constexpr double kSerialFlops = 4e6;  // below, waking a second core costs more than it brings
 
 ptrdiff_t ceil_div(ptrdiff_t a, ptrdiff_t b) { return (a + b - 1) / b; }
@@ -206,7 +210,8 @@ class Product {
 
   // Cuts C's columns [block.j0, block.j1) and all its rows into tasks.
   void multiply(const Rows<T>& a, const Panels<T>& b, const Block<T>& block) {
-    ptrdiff_t mc = kBlockM, nc = kTaskColumns, mr = kernel_.mr, nr = kernel_.nr;
+    const ptrdiff_t mr = kernel_.mr, nr = kernel_.nr;
+    ptrdiff_t mc = kBlockM, nc = ceil_div(kTaskColumns, nr) * nr;  // whole panels of B
     if (threaded_) {  // enough tasks to go round; their edges do not change a result
       ptrdiff_t wanted = 4 * ptrdiff_t(num_threads());
       auto tasks = [&] { return ceil_div(block.i1, mc) * ceil_div(block.j1 - block.j0, nc); };

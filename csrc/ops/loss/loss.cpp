@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ops/loss/loss.h"
 
-#include "core/rows.h"
+#include "ops/layout/rows.h"
 #include "ops/reduce/reduce.h"
 
 namespace striate {
 namespace {
 
 const Table<Kernel> kernels{
-#define ROW(name, T, isa, what) STRIATE_KERNEL(loss, name, T, isa, int(Loss::what))
+#define ROW(name, T, isa, what, Fn) STRIATE_KERNEL(loss, name, T, isa, int(Loss::what))
 #include "ops/loss/kernels.inc"
 #undef ROW
 };
@@ -53,7 +53,7 @@ void sum_into(void* from, ptrdiff_t n, Dtype dtype, void* to) {
 }
 
 template <class T>
-void run(const CrossEntropy& p, T* loss, const Operand& dx) {
+void run_cross_entropy(const CrossEntropy& p, T* loss, const Operand& dx) {
   const int axis = p.x.rank == 1 ? 0 : 1;
   const Rows<3> rows({p.x, p.target, dx}, axis);
   const ptrdiff_t count = rows.count();
@@ -87,12 +87,44 @@ void run(const CrossEntropy& p, T* loss, const Operand& dx) {
   if (mean) *loss = T(double(*loss) / total);
 }
 
+constexpr ptrdiff_t kPart = 1 << 15;  // elements a part of a long sum has; fixed, so order is too
+
+template <class T>
+void run_mse(const Operand& x, const Operand& target, bool mean, T* loss, const Operand& dx) {
+  const ptrdiff_t n = x.size(), parts = (n + kPart - 1) / kPart;
+  const T scale = T(mean ? 2 / double(n) : 2);
+  auto* kernel = kernels.best(x.dtype, int(Loss::squared_error)).template as<SquaredErrorFn<T>>();
+  Workspace<T> partial{size_t(parts)};
+  auto part = [&](ptrdiff_t p) {
+    ptrdiff_t begin = p * kPart, count = n - begin < kPart ? n - begin : kPart;
+    T* gradient = dx.data ? dx.as<T>() + begin : nullptr;
+    partial[p] =
+        kernel(x.as<const T>() + begin, target.as<const T>() + begin, count, scale, gradient);
+  };
+  if (parts > 1) {
+    parallel_for(parts, part);
+  } else if (parts == 1) {
+    FlushDenormals flush;
+    part(0);
+  }
+  sum_into(partial.data(), parts, x.dtype, loss);
+  if (mean) *loss = T(double(*loss) / double(n));
+}
+
 }  // namespace
 
 void cross_entropy(const CrossEntropy& problem, const Operand& loss, const Operand& dx) {
   dispatch(problem.x.dtype, [&](auto* t) {
     using T = pointee<decltype(t)>;
-    run<T>(problem, loss.as<T>(), dx);
+    run_cross_entropy<T>(problem, loss.as<T>(), dx);
+  });
+}
+
+void mse(const Operand& x, const Operand& target, LossReduction reduction, const Operand& loss,
+         const Operand& dx) {
+  dispatch(x.dtype, [&](auto* t) {
+    using T = pointee<decltype(t)>;
+    run_mse<T>(x, target, reduction == LossReduction::mean, loss.as<T>(), dx);
   });
 }
 

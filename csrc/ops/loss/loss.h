@@ -7,7 +7,10 @@
 //   dx[c]   = scale (A p[c] - a[c])                  a[c] = w[c] t[c],  A = sum over c of a[c]
 //   t[c]    = (1 - smoothing) target[c] + smoothing / C
 //
-// with target given, or 1 at a label and 0 elsewhere.
+// with target given, or 1 at a label and 0 elsewhere. Squared error of n elements:
+//
+//   loss    = sum over i of (x[i] - target[i])^2
+//   dx[i]   = scale (x[i] - target[i])
 #pragma once
 #include "core/operand.h"
 
@@ -31,9 +34,12 @@ struct CrossEntropyRows {
 template <class T>
 using CrossEntropyFn = void(const CrossEntropyRows<T>&);
 
-enum class Loss { cross_entropy_labels, cross_entropy_probabilities };
+template <class T>
+using SquaredErrorFn = T(const T* x, const T* target, ptrdiff_t n, T scale, T* dx);  // dx or null
 
-#define ROW(name, T, isa, what) STRIATE_WITH_##isa(CrossEntropyFn<T> name;)
+enum class Loss { cross_entropy_labels, cross_entropy_probabilities, squared_error };
+
+#define ROW(name, T, isa, what, Fn) STRIATE_WITH_##isa(Fn<T> name;)
 #include "ops/loss/kernels.inc"
 #undef ROW
 
@@ -53,5 +59,10 @@ struct CrossEntropy {
 // null. "mean" divides by the sum of the weights of the labels not ignored, or by the number of
 // rows of probabilities. Throws std::out_of_range for a label that is no class.
 void cross_entropy(const CrossEntropy& problem, const Operand& loss, const Operand& dx);
+
+// *loss = the sum or the mean of (x - target)^2, and dx its gradient, unless its data is null. x,
+// target and dx are dense and of equal strides.
+void mse(const Operand& x, const Operand& target, LossReduction reduction, const Operand& loss,
+         const Operand& dx);
 
 }  // namespace striate

@@ -2,6 +2,7 @@
 #include "simd/vec_avx512.h"
 //
 #include "ops/loss/cross_entropy.inl"
+#include "ops/loss/squared_error.inl"
 
 namespace striate {
 
@@ -11,6 +12,14 @@ KERNEL(cross_entropy_labels, f32, float)
 KERNEL(cross_entropy_labels, f64, double)
 KERNEL(cross_entropy_probabilities, f32, float)
 KERNEL(cross_entropy_probabilities, f64, double)
+#undef KERNEL
+
+#define KERNEL(what, dtype, T)                                                          \
+  T what##_##dtype##_avx512(const T* x, const T* target, ptrdiff_t n, T scale, T* dx) { \
+    return what(x, target, n, scale, dx);                                               \
+  }
+KERNEL(squared_error, f32, float)
+KERNEL(squared_error, f64, double)
 #undef KERNEL
 
 }  // namespace striate

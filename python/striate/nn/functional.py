@@ -1,13 +1,58 @@
 # SPDX-License-Identifier: Apache-2.0
 """The operations that layers are made of, as functions, under PyTorch's names."""
 
-from typing import Any
+from striate.ops import (
+    adaptive_avg_pool2d,
+    adaptive_max_pool2d,
+    avg_pool2d,
+    batch_norm,
+    conv2d,
+    conv_transpose2d,
+    cross_entropy,
+    elu,
+    gelu,
+    leaky_relu,
+    linear,
+    local_response_norm,
+    log_softmax,
+    lp_pool2d,
+    max_pool2d,
+    max_unpool2d,
+    mse_loss,
+    pad,
+    relu,
+    sigmoid,
+    silu,
+    softmax,
+    softplus,
+    sum_pool2d,
+    tanh,
+)
 
-from striate import ops
-
-
-def __getattr__(name: str) -> Any:
-    try:
-        return getattr(ops, name)
-    except AttributeError:
-        raise AttributeError(f"striate.nn.functional has no function {name!r}") from None
+__all__ = [
+    "adaptive_avg_pool2d",
+    "adaptive_max_pool2d",
+    "avg_pool2d",
+    "batch_norm",
+    "conv2d",
+    "conv_transpose2d",
+    "cross_entropy",
+    "elu",
+    "gelu",
+    "leaky_relu",
+    "linear",
+    "local_response_norm",
+    "log_softmax",
+    "lp_pool2d",
+    "max_pool2d",
+    "max_unpool2d",
+    "mse_loss",
+    "pad",
+    "relu",
+    "sigmoid",
+    "silu",
+    "softmax",
+    "softplus",
+    "sum_pool2d",
+    "tanh",
+]

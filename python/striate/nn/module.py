@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R", covariant=True)
+_NOTHING = object()
 
 
 class _HasForward(Protocol[P, R]):
@@ -63,14 +64,24 @@ class Module:
         """What the module computes. Every subclass defines it."""
         raise NotImplementedError(f"{type(self).__name__} defines no forward()")
 
-    def __call__(self: _HasForward[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            if self._hooked:  # type: ignore[attr-defined]
-                return call_with_hooks(self, args, kwargs)  # type: ignore[arg-type]
-            return self.forward(*args, **kwargs)
-        except (ValueError, TypeError, IndexError, RuntimeError) as error:
-            name_place(error, self)  # type: ignore[arg-type]
-            raise
+    if TYPE_CHECKING:
+
+        def __call__(self: _HasForward[P, R], *args: P.args, **kwargs: P.kwargs) -> R: ...
+
+    else:
+
+        def __call__(self, first=_NOTHING, /, *rest, **kwargs):
+            try:
+                # Most calls pass one tensor: without unpacking, that takes half the time.
+                if self._hooked or rest or kwargs or first is _NOTHING:
+                    args = () if first is _NOTHING else (first, *rest)
+                    if self._hooked:
+                        return call_with_hooks(self, args, kwargs)
+                    return self.forward(*args, **kwargs)
+                return self.forward(first)
+            except (ValueError, TypeError, IndexError, RuntimeError) as error:
+                name_place(error, self)
+                raise
 
     # --- parts --------------------------------------------------------------------------------
 

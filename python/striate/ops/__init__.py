@@ -4,7 +4,8 @@
 The files mirror `csrc/ops`; what is no hot loop is NumPy's.
 """
 
-from striate.ops.activation import elu, exp, gelu, leaky_relu, relu, sigmoid, silu, softplus, tanh
+from striate.ops import activation
+from striate.ops.activation import *  # noqa: F403
 from striate.ops.arithmetic import (
     add,
     bitwise_and,
@@ -32,7 +33,7 @@ from striate.ops.arithmetic import (
 from striate.ops.conv2d import conv2d, conv_transpose2d
 from striate.ops.gemm import linear, matmul
 from striate.ops.layout import contiguous, pad
-from striate.ops.loss import cross_entropy
+from striate.ops.loss import cross_entropy, mse_loss
 from striate.ops.norm import batch_norm, local_response_norm
 from striate.ops.pointwise import (
     abs,
@@ -89,6 +90,7 @@ from striate.ops.shape import (
     unsqueeze,
     where,
 )
+from striate.ops.softmax import log_softmax, softmax
 
 # Operations that are also methods of Tensor under the same name.
 METHODS: list[str] = [
@@ -122,6 +124,8 @@ METHODS: list[str] = [
     "relu",
     "sigmoid",
     "tanh",
+    "softmax",
+    "log_softmax",
     "add",
     "sub",
     "mul",
@@ -190,22 +194,19 @@ __all__ = [
     "cos",
     "cross_entropy",
     "div",
-    "elu",
     "eq",
-    "exp",
     "expand",
     "flatten",
     "floor",
     "ge",
-    "gelu",
     "getitem",
     "gt",
     "le",
-    "leaky_relu",
     "linear",
     "local_response_norm",
     "log",
     "log1p",
+    "log_softmax",
     "logical_and",
     "logical_not",
     "logical_or",
@@ -219,20 +220,18 @@ __all__ = [
     "mean",
     "min",
     "minimum",
+    "mse_loss",
     "mul",
     "ne",
     "neg",
     "pad",
     "permute",
     "pow",
-    "relu",
     "reshape",
     "round",
-    "sigmoid",
     "sign",
-    "silu",
     "sin",
-    "softplus",
+    "softmax",
     "split",
     "sqrt",
     "square",
@@ -243,9 +242,9 @@ __all__ = [
     "sum",
     "sum_pool2d",
     "t",
-    "tanh",
     "transpose",
     "unsqueeze",
     "var",
     "where",
 ]
+__all__ += activation.__all__

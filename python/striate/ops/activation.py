@@ -15,6 +15,18 @@ from striate.ops.record import Op, op
 from striate.ops.shape import where
 from striate.tensor import Array, Tensor
 
+__all__ = [
+    "elu",
+    "exp",
+    "gelu",
+    "leaky_relu",
+    "relu",
+    "sigmoid",
+    "silu",
+    "softplus",
+    "tanh",
+]
+
 RECORDS: dict[str, Op] = {}  # every activation by its kernel's name
 _DEFAULTS = {"leaky_relu": 0.01, "elu": 1.0, "softplus": 1.0}  # parameters
 _FROM_RESULT: set[str] = set()  # those whose gradient needs only the result
@@ -80,7 +92,10 @@ def _activation(name: str, saves: str, doc: str) -> Any:
     record = _record(name, saves)
 
     def call(input: Tensor) -> Tensor:
-        return record(as_float(input, name))
+        try:
+            return record.of_one(input)
+        except (AttributeError, TypeError):  # no tensor, or one of integers
+            return record(as_float(input, name))
 
     call.__name__ = call.__qualname__ = name
     call.__doc__ = doc

@@ -153,7 +153,8 @@ def _(ctx: Node, grad: Array) -> Any:
 def _cast_op(ctx: Node, x: Array, dtype: Any = None) -> Array:
     """x in another dtype."""
     ctx.save(x.dtype)
-    return x.astype(dtype, copy=False)
+    with np.errstate(all="ignore"):  # too large is inf
+        return x.astype(dtype, copy=False)
 
 
 @_cast_op.backward
@@ -166,7 +167,8 @@ def cast(x: Tensor, dtype: Any) -> Tensor:
     if x.dtype == dtype:
         return x
     if dtype.kind != "f":
-        return Tensor._wrap(x._array.astype(dtype))
+        with np.errstate(all="ignore"):  # NaN is any integer
+            return Tensor._wrap(x._array.astype(dtype))
     return _cast_op(x, dtype=dtype)
 
 

@@ -67,8 +67,14 @@ def _conv2d(
     parameter: float = 0.0,
 ) -> Array:
     x, weight = images(x), images(weight)
-    fused = {"activation": activation, "parameter": parameter}
-    y = _C.conv2d(x, weight, bias[0] if bias else None, **fused, **options)
+    y = _C.conv2d(
+        x,
+        weight,
+        bias[0] if bias else None,
+        activation=activation,
+        parameter=parameter,
+        **options,
+    )
     ctx.save(x, weight, y if activation else None, activation, parameter, options)
     return y
 

@@ -38,9 +38,12 @@ def _matmul(ctx: Node, a: Array, b: Array) -> Array:
 @_matmul.backward
 def _(ctx: Node, grad: Array) -> Any:
     a, b = ctx.saved
+    need_a, need_b = ctx.needs
+    if grad.ndim == a.ndim == b.ndim == 2:
+        return _C.gemm(grad, b.T) if need_a else None, _C.gemm(a.T, grad) if need_b else None
     return (
-        unbroadcast(_product(grad, b.swapaxes(-1, -2)), a.shape) if ctx.needs[0] else None,
-        unbroadcast(_product(a.swapaxes(-1, -2), grad), b.shape) if ctx.needs[1] else None,
+        unbroadcast(_product(grad, b.swapaxes(-1, -2)), a.shape) if need_a else None,
+        unbroadcast(_product(a.swapaxes(-1, -2), grad), b.shape) if need_b else None,
     )
 
 
@@ -50,7 +53,11 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
     A vector counts as one row (left) or one column (right), and that axis is dropped again.
     Raises ValueError where the inner sizes differ.
     """
-    if type(input) is not Tensor or type(other) is not Tensor or input.dtype != other.dtype:
+    try:  # two matrices, or stacks of them, that fit
+        return _matmul.of_two(input, other)
+    except (AttributeError, TypeError, ValueError, IndexError):
+        pass
+    if not isinstance(input, Tensor) or not isinstance(other, Tensor) or input.dtype != other.dtype:
         dtype = result_type(input, other)
         input, other = (as_operand(x, dtype, "matmul") for x in (input, other))
     if input.dtype.kind != "f":

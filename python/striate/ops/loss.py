@@ -9,29 +9,48 @@ import numpy as np
 
 from striate import _C
 from striate.autograd import Node
+from striate.dtypes import get_default_dtype, result_type
 from striate.ops.activation import as_float
+from striate.ops.arithmetic import cast
 from striate.ops.record import op
 from striate.tensor import Array, Tensor
 
 
-def _times(gradient: Array, grad: Array) -> Array:
+def _times(gradient: Array | None, grad: Array) -> Array | None:
     """The kept gradient of a loss, times what arrived at the loss."""
+    if gradient is None:
+        return None
     return gradient if grad.ndim == 0 and grad == 1 else _C.mul(gradient, grad)
 
 
-@op("(N, C, ...) -> () or (N, ...)", name="cross_entropy")
+@op("(N, C, ...), (N, ...) or (N, C, ...) -> () or (N, ...)", name="cross_entropy")
 def _cross_entropy(ctx: Node, x: Array, target: Array, **options: Any) -> Array:
     loss, gradient = _C.cross_entropy(x, target, gradient=ctx.needs[0], **options)
-    ctx.save(gradient)
+    ctx.save(gradient, _target_gradient(x, **options) if ctx.needs[1] else None)
     return loss
 
 
 @_cross_entropy.backward
 def _(ctx: Node, grad: Array) -> Any:
-    (gradient,) = ctx.saved
     if grad.ndim:
         grad = np.expand_dims(grad, 1)
-    return (_times(gradient, grad),)
+    return tuple(_times(gradient, grad) for gradient in ctx.saved)
+
+
+def _target_gradient(
+    x: Array,
+    weight: Array | None,
+    reduction: str,
+    label_smoothing: float,
+    ignore_index: int,
+) -> Array:
+    """d loss / d target = -(1 - smoothing) w log softmax(x), for probabilities."""
+    axis = 0 if x.ndim == 1 else 1
+    rows = x.size // x.shape[axis] if reduction == "mean" else 1
+    slope = _C.mul(_C.log_softmax(x, axis), (label_smoothing - 1) / max(rows, 1))
+    if weight is None:
+        return slope
+    return _C.mul(slope, weight.reshape([-1 if i == axis else 1 for i in range(x.ndim)]))
 
 
 def cross_entropy(
@@ -56,6 +75,8 @@ def cross_entropy(
     x = as_float(input, "cross_entropy")
     if not isinstance(target, Tensor):
         raise TypeError(f"cross_entropy: target: expected a Tensor, got {type(target).__name__}")
+    if weight is not None and not isinstance(weight, Tensor):
+        raise TypeError(f"cross_entropy: weight: expected a Tensor, got {type(weight).__name__}")
     kind = target.dtype.kind
     if kind == "b":
         raise TypeError("cross_entropy: target: expected integers or probabilities, got bool")
@@ -75,3 +96,41 @@ def cross_entropy(
         reduction=reduction,
         label_smoothing=label_smoothing,
     )
+
+
+@op("(...), (...) -> ()", name="mse_loss")
+def _mse_loss(ctx: Node, x: Array, target: Array, reduction: str) -> Array:
+    needed = ctx.needs[0] or ctx.needs[1]
+    loss, gradient = _C.mse_loss(x, target, reduction=reduction, gradient=needed)
+    ctx.save(gradient)
+    return loss
+
+
+@_mse_loss.backward
+def _(ctx: Node, grad: Array) -> Any:
+    (gradient,) = ctx.saved
+    return (
+        _times(gradient, grad) if ctx.needs[0] else None,
+        _C.mul(gradient, -float(grad)) if ctx.needs[1] else None,
+    )
+
+
+def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
+    """The mean (or "sum", or each: "none") of (input - target)^2.
+
+    Shapes must be equal: broadcasting a target is almost always a mistake (PyTorch warns).
+    """
+    for name, x in (("input", input), ("target", target)):
+        if not isinstance(x, Tensor):
+            raise TypeError(f"mse_loss: {name}: expected a Tensor, got {type(x).__name__}")
+    if input.shape != target.shape:
+        raise ValueError(
+            f"mse_loss: target: expected shape {input.shape}, as input has, got {target.shape}"
+        )
+    if reduction == "none":
+        off = input - target
+        return off * off
+    dtype = result_type(input, target)
+    if dtype.kind != "f":
+        dtype = get_default_dtype()
+    return _mse_loss(cast(input, dtype), cast(target, dtype), reduction=reduction)

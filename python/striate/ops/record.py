@@ -71,10 +71,29 @@ class Op:
         out._array = result
         return out
 
+    def of_one(self, x: Tensor, *parameters: Any) -> Tensor:
+        """self(x, …) for one operand and one result, with less to unpack."""
+        out = _new(Tensor)
+        if not x.requires_grad or not _mode.enabled:
+            out._array = self.forward(not_recording, x._array, *parameters)
+            return out
+        node = _new_node(Node)
+        node.op = self
+        node.edges = (x if x._node is None else (x._node, x._output),)
+        node.number = _next_number()
+        out._array = self.forward(node, x._array, *parameters)
+        out.requires_grad = True
+        out._node = node
+        if node.saved:
+            node.guard((x, out))
+        return out
+
     def of_two(self, a: Tensor, b: Tensor) -> Tensor:
-        """self(a, b), for one result, no parameters, and operands of which one requires grad."""
-        if not _mode.enabled:
-            return self(a, b)
+        """self(a, b) for two operands and one result, with less to unpack."""
+        out = _new(Tensor)
+        if not (a.requires_grad or b.requires_grad) or not _mode.enabled:
+            out._array = self.forward(not_recording, a._array, b._array)
+            return out
         node = _new_node(Node)
         node.op = self
         node.edges = (
@@ -82,12 +101,11 @@ class Op:
             None if not b.requires_grad else b if b._node is None else (b._node, b._output),
         )
         node.number = _next_number()
-        out = _new(Tensor)
         out._array = self.forward(node, a._array, b._array)
         out.requires_grad = True
         out._node = node
         if node.saved:
-            self._guard(node, (a, b), (out,))
+            node.guard((a, b, out))
         return out
 
     def _recorded(
@@ -95,39 +113,22 @@ class Op:
     ) -> Any:
         node = Node(self, [_edge(t) for t in inputs])
         result = self.forward(node, *arrays, **parameters)
-        if type(result) is tuple:
-            return self._several(node, inputs, result)
-        out = _new(Tensor)
-        out._array = result
-        out.requires_grad = True
-        out._node = node
-        if node.saved:
-            self._guard(node, inputs, (out,))
-        return out
-
-    def _several(self, node: Node, inputs: tuple[Tensor, ...], result: tuple[Any, ...]) -> Any:
-        """The results of an operation with more than one; integers among them have no gradient."""
+        if type(result) is not tuple:
+            out = _new(Tensor)
+            out._array = result
+            out.requires_grad = True
+            out._node = node
+            if node.saved:
+                node.guard((*inputs, out))
+            return out
         node.outputs = len(result)
         outs = tuple(Tensor._wrap(array) for array in result)
         for i, out in enumerate(outs):
-            if out._array.dtype.kind == "f":
+            if out._array.dtype.kind == "f":  # integers among several results have no gradient
                 out.requires_grad, out._node, out._output = True, node, i
         if node.saved:
-            self._guard(node, inputs, outs)
+            node.guard((*inputs, *outs))
         return outs
-
-    @staticmethod
-    def _guard(node: Node, inputs: tuple[Tensor, ...], outs: tuple[Tensor, ...]) -> None:
-        """Notes the version of every tensor whose array was saved."""
-        for value in node.saved:
-            for t in inputs:
-                if t._array is value:
-                    node.guard(t)
-                    break
-            else:
-                for t in outs:
-                    if t._array is value:
-                        node.guard(t)
 
     def __repr__(self) -> str:
         return f"<op {self.name}: {self.signature}>"

@@ -32,24 +32,34 @@ def axes_of(name: str, dim: Any, ndim: int) -> tuple[int, ...]:
     return tuple(sorted(axes))
 
 
+_ALL = [tuple(range(n)) for n in range(65)]  # every axis of a tensor of n of them
+
+
 def _kept(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(1 if i in axes else n for i, n in enumerate(shape))
 
 
 @op("(...) -> (...)", name="sum")
 def _sum(ctx: Node, x: Array, axes: tuple[int, ...]) -> Array:
-    ctx.save(x.shape, axes, x.strides)
+    ctx.save(x.shape, axes)
     return _C.sum(x, axes)
 
 
 @_sum.backward
 def _(ctx: Node, grad: Array) -> Any:
-    shape, axes, _ = ctx.saved
-    return np.broadcast_to(grad.reshape(_kept(shape, axes)), shape)
+    shape, axes = ctx.saved
+    if grad.ndim:
+        grad = grad.reshape(_kept(shape, axes))
+    return _C.broadcast_to(grad, shape)
 
 
 def sum(input: Tensor, dim: Any = None, keepdim: bool = False, dtype: Any = None) -> Tensor:
     """The sum over `dim` (all axes if None). Integers and bools give int64."""
+    if dim is None and dtype is None and not keepdim:
+        try:
+            return _sum.of_one(input, _ALL[input._array.ndim])
+        except (AttributeError, TypeError):  # integers
+            pass
     if dtype is not None:
         input = input.to(dtype)
     axes = axes_of("sum", dim, input.ndim)

@@ -37,7 +37,8 @@ class Rows {
   template <class T, class F>
   void run(F&& body) const {
     if (count_ == 0) return;
-    const ptrdiff_t block = n_ < kBlock ? kBlock / (n_ > 0 ? n_ : 1) : 1;
+    ptrdiff_t block = n_ < kBlock ? kBlock / (n_ > 0 ? n_ : 1) : 1;
+    if (block < kAside && copies() > 0) block = kAside;
     const ptrdiff_t parts = (count_ + block - 1) / block;
     auto one = [&](ptrdiff_t part) {
       ptrdiff_t begin = part * block, end = begin + block < count_ ? begin + block : count_;
@@ -52,7 +53,9 @@ class Rows {
   struct Axis {
     ptrdiff_t n, stride[N];
   };
-  static constexpr ptrdiff_t kBlock = 1 << 14;  // elements a block of rows has, or one row
+  // A block has kBlock elements, or one row; where rows are copied aside at least kAside of them,
+  // so that cache lines are used whole.
+  static constexpr ptrdiff_t kBlock = 1 << 14, kAside = 32;
 
   void push(const Axis& a) {
     bool joined = rank_ > 0;
@@ -68,13 +71,17 @@ class Rows {
 
   bool aside(int k) const { return data_[k] && step_[k] != 1; }
 
+  int copies() const {
+    int count = 0;
+    for (int k = 0; k < N; ++k) count += aside(k);
+    return count;
+  }
+
   template <class T, class F>
   void run_block(ptrdiff_t begin, ptrdiff_t end, F&& body) const {
     ptrdiff_t inner = rank_ ? axis_[rank_ - 1].n : 1,
               most = end - begin < inner ? end - begin : inner;
-    int copies = 0;
-    for (int k = 0; k < N; ++k) copies += aside(k);
-    Workspace<T> space(size_t(copies) * size_t(most) * size_t(n_));
+    Workspace<T> space(size_t(copies()) * size_t(most) * size_t(n_));
     while (begin < end) {
       ptrdiff_t rows = inner - begin % inner;
       if (rows > end - begin) rows = end - begin;

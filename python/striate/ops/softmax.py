@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Softmax and its logarithm along one axis."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from striate import _C
+from striate.autograd import Node
+from striate.ops.activation import as_float
+from striate.ops.record import op
+from striate.ops.reduction import axes_of
+from striate.tensor import Array, Tensor
+
+
+@op("(...) -> (...)", name="softmax")
+def _softmax(ctx: Node, x: Array, axis: int) -> Array:
+    y = _C.softmax(x, axis)
+    ctx.save(y, axis)
+    return y
+
+
+@_softmax.backward
+def _(ctx: Node, grad: Array) -> Any:
+    y, axis = ctx.saved
+    return _C.softmax_backward(y, grad, axis)
+
+
+@op("(...) -> (...)", name="log_softmax")
+def _log_softmax(ctx: Node, x: Array, axis: int) -> Array:
+    y = _C.log_softmax(x, axis)
+    ctx.save(y, axis)
+    return y
+
+
+@_log_softmax.backward
+def _(ctx: Node, grad: Array) -> Any:
+    y, axis = ctx.saved
+    return _C.log_softmax_backward(y, grad, axis)
+
+
+def _along(record: Any, input: Tensor, dim: int) -> Tensor:
+    x = as_float(input, record.name)
+    if x.ndim == 0:
+        return record(x.reshape(1), axis=0).reshape(())
+    (axis,) = axes_of(record.name, (dim,), x.ndim)
+    return record(x, axis=axis)
+
+
+def softmax(input: Tensor, dim: int) -> Tensor:
+    """exp(x) / sum of exp(x) along `dim`, computed as exp(x - max x) so that nothing overflows.
+
+    A row that is -inf throughout, or holds inf or NaN, gives NaN, as in PyTorch.
+    """
+    return _along(_softmax, input, dim)
+
+
+def log_softmax(input: Tensor, dim: int) -> Tensor:
+    """log(softmax(x)) along `dim`, as (x - max x) - log sum exp(x - max x): no digits are lost."""
+    return _along(_log_softmax, input, dim)

@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Accuracy of vector mathematics over all floats, and special values alike on every ISA."""
+
+import math
+
+import numpy as np
+import pytest
+import striate
+from striate import _C, ops
+
+ISAS = ["scalar", "avx2", "avx512"]
+TINY = float(np.finfo(np.float32).tiny)
+ACTIVATIONS = [
+    "relu", "leaky_relu", "elu", "exp", "sigmoid", "tanh", "softplus", "gelu", "gelu_tanh", "silu",
+]  # fmt: skip
+
+
+def runnable(isa):
+    if _C.isas()[isa]:
+        pytest.skip(_C.isas()[isa])
+
+
+def all_floats(step):
+    """Every step-th bit pattern that is a normal float or 0."""
+    bits = np.arange(0, 2**32, step, dtype=np.uint64).astype(np.uint32)
+    x = bits.view(np.float32)
+    return x[np.isfinite(x) & ((np.abs(x) >= TINY) | (x == 0))]
+
+
+def sigmoid(x):
+    return np.where(x > 0, 1, np.exp(np.minimum(x, 0))) / (1 + np.exp(-np.abs(x)))
+
+
+def cdf(x):
+    return np.vectorize(lambda v: 0.5 * math.erfc(-v * math.sqrt(0.5)), otypes="d")(x)
+
+
+def twice_u(x):
+    return math.sqrt(8 / math.pi) * (x + 0.044715 * x**3)
+
+
+# name: (reference, most ULP, absolute error allowed where a factor of the result is flushed)
+ACCURACY = {
+    "exp": (np.exp, lambda x: 2, 0),
+    "elu": (lambda x: np.where(x > 0, x, np.expm1(x)), lambda x: 2, 0),
+    "sigmoid": (sigmoid, lambda x: 3, 0),
+    "tanh": (np.tanh, lambda x: 3, 0),
+    "softplus": (lambda x: np.logaddexp(0, x), lambda x: 4, 0),
+    "silu": (lambda x: x * sigmoid(x), lambda x: 4, 100 * TINY),
+    "gelu_tanh": (lambda x: x * sigmoid(twice_u(x)), lambda x: 6 + 3 * abs(twice_u(x)), 20 * TINY),
+}
+
+
+def ulp_error(got, exact, slack):
+    """Distance in units of the exact value's last place; results below normal count as 0."""
+    exact = np.where(np.abs(exact) < TINY, 0, exact)
+    rounded = exact.astype(np.float32)
+    same = (got == rounded) | (np.abs(got - exact) <= slack)
+    unit = np.spacing(np.abs(rounded)).astype(np.float64)
+    return np.where(same, 0, np.abs(got.astype(np.float64) - exact) / unit)
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("name", list(ACCURACY))
+def test_ulp(name, isa):
+    runnable(isa)
+    reference, most, slack = ACCURACY[name]
+    x = all_floats(4001)
+    with _C.pin_rows([f"{name}_f32_{isa}"]):
+        got = getattr(_C, name)(x)
+    with np.errstate(all="ignore"):
+        exact = reference(x.astype(np.float64))
+        error = ulp_error(got, exact, slack)
+        worst = np.nanargmax(error / most(x.astype(np.float64)))
+    assert not np.any(np.isnan(error)), f"NaN at {x[np.isnan(error)][0]}"
+    assert error[worst] <= most(float(x[worst])), f"{error[worst]:.2f} ULP at {x[worst]!r}"
+
+
+@pytest.mark.parametrize("isa", ISAS)
+def test_ulp_gelu(isa):
+    runnable(isa)
+    x = all_floats(40009)
+    x = x[np.abs(x) < 1e3].astype(np.float32)
+    with _C.pin_rows([f"gelu_f32_{isa}"]):
+        got = _C.gelu(x)
+    wide = x.astype(np.float64)
+    error = ulp_error(got, wide * cdf(wide), 20 * TINY)
+    assert np.all(error <= 6 + wide * wide / 2)
+
+
+SPECIAL = np.array(
+    [0.0, -0.0, np.inf, -np.inf, np.nan, 3e38, -3e38, 1e30, -1e30, 100, -100, 88.8, -88.8, 1e-30,
+     -1e-30, 1e-40, -1e-40, 1.0, -1.0]
+)  # fmt: skip
+
+
+def kind(x):
+    """What class of number each is: NaN, infinite, zero or other, and its sign."""
+    sign = np.where(np.isnan(x), 0, np.where(np.signbit(x), -1, 1))
+    size = np.where(np.isnan(x), 9, np.where(np.isinf(x), 3, np.where(np.abs(x) < TINY, 0, 1)))
+    return list(zip(size.tolist(), sign.tolist(), strict=True))
+
+
+def on_every_isa(call, row, dtype):
+    results = {}
+    for isa in ISAS:
+        if _C.isas()[isa]:
+            continue
+        with _C.pin_rows([f"{row}_{dtype}_{isa}"]):
+            results[isa] = call()
+    return results
+
+
+def assert_alike(results, operands):
+    scalar = kind(results["scalar"])
+    for isa, result in results.items():
+        for i, (a, b) in enumerate(zip(scalar, kind(result), strict=True)):
+            at = [float(x[i]) for x in operands]
+            assert a == b, f"{isa} at {at}: {result[i]}, scalar: {results['scalar'][i]}"
+
+
+@pytest.mark.parametrize("dtype", ["f32", "f64"])
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_special_values(name, dtype):
+    x = SPECIAL.astype(dtype.replace("f32", "f4").replace("f64", "f8"))
+    assert_alike(on_every_isa(lambda: getattr(_C, name)(x), name, dtype), [x])
+    a, b = (np.ascontiguousarray(v).ravel() for v in np.meshgrid(x, x))
+    backward = getattr(_C, f"{name}_backward")
+    assert_alike(on_every_isa(lambda: backward(a, b), f"{name}_backward", dtype), [a, b])
+
+
+@pytest.mark.parametrize("dtype", ["f32", "f64"])
+@pytest.mark.parametrize("name", ["add", "sub", "mul", "div", "maximum", "minimum"])
+def test_special_values_binary(name, dtype):
+    x = SPECIAL.astype(dtype.replace("f32", "f4").replace("f64", "f8"))
+    a, b = (np.ascontiguousarray(v).ravel() for v in np.meshgrid(x, x))
+    assert_alike(on_every_isa(lambda: getattr(_C, name)(a, b), name, dtype), [a, b])
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_nan_stays(name):
+    x = np.array([np.nan], np.float32)
+    assert np.isnan(getattr(_C, name)(x)).all()
+
+
+def test_limits():
+    inf = np.array([np.inf, -np.inf], np.float32)
+    expected = {
+        "relu": (np.inf, 0), "exp": (np.inf, 0), "sigmoid": (1, 0), "tanh": (1, -1),
+        "softplus": (np.inf, 0), "elu": (np.inf, -1),
+    }  # fmt: skip
+    for name, limits in expected.items():
+        assert tuple(getattr(_C, name)(inf)) == limits, name
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("name", ["softmax", "log_softmax"])
+def test_rows_without_a_distribution(name, isa):
+    """-inf throughout, inf or NaN anywhere: the row is NaN; -inf among numbers is probability 0."""
+    runnable(isa)
+    inf, nan = np.inf, np.nan
+    x = np.array([[-inf] * 3, [1, inf, 2], [1, nan, 2], [1, -inf, 1]], np.float32)
+    with _C.pin_rows([f"{name}_f32_{isa}"]):
+        y = getattr(_C, name)(x, 1)
+    assert np.isnan(y[:3]).all()
+    assert y[3].tolist() == ([0.5, 0, 0.5] if name == "softmax" else [y[3, 0], -inf, y[3, 0]])
+
+
+def test_activation_in_place():
+    x = np.random.default_rng(0).standard_normal(100).astype(np.float32)
+    expected = _C.tanh(x)
+    assert _C.tanh(x, out=x) is x
+    assert np.array_equal(x, expected)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "words"),
+    [
+        (lambda x: ops.gelu(x, "erf"), ValueError, "gelu: approximate"),
+        (lambda x: ops.leaky_relu(x, "1"), TypeError, "leaky_relu: negative_slope"),
+        (lambda x: ops.elu(x, float("nan")), ValueError, "elu: alpha"),
+        (lambda x: ops.softplus(x, beta=0), ValueError, "softplus: beta"),
+    ],
+)
+def test_parameters_are_checked(call, error, words):
+    with pytest.raises(error, match=words):
+        call(striate.zeros(2))
+
+
+def test_gradient_of_a_repeated_upstream():
+    """sum() sends back one number repeated by strides of 0."""
+    x = striate.randn(5, 7).requires_grad_()
+    ops.tanh(x).sum().backward()
+    expected = 1 - np.tanh(x.detach().numpy()) ** 2
+    np.testing.assert_allclose(x.grad.numpy(), expected, rtol=1e-5, atol=1e-6)
