@@ -226,47 +226,6 @@ def softmax_backward(y: _Array, dy: _Array, axis: int, out: _Array | None = None
 def log_softmax(x: _Array, axis: int, out: _Array | None = None) -> _Array: ...
 def log_softmax_backward(y: _Array, dy: _Array, axis: int, out: _Array | None = None) -> _Array: ...
 
-# layout
-def to_channels_last(x: _Array, out: _Array | None = None) -> _Array: ...
-def to_c_order(x: _Array, out: _Array | None = None) -> _Array: ...
-def pad(
-    x: _Array, pad: tuple[int, ...], value: float = 0.0, out: _Array | None = None
-) -> _Array: ...
-
-# pool2d
-def max_pool2d(x: _Array, window: tuple[int, ...], out: _Array | None = None) -> _Array: ...
-def max_pool2d_taps(
-    x: _Array, window: tuple[int, ...], out: _Array | None = None
-) -> tuple[_Array, _Array]: ...
-def max_pool2d_indices(
-    taps: _Array, y: _Array, size: tuple[int, ...], window: tuple[int, ...]
-) -> _Array: ...
-def max_pool2d_backward(
-    dy: _Array,
-    taps: _Array,
-    size: tuple[int, ...],
-    window: tuple[int, ...],
-    out: _Array | None = None,
-) -> _Array: ...
-def sum_pool2d(
-    x: _Array,
-    window: tuple[int, ...],
-    divisor: float | str = 1.0,
-    out: _Array | None = None,
-) -> _Array: ...
-def sum_pool2d_backward(
-    dy: _Array,
-    size: tuple[int, ...],
-    window: tuple[int, ...],
-    divisor: float | str = 1.0,
-    out: _Array | None = None,
-) -> _Array: ...
-def lp2_pool2d(x: _Array, window: tuple[int, ...], out: _Array | None = None) -> _Array: ...
-def max_unpool2d(
-    x: _Array, indices: _Array, size: tuple[int, ...], out: _Array | None = None
-) -> _Array: ...
-def max_unpool2d_backward(dy: _Array, indices: _Array, out: _Array | None = None) -> _Array: ...
-
 # norm
 def batch_norm_train(
     x: _Array,
