@@ -21,7 +21,6 @@ from striate.dtypes import (
     int64,
 )
 
-
 # d x / d x of a scalar. Nobody writes to it: a sweep only borrows the gradient that it starts from.
 _ONE = {dtype: np.ones((), dtype) for dtype in SUPPORTED if dtype.kind == "f"}
 
