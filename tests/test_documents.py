@@ -2,6 +2,8 @@
 """What the documents say is there is there, and what they show runs."""
 
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,20 @@ def test_paths_exist(document):
     missing = [p for p in paths if not any((folder / p).exists() for folder in here)]
     assert paths
     assert not missing
+
+
+def test_the_walkthroughs_still_apply():
+    """The diffs of CONTRIBUTING.md fit the files that they are shown for."""
+    git = shutil.which("git")
+    if git is None:
+        pytest.skip("no git here")
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    diffs = re.findall(r"```diff\n(.*?)```", text, re.S)
+    assert len(diffs) == 2
+    for diff in diffs:
+        command = [git, "apply", "--check", "-C1", "-"]
+        done = subprocess.run(command, input=diff, cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
 
 
 def test_the_readmes_example_runs():

@@ -206,7 +206,7 @@ def backward(root: Tensor, gradient: Array, retain_graph: bool = False) -> None:
     if root._node is None:
         add_to_leaf(root, gradient, exclusive=False)
         return
-    slots = [None, False] * root._node.outputs
+    slots: Slots = [None, False] * root._node.outputs
     _deliver(slots, root._output, gradient, exclusive=False)
     arrived: dict[Node, Slots] = {root._node: slots}
     waiting = [root._node]  # a heap, the latest node first
@@ -235,9 +235,9 @@ def backward(root: Tensor, gradient: Array, retain_graph: bool = False) -> None:
                 add_to_leaf(edge, result, exclusive)
                 continue
             parent, output = edge
-            slots = arrived.get(parent)
-            if slots is not None:
-                _deliver(slots, output, result, exclusive)
+            there = arrived.get(parent)
+            if there is not None:
+                _deliver(there, output, result, exclusive)
                 continue
             if parent.outputs == 1:
                 arrived[parent] = [result, exclusive]
