@@ -206,6 +206,11 @@ def test_convolution_weights_are_channels_last():
 
 
 REFUSED = [
+    (lambda: nn.Linear(2**40, 2**40), r"Linear: weight: expected a size that the address space ho"),
+    (
+        lambda: nn.Conv2d(2**30, 2**30, 3),
+        r"Conv2d: weight: .*got shape",
+    ),
     (lambda: nn.Conv2d(4, 6, 0), "Conv2d: kernel_size: expected 1 or more, got 0"),
     (lambda: nn.Conv2d(-4, 6, 3), "Conv2d: in_channels: expected 1 or more, got -4"),
     (

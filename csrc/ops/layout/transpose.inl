@@ -7,8 +7,9 @@
 //              | i j k l |                 | c g k o |
 //              | m n o p |                 | d h l p |
 //
-// Columns go in strips of kStrip, rows of tiles inside: what is written in one strip are kStrip
-// streams, each of which moves on by a line a tile, and what is read are whole runs of kStrip.
+// Columns go in strips of 16 tiles, long enough that every row is read in runs which the hardware
+// fetches ahead; what a strip writes stays in L2 until its lines are whole. Where the rows of dst
+// are so far apart that they share a few sets of L1, a strip is one tile: 16 streams are written.
 // Bound: memory (two streams).
 #include <cstddef>
 
@@ -28,9 +29,11 @@ void transpose_part(const T* src, ptrdiff_t src_row, ptrdiff_t rows, ptrdiff_t c
 template <class Tile, class T>
 void transpose(const T* src, ptrdiff_t src_row, ptrdiff_t rows, ptrdiff_t cols, T* dst,
                ptrdiff_t dst_row) {
-  constexpr ptrdiff_t size = Tile::size, kStrip = 4 * size;
-  for (ptrdiff_t j0 = 0; j0 < cols; j0 += kStrip) {
-    ptrdiff_t j1 = j0 + kStrip < cols ? j0 + kStrip : cols;
+  constexpr ptrdiff_t size = Tile::size;
+  const bool crowded = dst_row * ptrdiff_t(sizeof(T)) % 1024 == 0;
+  const ptrdiff_t strip = crowded ? size : 16 * size;
+  for (ptrdiff_t j0 = 0; j0 < cols; j0 += strip) {
+    ptrdiff_t j1 = j0 + strip < cols ? j0 + strip : cols;
     for (ptrdiff_t i = 0; i < rows; i += size) {
       ptrdiff_t m = i + size < rows ? size : rows - i;
       for (ptrdiff_t j = j0; j < j1; j += size) {

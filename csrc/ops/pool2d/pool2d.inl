@@ -61,9 +61,10 @@ struct MaxWindow {
 #pragma GCC unroll 4
         for (int v = 0; v < NV; ++v) {
           Vec<T> x = v == NV - 1 ? load(row + v * lanes, last) : load(row + v * lanes);
-          Mask<T> wins = (x > best[v]) | is_nan(x);
-          best[v] = select(wins, x, best[v]);
-          if (kTaps) tap[v] = select(wins, here, tap[v]);
+          // max keeps a NaN in best. Only max and select wait for the tap before.
+          Mask<T> nan = is_nan(x);
+          if (kTaps) tap[v] = select(nan | (x > best[v]), here, tap[v]);
+          best[v] = select(nan, x, max(x, best[v]));
         }
       }
     }

@@ -10,18 +10,12 @@ import numpy as np
 from striate import ops
 from striate.nn import init
 from striate.nn.arguments import flag, integer, pair, refuse
-from striate.nn.linear import floating
+from striate.nn.linear import floating, uninitialised
 from striate.nn.module import Module
 from striate.nn.parameter import Parameter
-from striate.tensor import Array, Tensor
+from striate.tensor import Tensor
 
 Padding = int | str | tuple[int, int] | tuple[tuple[int, int], tuple[int, int]]
-
-
-def channels_last(shape: tuple[int, int, int, int], dtype: Any) -> Array:
-    """An uninitialised array whose axis 1 is innermost in memory."""
-    n, c, h, w = shape
-    return np.empty((n, h, w, c), dtype).transpose(0, 3, 1, 2)
 
 
 class _Conv(Module):
@@ -56,7 +50,8 @@ class _Conv(Module):
 
     def _weights(self, first: int, second: int, bias: bool, dtype: Any) -> None:
         wanted = floating(dtype)
-        self.weight = Parameter(channels_last((first, second, *self.kernel_size), wanted))
+        shape = (first, second, *self.kernel_size)
+        self.weight = Parameter(uninitialised(type(self).__name__, shape, wanted))
         if flag(type(self).__name__, "bias", bias):
             self.bias = Parameter(np.empty(self.out_channels, wanted))
         else:
@@ -133,7 +128,10 @@ class Conv2d(_Conv):
         self._weights(self.out_channels, self.in_channels // self.groups, bias, dtype)
 
     def forward(
-        self, input: Tensor, activation: str | None = None, activation_parameter: float = 0.0
+        self,
+        input: Tensor,
+        activation: str | None = None,
+        activation_parameter: float | None = None,
     ) -> Tensor:
         return ops.conv2d(
             input,

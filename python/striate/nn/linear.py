@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,10 @@ import numpy as np
 from striate import ops
 from striate.dtypes import as_dtype, get_default_dtype
 from striate.nn import init
-from striate.nn.arguments import flag, integer
+from striate.nn.arguments import flag, integer, refuse
 from striate.nn.module import Module
 from striate.nn.parameter import Parameter
-from striate.tensor import Tensor
+from striate.tensor import Array, Tensor
 
 
 def floating(dtype: Any) -> np.dtype[Any]:
@@ -22,6 +23,16 @@ def floating(dtype: Any) -> np.dtype[Any]:
     if wanted.kind != "f":
         raise TypeError(f"dtype: expected float32 or float64, got {wanted}")
     return wanted
+
+
+def uninitialised(layer: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    """An array for a parameter; one of four axes lies channels-last, as the kernels read it."""
+    if math.prod(shape) * dtype.itemsize >= 2**63:
+        refuse(layer, "weight", "a size that the address space holds", f"shape {shape}")
+    if len(shape) != 4:
+        return np.empty(shape, dtype)
+    n, c, h, w = shape
+    return np.empty((n, h, w, c), dtype).transpose(0, 3, 1, 2)
 
 
 class Linear(Module):
@@ -41,7 +52,8 @@ class Linear(Module):
         self.in_features = integer("Linear", "in_features", in_features)
         self.out_features = integer("Linear", "out_features", out_features)
         wanted = floating(dtype)
-        self.weight = Parameter(np.empty((self.out_features, self.in_features), wanted))
+        shape = (self.out_features, self.in_features)
+        self.weight = Parameter(uninitialised("Linear", shape, wanted))
         if flag("Linear", "bias", bias):
             self.bias = Parameter(np.empty(self.out_features, wanted))
         else:
@@ -53,7 +65,10 @@ class Linear(Module):
         init.default_(self.weight, self.bias)
 
     def forward(
-        self, input: Tensor, activation: str | None = None, activation_parameter: float = 0.0
+        self,
+        input: Tensor,
+        activation: str | None = None,
+        activation_parameter: float | None = None,
     ) -> Tensor:
         return ops.linear(input, self.weight, self.bias, activation, activation_parameter)
 

@@ -27,12 +27,12 @@ class Progress:
                 unit=" images",
                 unit_scale=True,
                 dynamic_ncols=True,
-                bar_format="{percentage:3.0f}% |{bar}| {postfix}, {rate_fmt}, {remaining} left",
+                bar_format="{percentage:3.0f}% |{bar}| {desc}{rate_fmt}, {remaining} left",
             )
 
     def update(self, images: int, text: str) -> None:
         if self._bar is not None:
-            self._bar.set_postfix_str(text, refresh=False)
+            self._bar.set_description_str(f"{text}, ", refresh=False)
             self._bar.update(images)
 
     def line(self, text: str) -> None:

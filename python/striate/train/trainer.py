@@ -109,8 +109,9 @@ class Trainer:
             self._set_rate(self.config.rate(step, steps))
             self._step(images, labels)
             self.batch += 1
-            text = f"loss {self.loss_sum / self.seen:.4f}, {self.right / self.seen:.2%}"
-            bar.update(len(labels), f"epoch {self.epoch + 1}/{self.config.epochs}, {text}")
+            place = f"epoch {self.epoch + 1}/{self.config.epochs}"
+            text = f"loss {self.loss_sum / self.seen:.3f}, acc {self.right / self.seen:.1%}"
+            bar.update(len(labels), f"{place}, {text}")
             if interrupt.requested:
                 return
 
