@@ -185,6 +185,30 @@ def as_operand(x: Any, dtype: Any, name: str) -> Tensor:
     raise TypeError(f"{name}: expected a tensor or a number, got {type(x).__name__}")
 
 
+def same_dtype(name: str, operands: dict[str, Tensor | None]) -> list[Tensor]:
+    """The operands that are there; TypeError unless all are tensors of one floating dtype."""
+    given: list[Tensor] = []
+    for argument, value in operands.items():
+        if value is None and argument == "bias":
+            continue
+        if not isinstance(value, Tensor):
+            raise TypeError(f"{name}: {argument}: expected a Tensor, got {type(value).__name__}")
+        given.append(value)
+        if value._array.dtype is given[0]._array.dtype and value._array.dtype.kind == "f":
+            continue
+        if value.dtype.kind != "f":
+            raise TypeError(
+                f"{name}: {argument}: expected float32 or float64, got {value.dtype}; convert it "
+                "with .float()"
+            )
+        if value.dtype != given[0].dtype:
+            raise TypeError(
+                f"{name}: {argument}: expected {given[0].dtype} like {next(iter(operands))}, got "
+                f"{value.dtype}; convert one with .to(dtype)"
+            )
+    return given
+
+
 def _binary(
     record: Op,
     numpy: Callable[..., Any],

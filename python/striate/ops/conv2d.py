@@ -11,6 +11,7 @@ from striate import _C
 from striate.autograd import Node
 from striate.ops.activation import gradient as fused_gradient
 from striate.ops.activation import with_activation
+from striate.ops.arithmetic import same_dtype
 from striate.ops.record import op
 from striate.tensor import Array, Tensor
 
@@ -94,15 +95,13 @@ def _(ctx: Node, dy: Array) -> Any:
 
 
 def _operands(name: str, input: Tensor, weight: Tensor, bias: Tensor | None) -> list[Tensor]:
-    """The operands that are there, checked for rank and kind."""
-    for argument, value in (("input", input), ("weight", weight), ("bias", bias)):
-        if not isinstance(value, Tensor) and not (argument == "bias" and value is None):
-            raise TypeError(f"{name}: {argument}: expected a Tensor, got {type(value).__name__}")
+    """The operands that are there, checked for rank and dtype."""
+    given = same_dtype(name, {"input": input, "weight": weight, "bias": bias})
     if input.ndim != 4:
         raise ValueError(f"{name}: input: expected (N, C, H, W), got shape {input.shape}")
     if weight.ndim != 4:
         raise ValueError(f"{name}: weight: expected four axes, got shape {weight.shape}")
-    return [input, weight] if bias is None else [input, weight, bias]
+    return given
 
 
 def conv2d(

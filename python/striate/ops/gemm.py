@@ -12,7 +12,7 @@ from striate.autograd import Node
 from striate.dtypes import result_type
 from striate.ops.activation import gradient as fused_gradient
 from striate.ops.activation import with_activation
-from striate.ops.arithmetic import as_operand, unbroadcast
+from striate.ops.arithmetic import as_operand, same_dtype, unbroadcast
 from striate.ops.record import op
 from striate.tensor import Array, Tensor
 
@@ -126,8 +126,9 @@ def linear(
 
     `activation` names f, applied in the same pass; `activation_parameter` is its parameter, such as
     leaky_relu's slope. Raises ValueError where the last axis of x is not I, or no activation has
-    that name.
+    that name; TypeError where the operands are not tensors of one floating dtype.
     """
+    operands = same_dtype("linear", {"input": input, "weight": weight, "bias": bias})
     if weight.ndim != 2:
         raise ValueError(f"linear: weight: expected (out, in), got shape {weight.shape}")
     if input.ndim < 1 or input.shape[-1] != weight.shape[1]:
@@ -135,5 +136,4 @@ def linear(
             f"linear: input: expected (..., {weight.shape[1]}), got shape {input.shape}; weight is "
             f"(out={weight.shape[0]}, in={weight.shape[1]})"
         )
-    operands = [input, weight] if bias is None else [input, weight, bias]
     return with_activation("linear", _linear, operands, activation, activation_parameter)
