@@ -94,7 +94,7 @@ def test_help_teaches(run, capsys):
         ("train --data mnist --root /none/such", ["/none/such", "no such folder"]),
         ("train --name a/b", ["--name", "'a/b'"]),
         ("train --name ..", ["--name"]),
-        ("train --out /dev/null/x", ["/dev/null"]),
+        ("train --out /dev/null/x", ["/dev/null/x: not a directory"]),
         ("train --resume none", ["none: no such run"]),
         ("train --resume none --lr 0.1 --epochs 3", ["--resume", "--epochs, --lr"]),
         ("predict", ["RUN, IMAGE"]),
@@ -187,6 +187,11 @@ def test_doctor_notes(monkeypatch):
     assert all(not good and "pip install" in line for good, line in doctor.packages())
     _C.set_num_threads(doctor.usable_cpus() + 1)
     assert any(not good and "STRIATE_NUM_THREADS" in line for good, line in doctor.machine())
+
+
+def test_a_terminal_without_utf8():
+    done = striate("summary", "lenet", PYTHONIOENCODING="ascii")
+    assert done.returncode == 0 and "Conv2d" in done.stdout
 
 
 # --- runs -----------------------------------------------------------------------------------------
@@ -308,6 +313,13 @@ def test_a_config_may_not_claim_memory(run, copied):
     scaling = json.loads((copied / "config.json").read_text())["scaling"]
     edit(copied / "config.json", scaling={**scaling, "shape": [1, 4096, 4096]})
     refused(run("summary", copied), "config.json", "pixels at most")
+
+
+def test_a_rate_that_explodes_leaves_nothing(run, tmp_path):
+    words = ("train", "--model", "mlp", "--lr", "1e30", "--out", tmp_path)
+    status, _, err = run(*words)
+    assert status == 2 and "the loss became" in err and "try a learning rate below 1e+30" in err
+    assert not list(tmp_path.iterdir())
 
 
 def test_resume_refuses(run, copied):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import io
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -220,8 +221,18 @@ def dispatch(words: Sequence[str]) -> int:
     return options.run(options)
 
 
+def _message(error: Exception) -> str:
+    """An error's text; a failed system call's begins with the file."""
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{error.filename}: {error.strerror.lower()}"
+    return str(error) or type(error).__name__
+
+
 def main(words: Sequence[str] | None = None) -> int:
     """The console script: dispatch, with errors as users want them."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal without UTF-8 gets ? for a bar
+            stream.reconfigure(errors="replace")
     try:
         status = dispatch(sys.argv[1:] if words is None else words)
         sys.stdout.flush()
@@ -235,7 +246,7 @@ def main(words: Sequence[str] | None = None) -> int:
     except (UserError, ValueError, TypeError, IndexError, MemoryError, OSError) as error:
         if os.environ.get("STRIATE_DEBUG"):
             raise
-        print(f"striate: error: {str(error) or type(error).__name__}", file=sys.stderr)
+        print(f"striate: error: {_message(error)}", file=sys.stderr)
         return 2
 
 
