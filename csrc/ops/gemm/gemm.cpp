@@ -48,7 +48,7 @@ const Table<MethodRow> methods{
 #undef ROW
 };
 
-constexpr ptrdiff_t kBlockK = 384;
+constexpr ptrdiff_t kBlockK = 512;  // at most; K is cut into blocks of like size
 constexpr ptrdiff_t kBlockM = 168;   // a multiple of 4, 6, 14
 constexpr ptrdiff_t kBlockN = 3072;  // a multiple of every NR
 constexpr ptrdiff_t kTaskColumns = 256;
@@ -62,6 +62,12 @@ ptrdiff_t ceil_div(ptrdiff_t a, ptrdiff_t b) { return (a + b - 1) / b; }
 template <class T>
 T least(T a, T b) {
   return a < b ? a : b;
+}
+
+// K in blocks of like size: a short last one would pay a tile's beginning and end for few steps.
+ptrdiff_t block_of_k(ptrdiff_t k) {
+  ptrdiff_t blocks = ceil_div(k, kBlockK);
+  return blocks <= 1 ? k : ceil_div(ceil_div(k, blocks), 8) * 8;
 }
 
 // Cycles per element, measured on Zen 5: what a method adds to the multiply-adds, which all share.
@@ -145,7 +151,7 @@ class Product {
     const ptrdiff_t nr = kernel_.nr;
     bool pack_b = method_ != Method::direct && p_.packed_b == nullptr;
     bool pack_a = method_ == Method::pack_ab;
-    ptrdiff_t kc_most = least(p_.k, kBlockK), nc_most = least(ceil_div(p_.n, nr) * nr, kBlockN);
+    ptrdiff_t kc_most = block_of_k(p_.k), nc_most = least(ceil_div(p_.n, nr) * nr, kBlockN);
     Workspace<T> b_space(pack_b ? size_t(kc_most * nc_most) : 0);
     a_row_ = kc_most + 64 / ptrdiff_t(sizeof(T));
     Workspace<T> a_space(pack_a ? size_t(p_.m * a_row_) : 0);
@@ -154,11 +160,11 @@ class Product {
       ptrdiff_t j_end = least(jc + kBlockN, p_.n);
       ptrdiff_t pc = 0;
       do {  // once even if K is 0: C is still to be written
-        ptrdiff_t kc = least(kBlockK, p_.k - pc);
+        ptrdiff_t kc = least(kc_most, p_.k - pc);
         Panels<T> b = pack_b ? packed_b_block(b_space.data(), pc, kc, jc, j_end) : b_block(pc, jc);
         Rows<T> a = pack_a ? packed_a_block(a_space.data(), pc, kc) : a_block(pc);
         multiply(a, b, {0, p_.m, jc, j_end, jc, kc, pc == 0, pc + kc >= p_.k});
-        pc += kBlockK;
+        pc += kc_most;
       } while (pc < p_.k);
     }
   }
