@@ -185,6 +185,15 @@ def _count_if_ours() -> int:
 _IF_OURS = _count_if_ours()
 
 
+# Nobody writes to them: a sweep only borrows the gradient that it starts from.
+_ONES = {np.dtype(kind): np.ones((), kind) for kind in ("float32", "float64")}
+
+
+def one_like(array: Array) -> Array:
+    """d x / d x: ones of the array's shape and dtype, not to be written to."""
+    return _ONES[array.dtype] if array.ndim == 0 else np.ones_like(array)
+
+
 # The gradients that have arrived at a node: [array, whether the sweep may write to it] an output.
 Slots = list[Any]
 

@@ -13,16 +13,12 @@ from striate.arrays import Array, _varargs, as_array
 from striate.autograd import Node, Version
 from striate.dtypes import (
     CATEGORY,
-    SUPPORTED,
     DType,
     as_dtype,
     bool_,
     get_default_dtype,
     int64,
 )
-
-# d x / d x of a scalar. Nobody writes to it: a sweep only borrows the gradient that it starts from.
-_ONE = {dtype: np.ones((), dtype) for dtype in SUPPORTED if dtype.kind == "f"}
 
 
 class Tensor:
@@ -261,9 +257,7 @@ class Tensor:
                     f"backward: shape {self.shape} has more than one element; pass `gradient`, or "
                     "reduce it with sum() or mean() first"
                 )
-            seed = _ONE.get(self._array.dtype) if self._array.ndim == 0 else None
-            if seed is None:
-                seed = np.ones_like(self._array)
+            seed = autograd.one_like(self._array)
         else:
             seed = as_array(gradient, self.dtype, "gradient")
             if seed.shape != self.shape:
