@@ -48,8 +48,8 @@ const Table<MethodRow> methods{
 #undef ROW
 };
 
-constexpr ptrdiff_t kBlockK = 512;  // at most; K is cut into blocks of like size
-constexpr ptrdiff_t kBlockM = 168;   // a multiple of 4, 6, 14
+constexpr ptrdiff_t kBlockK = 512;   // at most; K is cut into blocks of like size
+constexpr ptrdiff_t kBlockM = 84;    // a multiple of 4, 6, 14
 constexpr ptrdiff_t kBlockN = 3072;  // a multiple of every NR
 constexpr ptrdiff_t kTaskColumns = 256;
 #define ROW(name, T, isa, mr, nr) \

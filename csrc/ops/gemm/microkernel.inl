@@ -48,7 +48,7 @@ void tile(const GemmTile<T>& t) {
 #pragma GCC unroll 4
     for (int v = 0; v < NV; ++v) acc[i][v] = broadcast(T(0));
 
-  // C is wanted after the products: asked for now, its lines come while they are made (+4 % at 1024).
+  // C is wanted after the products: asked for now, its lines come while they are made.
 #pragma GCC unroll 16
   for (int i = 0; i < M; ++i)
 #pragma GCC unroll 4
