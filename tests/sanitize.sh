@@ -35,5 +35,5 @@ sys.meta_path[:] = [f for f in sys.meta_path if "ScikitBuild" not in type(f).__n
 import pytest
 from striate import _C
 assert "build/sanitize" in _C.__file__, _C.__file__
-sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", *sys.argv[1:]]))
+sys.exit(pytest.main(["-q", "--capture=sys", "-p", "no:cacheprovider", *sys.argv[1:]]))
 ' "${@:-tests/test_kernels.py}"
