@@ -36,7 +36,7 @@ void read_widths(const py::tuple& widths, const Operand& x, ptrdiff_t* before, p
   for (size_t i = 0; i < count; ++i) {
     ptrdiff_t width = PyLong_AsSsize_t(widths[i].ptr());
     if (width == -1 && PyErr_Occurred()) throw py::error_already_set();
-    ptrdiff_t* side = i % 2 ? after : before;  // GCC 12's sanitizer fails on this in one line
+    ptrdiff_t* side = i % 2 ? after : before;
     side[x.rank - 1 - int(i / 2)] = width;
   }
 }

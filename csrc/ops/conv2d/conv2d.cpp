@@ -237,9 +237,9 @@ template <class T>
 void bwd_weight_rows(const ConvShape& s, const T* x, const T* dy, T* dw) {
   Padded<T> padded(s, x);
   const T* from = padded.data.data();
-  implicit_weight<T>({s.n, s.p, s.q, dy, s.k, image(from, padded.height, padded.width, s.c),
-                      padded.height, padded.width, s.stride_h, s.stride_w, row_taps_of(s),
-                      s.s * s.c, s.k, dw, s.r * s.s * s.c});
+  narrow_weight<T>({s.n, s.p, s.q, dy, s.k, image(from, padded.height, padded.width, s.c),
+                    padded.height, padded.width, s.stride_h, s.stride_w, row_taps_of(s), s.s * s.c,
+                    s.k, dw, s.r * s.s * s.c});
 }
 
 }  // namespace

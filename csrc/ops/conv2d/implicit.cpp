@@ -102,7 +102,8 @@ class Engine {
     }
   }
 
-  // Row pointers of one tile: most tiles lie inside the image under every tap.
+  // Row pointers of one tile: most tiles lie inside the image under every tap. A tap under which no
+  // pixel does gets a null for its first row, and is left out.
   void point_taps(const T* const* in, const ptrdiff_t* h, const ptrdiff_t* w, int count,
                   const T** pointer) const {
     const auto [h_low, h_high] = std::minmax_element(h, h + count);
@@ -114,11 +115,14 @@ class Engine {
       if (all) {
         for (int i = 0; i < count; ++i) pointer[i] = in[i] + offset;
       } else {
+        bool any = false;
         for (int i = 0; i < count; ++i) {
           bool inside =
               size_t(h[i] + tap.h) < size_t(g_.in_h) && size_t(w[i] + tap.w) < size_t(g_.in_w);
           pointer[i] = inside ? in[i] + offset : zeros_.data();
+          any |= inside;
         }
+        if (!any) pointer[0] = nullptr;
       }
       pointer += kernel_.mr;
     }
@@ -171,8 +175,11 @@ class Engine {
     for (ptrdiff_t first = 0, at = 0; first < count; first += mr, ++at) {
       tile.m = int(std::min(mr, count - first));
       const T* const* rows = pixels.in.data() + at * taps_ * mr;
+      tile.segment_count = 0;
       for (ptrdiff_t t = 0; t < taps_; ++t)
-        segments[t] = {rows + t * mr, depth, b + g_.taps[size_t(t)].b * nr, steps};
+        if (rows[t * mr] != nullptr)
+          segments[tile.segment_count++] = {rows + t * mr, depth, b + g_.taps[size_t(t)].b * nr,
+                                            steps};
       for (int i = 0; i < tile.m; ++i) out[i] = pixels.out[first + i] + j;
       kernel_.run(tile);
     }

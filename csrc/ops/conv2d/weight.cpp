@@ -14,6 +14,7 @@
 #include "core/memory.h"
 #include "core/threads.h"
 #include "ops/gemm/tile.h"
+#include "ops/layout/layout.h"
 
 namespace striate {
 namespace {
@@ -123,7 +124,81 @@ class WeightEngine {
   ptrdiff_t rows_, block_;
 };
 
+// The tile the other way about: rows are the values under the taps, columns are filters.
+template <class T>
+class NarrowEngine {
+ public:
+  explicit NarrowEngine(const WeightGrid<T>& grid)
+      : g_(grid),
+        kernel_(gemm_kernel(dtype_of<T>)),
+        rows_(ptrdiff_t(grid.taps.size()) * grid.depth),
+        gradient_(size_t(rows_ * grid.filters)) {}
+
+  void run() {
+    const ptrdiff_t tiles = ceil_div(rows_, kernel_.mr), panels = ceil_div(g_.filters, kernel_.nr);
+    const ptrdiff_t height = ceil_div(rows_, tiles);  // tiles of like height: short ones are slow
+    const ptrdiff_t images = g_.n * g_.p;
+    parallel_for(tiles * panels, [&](ptrdiff_t part) {
+      ptrdiff_t i = part / panels * height, k = part % panels * kernel_.nr;
+      if (i < rows_) reduce(i, std::min(height, rows_ - i), k, images);
+    });
+    transpose_kernel<T>()(gradient_.data(), g_.filters, rows_, g_.filters, g_.dw, g_.dw_row);
+  }
+
+ private:
+  void reduce(ptrdiff_t first, ptrdiff_t count, ptrdiff_t k, ptrdiff_t images) {
+    const T* rows[kMaxTileRows];
+    T* out[kMaxTileRows];
+    for (ptrdiff_t i = 0; i < count; ++i) {
+      const Tap& t = g_.taps[size_t((first + i) / g_.depth)];
+      rows[i] = g_.x.data + t.h * g_.x.row + t.w * g_.x.pixel + (first + i) % g_.depth;
+      out[i] = gradient_.data() + (first + i) * g_.filters + k;
+    }
+    const ptrdiff_t block =
+        std::max<ptrdiff_t>(kLeastPixels * 16 / std::max<ptrdiff_t>(g_.q, 1), 1);
+    Workspace<GemmSegment<T>> segments{size_t(block)};
+    const Epilogue<T> none;
+    GemmTile<T> tile{segments.data(),
+                     0,
+                     g_.step_w * g_.x.pixel,
+                     g_.dy_pixel,
+                     out,
+                     int(count),
+                     int(std::min<ptrdiff_t>(kernel_.nr, g_.filters - k)),
+                     T(1),
+                     T(0),
+                     nullptr,
+                     nullptr,
+                     none.low,
+                     none.high};
+    ptrdiff_t begin = 0;
+    do {  // blocks, so that rounding errors add up over few of them; once even with no pixels
+      tile.segment_count = 0;
+      for (ptrdiff_t row = begin; row < std::min(begin + block, images); ++row)
+        segments[tile.segment_count++] = {
+            rows, row / g_.p * g_.x.image + row % g_.p * g_.step_h * g_.x.row,
+            g_.dy + row * g_.q * g_.dy_pixel + k, g_.q};
+      kernel_.run(tile);
+      tile.beta = T(1);
+      begin += block;
+    } while (begin < images);
+  }
+
+  const WeightGrid<T>& g_;
+  const GemmKernel& kernel_;
+  ptrdiff_t rows_;
+  Workspace<T> gradient_;  // [tap and value, filter]
+};
+
 }  // namespace
+
+template <class T>
+void narrow_weight(const WeightGrid<T>& grid) {
+  if (grid.filters == 0 || grid.depth == 0 || grid.taps.empty()) return;
+  NarrowEngine<T>(grid).run();
+}
+template void narrow_weight(const WeightGrid<float>&);
+template void narrow_weight(const WeightGrid<double>&);
 
 template <class T>
 void implicit_weight(const WeightGrid<T>& grid) {

@@ -29,4 +29,10 @@ struct WeightGrid {
 template <class T>
 void implicit_weight(const WeightGrid<T>& grid);
 
+// The same where every tap lies inside x, for few channels: dw^T, whose columns are the filters, so
+// that vectors are full although a tap has few values; then transposed. taps[i].b must be i *
+// depth.
+template <class T>
+void narrow_weight(const WeightGrid<T>& grid);
+
 }  // namespace striate
