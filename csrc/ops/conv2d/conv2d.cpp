@@ -3,13 +3,13 @@
 // accepts:
 //   gemm       1x1 filters at stride 1 without padding: pixels are the rows of a plain product
 //   depthwise  one filter a channel
-//   rows       few input channels: the input is copied once into a padded image, where the S * C
-//              values under a filter row are neighbours, so that a tap is a whole row
+//   rows       few channels: the image is copied once into a padded one, where the S * C values
+//   under
+//              a filter row are neighbours, so that a tap is a whole row
 //   implicit   everything else: row pointers, zero rows for padding (implicit.h, weight.h)
 #include "ops/conv2d/conv2d.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "core/check.h"
 #include "core/memory.h"
@@ -34,9 +34,7 @@ const Table<MethodRow> methods{
 #undef ROW
 };
 
-constexpr ptrdiff_t kFewChannels = 16;
-
-bool accepts(Method method, const ConvShape& s) {
+bool accepts(Method method, ConvPass pass, const ConvShape& s) {
   switch (method) {
     case Method::gemm:
       return s.r == 1 && s.s == 1 && s.stride_h == 1 && s.stride_w == 1 && s.top == 0 &&
@@ -44,19 +42,26 @@ bool accepts(Method method, const ConvShape& s) {
     case Method::depthwise:
       return s.groups == s.c && s.k == s.c && s.groups > 1;
     case Method::rows:
-      return s.groups == 1 && s.dilation_w == 1;
+      return s.groups == 1 && s.dilation_w == 1 &&
+             (pass != ConvPass::bwd_data || (s.stride_h == 1 && s.stride_w == 1 && s.left < s.s));
     case Method::implicit:
       return true;
   }
   return false;
 }
 
+// Copying pays where a tap alone has too few values to keep a tile busy between two sets of
+// pointers.
+bool few_channels(ConvPass pass, const ConvShape& s) {
+  return s.s > 1 && (pass == ConvPass::bwd_data ? s.k < 64 : s.c < 32);
+}
+
 const MethodRow& choose(const ConvShape& s, ConvPass pass, Dtype dtype) {
   const std::vector<const MethodRow*>& rows = methods.runnable(dtype, int(pass));
   bool pinned = rows.size() == 1;
   for (const MethodRow* row : rows) {
-    if (!accepts(row->method, s)) continue;
-    if (!pinned && row->method == Method::rows && (s.c >= kFewChannels || s.s == 1)) continue;
+    if (!accepts(row->method, pass, s)) continue;
+    if (!pinned && row->method == Method::rows && !few_channels(pass, s)) continue;
     return *row;
   }
   static const MethodRow fallback{
@@ -76,35 +81,45 @@ GemmProblem<T> pixels_product(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, Matrix<cons
   return p;
 }
 
-// The input with its padding, as the `rows` method wants it: [N, height, width, C].
+// Images copied into wider ones of zeros: pixel (h, w) to (h + top, w + left) of height x width.
 template <class T>
 struct Padded {
   ptrdiff_t height, width;
   Workspace<T> data;
 
-  Padded(const ConvShape& s, const T* x)
-      : height((s.p - 1) * s.stride_h + (s.r - 1) * s.dilation_h + 1),
-        width((s.q - 1) * s.stride_w + s.s),
-        data(size_t(s.n) * size_t(height) * size_t(width) * size_t(s.c)) {
-    ptrdiff_t left = std::min(s.left, width), kept = std::min(s.w, width - left);
-    parallel_ranges(s.n * height, (1 << 15) / (width * s.c + 1) + 1, 1,
+  Padded(const T* x, ptrdiff_t n, ptrdiff_t h, ptrdiff_t w, ptrdiff_t c, ptrdiff_t top,
+         ptrdiff_t left, ptrdiff_t height, ptrdiff_t width)
+      : height(height), width(width), data(size_t(n) * size_t(height) * size_t(width) * size_t(c)) {
+    const ptrdiff_t before = std::min(left, width), kept = std::min(w, width - before);
+    const ptrdiff_t after = width - before - kept;
+    auto row = [&](ptrdiff_t index) {
+      T* to = data.data() + index * width * c;
+      ptrdiff_t from = index % height - top;
+      if (from < 0 || from >= h) return void(std::fill_n(to, width * c, T(0)));
+      std::fill_n(to, before * c, T(0));
+      std::copy_n(x + (index / height * h + from) * w * c, kept * c, to + before * c);
+      std::fill_n(to + (before + kept) * c, after * c, T(0));
+    };
+    parallel_ranges(n * height, (1 << 15) / (width * c + 1) + 1, 1,
                     [&](ptrdiff_t begin, ptrdiff_t end) {
-                      for (ptrdiff_t row = begin; row < end; ++row) {
-                        ptrdiff_t h = row % height - s.top;
-                        T* to = data.data() + row * width * s.c;
-                        if (h < 0 || h >= s.h) {
-                          std::memset(to, 0, size_t(width * s.c) * sizeof(T));
-                          continue;
-                        }
-                        const T* from = x + (row / height * s.h + h) * s.w * s.c;
-                        std::memset(to, 0, size_t(left * s.c) * sizeof(T));
-                        std::memcpy(to + left * s.c, from, size_t(kept * s.c) * sizeof(T));
-                        std::memset(to + (left + kept) * s.c, 0,
-                                    size_t((width - left - kept) * s.c) * sizeof(T));
-                      }
+                      for (ptrdiff_t index = begin; index < end; ++index) row(index);
                     });
   }
 };
+
+// The input as the `rows` method wants it: as far as the filters reach.
+template <class T>
+Padded<T> padded_input(const ConvShape& s, const T* x) {
+  return {x,
+          s.n,
+          s.h,
+          s.w,
+          s.c,
+          s.top,
+          s.left,
+          (s.p - 1) * s.stride_h + (s.r - 1) * s.dilation_h + 1,
+          (s.q - 1) * s.stride_w + s.s};
+}
 
 std::vector<Tap> taps_of(const ConvShape& s, ptrdiff_t rows_a_tap) {
   std::vector<Tap> taps;
@@ -156,7 +171,7 @@ void fwd_implicit(const ConvShape& s, const T* x, const T* w, const Epilogue<T>&
 
 template <class T>
 void fwd_rows(const ConvShape& s, const T* x, const T* w, const Epilogue<T>& e, T* y) {
-  Padded<T> padded(s, x);
+  Padded<T> padded = padded_input(s, x);
   const ptrdiff_t depth = s.r * s.s * s.c;
   Workspace<T> b(packed_b_size<T>(depth, s.k));
   pack_b<T>({w, 1, depth, 0}, depth, s.k, b.data());
@@ -221,6 +236,26 @@ void bwd_data_implicit(const ConvShape& s, const T* dy, const T* w, const Epilog
   }
 }
 
+// At stride 1: dy padded to the sides, so that the S * K values that meet an input pixel under a
+// filter row are neighbours. Above and below, taps outside dy are left out.
+template <class T>
+void bwd_data_rows(const ConvShape& s, const T* dy, const T* w, const Epilogue<T>& e, T* dx) {
+  Padded<T> padded(dy, s.n, s.p, s.q, s.k, 0, s.s - 1 - s.left, s.p, s.w + s.s - 1);
+  const ptrdiff_t nr = gemm_kernel(dtype_of<T>).nr, depth = s.s * s.k;
+  Workspace<T> b(packed_b_size<T>(s.r * depth, s.c));  // panels [C / NR][r][s reversed][K][NR]
+  std::vector<Tap> taps;
+  for (ptrdiff_t r = 0; r < s.r; ++r) {
+    taps.push_back({s.top - r * s.dilation_h, 0, r * depth});
+    for (ptrdiff_t t = 0; t < s.s; ++t)
+      pack_b<T>({w + (r * s.s + s.s - 1 - t) * s.c, s.r * s.s * s.c, 1, 0}, s.k, s.c,
+                b.data() + (r * depth + t * s.k) * nr, s.r * depth);
+  }
+  const T* from = padded.data.data();
+  implicit_gemm<T>({s.n, s.h, s.w, image(dx, s.h, s.w, s.c),
+                    image(from, padded.height, padded.width, s.k), padded.height, padded.width, 1,
+                    1, depth, s.c, std::move(taps), b.data(), s.r * depth, of_group(e, 0)});
+}
+
 template <class T>
 void bwd_weight_implicit(const ConvShape& s, const T* x, const T* dy, T* dw) {
   const ptrdiff_t c = s.group_c(), k = s.group_k(), row = s.r * s.s * c;
@@ -235,7 +270,7 @@ void bwd_weight_implicit(const ConvShape& s, const T* x, const T* dy, T* dw) {
 
 template <class T>
 void bwd_weight_rows(const ConvShape& s, const T* x, const T* dy, T* dw) {
-  Padded<T> padded(s, x);
+  Padded<T> padded = padded_input(s, x);
   const T* from = padded.data.data();
   narrow_weight<T>({s.n, s.p, s.q, dy, s.k, image(from, padded.height, padded.width, s.c),
                     padded.height, padded.width, s.stride_h, s.stride_w, row_taps_of(s), s.s * s.c,
@@ -289,6 +324,7 @@ void conv2d_bwd_data(const ConvShape& s, const T* dy, const T* w, const Epilogue
     case Method::depthwise:
       return depthwise_bwd_data(s, dy, w, e, dx);
     case Method::rows:
+      return bwd_data_rows(s, dy, w, e, dx);
     case Method::implicit:
       return bwd_data_implicit(s, dy, w, e, dx);
   }
