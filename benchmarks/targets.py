@@ -29,7 +29,7 @@ except ImportError:
     torch = None
 
 ROWS: list[dict] = []
-PAUSE = 0.005  # seconds before each run: a rival's idle threads spin on our cores for some 3 ms
+PAUSE = 0.005  # seconds
 
 
 def row(group, name, threads, value, unit, target, met, **more):
@@ -55,19 +55,22 @@ def set_threads(count):
         torch.set_num_threads(count)
 
 
-def rivals(*functions, seconds=1.0, least=7):
-    """Median seconds of each function, run in turns, with the quartiles."""
-    for f in functions:
-        f()
-        f()
+def rivals(*functions, seconds=1.5, runs=5):
+    """Median seconds of each function, with the quartiles, run in turns of some runs each.
+
+    A turn begins with a pause, because a rival's idle threads spin on our cores for some 3 ms, and
+    with an untimed run, so that caches and clocks are those of work that goes on.
+    """
     times = [[] for _ in functions]
     until = time.perf_counter() + seconds
-    while time.perf_counter() < until or len(times[0]) < least:
+    while time.perf_counter() < until or len(times[0]) < 3 * runs:
         for f, taken in zip(functions, times, strict=True):
             time.sleep(PAUSE)
-            start = time.perf_counter()
             f()
-            taken.append(time.perf_counter() - start)
+            for _ in range(runs):
+                start = time.perf_counter()
+                f()
+                taken.append(time.perf_counter() - start)
     return [
         (statistics.median(t), np.percentile(t, 25).item(), np.percentile(t, 75).item())
         for t in times
@@ -75,14 +78,15 @@ def rivals(*functions, seconds=1.0, least=7):
 
 
 def peak():
-    """The multiply-add rate of the threads in use, GF/s: the best of 30 runs of a millisecond."""
+    """The multiply-add rate of the threads in use, GF/s: the median of 30 runs of a millisecond."""
     like = np.zeros(1, np.float32)
-    best = 0.0
+    time.sleep(4 * PAUSE)
+    rates = []
     for _ in range(30):
         start = time.perf_counter()
         done = _C.peak_fma(like, 40000)
-        best = max(best, done / (time.perf_counter() - start) / 1e9)
-    return best
+        rates.append(done / (time.perf_counter() - start) / 1e9)
+    return statistics.median(rates)
 
 
 def against_peak(group, name, threads, flops, ours, theirs, target):

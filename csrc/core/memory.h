@@ -32,6 +32,9 @@ class Workspace {
  public:
   explicit Workspace(size_t count) : data_(static_cast<T*>(allocate(count))), size_(count) {}
   ~Workspace() { pool_free(data_); }
+  Workspace(Workspace&& other) noexcept : data_(other.data_), size_(other.size_) {
+    other.data_ = nullptr;
+  }
   Workspace(const Workspace&) = delete;
   Workspace& operator=(const Workspace&) = delete;
   T* data() { return data_; }

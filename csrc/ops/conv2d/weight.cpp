@@ -3,10 +3,13 @@
 //
 //   for each NR columns of depth x group of filter tiles         one task, any thread
 //     for each block of output rows, so that its x and dy stay in L2
+//       the columns of x under the block, packed
 //       for each tap: the segments of its rows
 //         for each tile of MR filters: dw tile (+)= over the block
 //
-// A dw tile is read and written once a block of some 200 steps and more: a byte or two a cycle.
+// Pixels of x lie C values apart, often a power of two: in place they would press into a few sets
+// of L1. Packed once a block, they serve every tap and every filter. A dw tile is read and written
+// once a block of some 200 steps and more: a byte or two a cycle.
 #include "ops/conv2d/weight.h"
 
 #include <algorithm>
@@ -63,18 +66,45 @@ class WeightEngine {
   }
 
  private:
-  // The segments of tap t over output rows [begin, end), for columns from j. Returns how many.
-  ptrdiff_t segments_of(const Tap& t, ptrdiff_t begin, ptrdiff_t end, ptrdiff_t j,
+  // Columns [j, j + NR) of the input rows [low, high) that output rows [begin, end) meet under the
+  // taps, rows of all images counted through.
+  struct Panel {
+    ptrdiff_t low, high, row;
+    Workspace<T> data;
+    Panel(ptrdiff_t low, ptrdiff_t high, ptrdiff_t row)
+        : low(low), high(high), row(row), data(size_t(std::max<ptrdiff_t>(high - low, 0) * row)) {}
+  };
+
+  Panel pack(ptrdiff_t begin, ptrdiff_t end, ptrdiff_t j) const {
+    ptrdiff_t above = 0, below = 0;
+    for (const Tap& t : g_.taps) above = std::min(above, t.h), below = std::max(below, t.h);
+    auto row_of = [&](ptrdiff_t out, ptrdiff_t tap) {
+      ptrdiff_t h = out % g_.p * g_.step_h + tap;
+      return out / g_.p * g_.in_h + std::clamp<ptrdiff_t>(h, 0, g_.in_h - 1);
+    };
+    const ptrdiff_t nr = kernel_.nr, width = std::min<ptrdiff_t>(nr, g_.depth - j);
+    const bool any = begin < end;
+    Panel panel(any ? row_of(begin, above) : 0, any ? row_of(end - 1, below) + 1 : 0, g_.in_w * nr);
+    T* to = panel.data.data();
+    for (ptrdiff_t row = panel.low; row < panel.high; ++row) {
+      const T* from = g_.x.data + row * g_.x.row + j;
+      for (ptrdiff_t w = 0; w < g_.in_w; ++w, from += g_.x.pixel, to += nr)
+        std::copy_n(from, width, to);
+    }
+    return panel;
+  }
+
+  // The segments of tap t over output rows [begin, end). Returns how many.
+  ptrdiff_t segments_of(const Tap& t, ptrdiff_t begin, ptrdiff_t end, Panel& panel,
                         const T* const* rows, GemmSegment<T>* segments) const {
-    ptrdiff_t q0 = std::max<ptrdiff_t>(0, ceil_div(-t.w, g_.step_w));
-    if (t.w > 0) q0 = 0;
+    ptrdiff_t q0 = t.w >= 0 ? 0 : ceil_div(-t.w, g_.step_w);
     ptrdiff_t q1 = std::min(g_.q, floor_div(g_.in_w - 1 - t.w, g_.step_w) + 1);
     if (q0 >= q1) return 0;
     ptrdiff_t count = 0;
     for (ptrdiff_t row = begin; row < end; ++row) {
       ptrdiff_t n = row / g_.p, h = row % g_.p * g_.step_h + t.h, w = q0 * g_.step_w + t.w;
       if (h < 0 || h >= g_.in_h) continue;
-      const T* x = g_.x.data + n * g_.x.image + h * g_.x.row + w * g_.x.pixel + j;
+      const T* x = panel.data.data() + (n * g_.in_h + h - panel.low) * panel.row + w * kernel_.nr;
       segments[count++] = {rows, (row * g_.q + q0) * g_.dy_pixel, x, q1 - q0};
     }
     return count;
@@ -89,7 +119,7 @@ class WeightEngine {
     GemmTile<T> tile{segments.data(),
                      0,
                      g_.dy_pixel,
-                     g_.step_w * g_.x.pixel,
+                     g_.step_w * kernel_.nr,
                      out,
                      0,
                      int(std::min<ptrdiff_t>(kernel_.nr, g_.depth - j)),
@@ -103,9 +133,10 @@ class WeightEngine {
     do {  // once even with no pixels: dw is still to be written
       ptrdiff_t end = std::min(begin + block_, rows_);
       tile.beta = T(begin == 0 ? 0 : 1);
+      Panel panel = pack(begin, end, j);
       for (ptrdiff_t tap = tap0; tap < tap1; ++tap) {
         const Tap& t = g_.taps[size_t(tap)];
-        tile.segment_count = segments_of(t, begin, end, j, rows, segments.data());
+        tile.segment_count = segments_of(t, begin, end, panel, rows, segments.data());
         for (ptrdiff_t k = tile0 * mr; k < std::min(tile1 * mr, g_.filters); k += mr) {
           tile.m = int(std::min(mr, g_.filters - k));
           for (int i = 0; i < tile.m; ++i) {
