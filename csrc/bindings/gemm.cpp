@@ -69,6 +69,53 @@ py::object gemm_binding(py::handle a_array, py::handle b_array, py::handle bias,
   return std::move(r.object);
 }
 
+// B packed for gemm_packed: a flat array, only good for kernels of the same tile width.
+py::object pack_binding(py::handle b_array) {
+  Operand b = read(b_array, "gemm_pack_b", "b");
+  if (b.rank != 2) fail("gemm_pack_b", "b", "rank 2 (rows, columns)", "shape " + b.text());
+  py::object packed;
+  dispatch(b.dtype, [&](auto* t) {
+    using T = pointee<decltype(t)>;
+    ptrdiff_t size = ptrdiff_t(packed_b_size<T>(b.shape[0], b.shape[1]));
+    Result r = result("gemm_pack_b", py::none(), b.dtype, &size, 1);
+    pack_b(matrix<const T>(b, 0), b.shape[0], b.shape[1], r.operand.as<T>());
+    packed = std::move(r.object);
+  });
+  return packed;
+}
+
+py::object packed_binding(py::handle a_array, py::handle packed_array, ptrdiff_t columns,
+                          py::handle bias, py::handle activation, double parameter,
+                          py::handle out) {
+  const char* op = "gemm_packed";
+  Operand a = read(a_array, op, "a"), packed = read(packed_array, op, "packed");
+  same_dtype(op, "packed", a, packed);
+  if (a.rank != 2) fail(op, "a", "rank 2 (rows, columns)", "shape " + a.text());
+  if (columns < 0) fail(op, "columns", "0 or more", std::to_string(columns));
+  ptrdiff_t shape[2] = {a.shape[0], columns};
+  checked_product(op, "columns", shape, 2);
+  Result r = result(op, out, a.dtype, shape, 2);
+  EpilogueArguments epilogue(op, bias, activation, parameter, a);
+  dispatch(a.dtype, [&](auto* t) {
+    using T = pointee<decltype(t)>;
+    ptrdiff_t size = ptrdiff_t(packed_b_size<T>(a.shape[1], columns));
+    expect_shape(op, "packed", packed, &size, 1);
+    if (!is_c_order(packed)) fail(op, "packed", "what gemm_pack_b made", "a strided array");
+    GemmProblem<T> p{1,
+                     a.shape[0],
+                     columns,
+                     a.shape[1],
+                     matrix<const T>(a, 0),
+                     {nullptr, 0, 1, 0},
+                     matrix<T>(r.operand, 0)};
+    p.packed_b = packed.as<const T>();
+    p.epilogue = epilogue.of<T>(columns);
+    ReleaseGil release(2.0 * double(a.size()) * double(columns) * 0.02);
+    gemm(p);
+  });
+  return std::move(r.object);
+}
+
 }  // namespace
 
 void bind_gemm(py::module_& m) {
@@ -76,6 +123,12 @@ void bind_gemm(py::module_& m) {
         py::arg("activation") = py::none(), py::arg("parameter") = 0.0, py::arg("alpha") = 1.0,
         py::arg("beta") = 0.0, py::arg("out") = py::none(),
         "activation(alpha * a @ b + beta * out + bias), batched over a leading axis.");
+  m.def("gemm_pack_b", &pack_binding, py::arg("b"),
+        "b packed once for many products: panels as wide as a register tile, as a flat array.");
+  m.def("gemm_packed", &packed_binding, py::arg("a"), py::arg("packed"), py::arg("columns"),
+        py::arg("bias") = py::none(), py::arg("activation") = py::none(),
+        py::arg("parameter") = 0.0, py::arg("out") = py::none(),
+        "activation(a @ b + bias) with b of `columns` columns packed by gemm_pack_b.");
 }
 
 }  // namespace striate

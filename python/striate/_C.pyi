@@ -65,6 +65,16 @@ def gemm(
     beta: float = 0.0,
     out: _Array | None = None,
 ) -> _Array: ...
+def gemm_pack_b(b: _Array) -> _Array: ...
+def gemm_packed(
+    a: _Array,
+    packed: _Array,
+    columns: int,
+    bias: _Array | None = None,
+    activation: str | None = None,
+    parameter: float = 0.0,
+    out: _Array | None = None,
+) -> _Array: ...
 
 # reduce
 def broadcast_to(x: _Array, shape: tuple[int, ...]) -> _Array: ...

@@ -52,7 +52,38 @@ def _linear_reference(x: Array, w: Array, b: Array | None, activation: Any = Non
     return ACTIVATIONS[activation](x @ w.T + (0 if b is None else b))
 
 
+def _packed_kernel(a: Array, b: Array, bias: Array | None, out: Any = None, **more: Any) -> Any:
+    return _C.gemm_packed(a, _C.gemm_pack_b(b), b.shape[1], bias, out=out, **more)
+
+
+def _packed_reference(a: Array, b: Array, bias: Array | None, activation: Any = None) -> Array:
+    return ACTIVATIONS[activation](a @ b + (0 if bias is None else bias))
+
+
 CASES = [
+    Case(
+        name="gemm_packed",
+        rows=("gemm_",),
+        function=None,
+        kernel=_packed_kernel,
+        reference=_packed_reference,
+        samples=[
+            *(Sample((*s.shapes, None)) for s in _SIZES),
+            *(
+                Sample((*s.shapes, (s.shapes[1] or ())[-1:]), {"activation": "relu"})
+                for s in _SIZES
+            ),
+        ],
+        bound=_bound,
+        misuses=[
+            Misuse(
+                lambda: _C.gemm_packed(np.zeros((2, 3)), np.zeros(7), 2),
+                ValueError,
+                ("gemm_packed", "packed", "(7,)"),
+            ),
+            Misuse(lambda: _C.gemm_pack_b(np.zeros(3)), ValueError, ("gemm_pack_b", "rank 2")),
+        ],
+    ),
     Case(
         name="matmul",
         rows=("gemm_",),
