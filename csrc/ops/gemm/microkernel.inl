@@ -17,6 +17,8 @@
 // is why rows of A can be broadcast from where they lie and need no packing.
 //
 // Included by gemm_<isa>.cpp after its vec_<isa>.h.
+#include <limits>
+
 #include "ops/gemm/tile.h"
 
 namespace striate {
@@ -38,6 +40,46 @@ struct Columns {
       store(p + v * lanes, x);
   }
 };
+
+// Calls f(i, v) for every vector of the tile, unrolled, so that accumulators stay in registers.
+template <int M, int NV, class F>
+inline __attribute__((always_inline)) void each(F&& f) {
+#pragma GCC unroll 16
+  for (int i = 0; i < M; ++i)
+#pragma GCC unroll 4
+    for (int v = 0; v < NV; ++v) f(i, v);
+}
+
+// alpha, beta, bias and clamp, each in a pass of its own over the accumulators: one branch a tile
+// instead of one a row, which short products feel.
+template <class T, int M, int NV, bool Full>
+inline __attribute__((always_inline)) void finish(const GemmTile<T>& t,
+                                                  const Columns<T, NV, Full>& columns,
+                                                  Vec<T> (&acc)[M][NV]) {
+  const T no_low = -std::numeric_limits<T>::infinity();
+  if (t.alpha != T(1)) {
+    const Vec<T> alpha = broadcast(t.alpha);
+    each<M, NV>([&](int i, int v) { acc[i][v] = alpha * acc[i][v]; });
+  }
+  if (t.beta == T(1)) {
+    each<M, NV>([&](int i, int v) { acc[i][v] = acc[i][v] + columns.get(t.c[i], v); });
+  } else if (t.beta != T(0)) {
+    const Vec<T> beta = broadcast(t.beta);
+    each<M, NV>([&](int i, int v) { acc[i][v] = fma(beta, columns.get(t.c[i], v), acc[i][v]); });
+  }
+  if (t.bias_n) {
+    Vec<T> bias[NV];
+#pragma GCC unroll 4
+    for (int v = 0; v < NV; ++v) bias[v] = columns.get(t.bias_n, v);
+    each<M, NV>([&](int i, int v) { acc[i][v] = acc[i][v] + bias[v]; });
+  }
+  if (t.bias_m) each<M, NV>([&](int i, int v) { acc[i][v] = acc[i][v] + broadcast(t.bias_m[i]); });
+  if (t.low > no_low || t.high < -no_low) {
+    const Vec<T> low = broadcast(t.low), high = broadcast(t.high);
+    each<M, NV>([&](int i, int v) { acc[i][v] = max(low, min(high, acc[i][v])); });
+  }
+  each<M, NV>([&](int i, int v) { columns.put(t.c[i], v, acc[i][v]); });
+}
 
 template <class T, int M, int NV, bool Full>
 void tile(const GemmTile<T>& t) {
@@ -76,23 +118,7 @@ void tile(const GemmTile<T>& t) {
     }
   }
 
-  const Vec<T> alpha = broadcast(t.alpha), low = broadcast(t.low), high = broadcast(t.high);
-#pragma GCC unroll 16
-  for (int i = 0; i < M; ++i) {
-    T* c = t.c[i];
-    const Vec<T> row_bias = broadcast(t.bias_m ? t.bias_m[i] : T(0));
-#pragma GCC unroll 4
-    for (int v = 0; v < NV; ++v) {
-      Vec<T> x = alpha * acc[i][v];
-      if (t.beta == T(1))
-        x = x + columns.get(c, v);
-      else if (t.beta != T(0))
-        x = fma(broadcast(t.beta), columns.get(c, v), x);
-      if (t.bias_n) x = x + columns.get(t.bias_n, v);
-      if (t.bias_m) x = x + row_bias;
-      columns.put(c, v, max(low, min(high, x)));
-    }
-  }
+  finish(t, columns, acc);
 }
 
 template <class T, int M, int NV>
