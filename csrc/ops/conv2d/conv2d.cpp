@@ -34,6 +34,20 @@ const Table<MethodRow> methods{
 #undef ROW
 };
 
+// Whether the padded copy of the `rows` method is of a size like the image's. Strides and paddings
+// may be astronomic; in double, nothing overflows.
+bool copy_is_modest(ConvPass pass, const ConvShape& s) {
+  const double n = double(s.n);
+  if (pass == ConvPass::bwd_data) {
+    double image = n * double(s.p) * double(s.q) * double(s.k);
+    return n * double(s.p) * double(s.w + s.s - 1) * double(s.k) <= 4 * image + 1e6;
+  }
+  double height = double(s.p - 1) * double(s.stride_h) + double(s.r - 1) * double(s.dilation_h) + 1;
+  double width = double(s.q - 1) * double(s.stride_w) + double(s.s);
+  double image = n * double(s.h) * double(s.w) * double(s.c);
+  return n * height * width * double(s.c) <= 4 * image + 1e6;
+}
+
 bool accepts(Method method, ConvPass pass, const ConvShape& s) {
   switch (method) {
     case Method::gemm:
@@ -42,7 +56,7 @@ bool accepts(Method method, ConvPass pass, const ConvShape& s) {
     case Method::depthwise:
       return s.groups == s.c && s.k == s.c && s.groups > 1;
     case Method::rows:
-      return s.groups == 1 && s.dilation_w == 1 &&
+      return s.groups == 1 && s.dilation_w == 1 && copy_is_modest(pass, s) &&
              (pass != ConvPass::bwd_data || (s.stride_h == 1 && s.stride_w == 1 && s.left < s.s));
     case Method::implicit:
       return true;

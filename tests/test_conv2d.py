@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Convolutions that no table of samples holds: sizes at the edge of what integers hold."""
+
+import numpy as np
+import pytest
+from striate import _C
+from striate.ops.conv2d import images
+
+FAR = 2**39
+OPTIONS = {
+    "stride": (FAR, FAR),
+    "padding": ((FAR, FAR), (FAR, FAR)),
+    "dilation": (1, 1),
+    "groups": 1,
+}
+
+
+@pytest.mark.parametrize("method", [None, "implicit", "rows"])
+def test_astronomic_strides_and_paddings(method):
+    """Only the middle output of 3x3 meets the image; no copy of the padded image is made."""
+    rng = np.random.default_rng(0)
+    x = images(rng.standard_normal((1, 2, 8, 8)).astype(np.float32))
+    w = images(rng.standard_normal((3, 2, 2, 2)).astype(np.float32))
+    dy = images(rng.standard_normal((1, 3, 3, 3)).astype(np.float32))
+    passes = ("fwd", "bwd_data", "bwd_weight") if method else ()
+    with _C.pin_rows([f"conv2d_{p}_f32_{method}" for p in passes]):
+        y = _C.conv2d(x, w, **OPTIONS)
+        dx = _C.conv2d_bwd_data(dy, w, size=(8, 8), **OPTIONS)
+        dw = _C.conv2d_bwd_weight(x, dy, size=(2, 2), **OPTIONS)
+    corner, middle = x[0, :, :2, :2], dy[0, :, 1, 1]
+    expected = np.zeros((1, 3, 3, 3))
+    expected[0, :, 1, 1] = np.einsum("chw,kchw->k", corner, w)
+    np.testing.assert_allclose(y, expected, atol=1e-5)
+    expected = np.zeros((1, 2, 8, 8))
+    expected[0, :, :2, :2] = np.einsum("k,kchw->chw", middle, w)
+    np.testing.assert_allclose(dx, expected, atol=1e-5)
+    np.testing.assert_allclose(dw, np.einsum("k,chw->kchw", middle, corner), atol=1e-5)
