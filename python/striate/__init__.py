@@ -33,7 +33,7 @@ from striate.dtypes import (
     set_default_dtype,
     uint8,
 )
-from striate.ops import *  # noqa: F403
+from striate.ops import *
 from striate.random import (
     get_rng_state,
     manual_seed,

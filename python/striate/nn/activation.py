@@ -14,6 +14,19 @@ from striate.nn.arguments import choice, flag, integer, number, refuse
 from striate.nn.module import Module
 from striate.tensor import Tensor
 
+__all__ = [
+    "ELU",
+    "GELU",
+    "LeakyReLU",
+    "LogSoftmax",
+    "ReLU",
+    "SiLU",
+    "Sigmoid",
+    "Softmax",
+    "Softplus",
+    "Tanh",
+]
+
 
 class Activation(Module):
     """Base class of the elementwise activations."""

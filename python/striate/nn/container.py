@@ -13,6 +13,12 @@ from striate.nn.conv import Conv2d
 from striate.nn.linear import Linear
 from striate.nn.module import Module
 
+__all__ = [
+    "ModuleDict",
+    "ModuleList",
+    "Sequential",
+]
+
 _FUSING = (Linear, Conv2d)
 
 

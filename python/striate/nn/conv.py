@@ -15,6 +15,11 @@ from striate.nn.module import Module
 from striate.nn.parameter import Parameter
 from striate.tensor import Tensor
 
+__all__ = [
+    "Conv2d",
+    "ConvTranspose2d",
+]
+
 Padding = int | str | tuple[int, int] | tuple[tuple[int, int], tuple[int, int]]
 
 

@@ -1,58 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The operations that layers are made of, as functions, under PyTorch's names."""
 
-from striate.ops import (
-    adaptive_avg_pool2d,
-    adaptive_max_pool2d,
-    avg_pool2d,
-    batch_norm,
-    conv2d,
-    conv_transpose2d,
-    cross_entropy,
-    elu,
-    gelu,
-    leaky_relu,
-    linear,
-    local_response_norm,
-    log_softmax,
-    lp_pool2d,
-    max_pool2d,
-    max_unpool2d,
-    mse_loss,
-    pad,
-    relu,
-    sigmoid,
-    silu,
-    softmax,
-    softplus,
-    sum_pool2d,
-    tanh,
-)
-
-__all__ = [
-    "adaptive_avg_pool2d",
-    "adaptive_max_pool2d",
-    "avg_pool2d",
-    "batch_norm",
-    "conv2d",
-    "conv_transpose2d",
-    "cross_entropy",
-    "elu",
-    "gelu",
-    "leaky_relu",
-    "linear",
-    "local_response_norm",
-    "log_softmax",
-    "lp_pool2d",
-    "max_pool2d",
-    "max_unpool2d",
-    "mse_loss",
-    "pad",
-    "relu",
-    "sigmoid",
-    "silu",
-    "softmax",
-    "softplus",
-    "sum_pool2d",
-    "tanh",
-]
+from striate.ops.activation import *
+from striate.ops.conv2d import *
+from striate.ops.gemm import linear
+from striate.ops.layout import pad
+from striate.ops.loss import *
+from striate.ops.norm import *
+from striate.ops.pool import *
+from striate.ops.softmax import *

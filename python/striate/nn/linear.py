@@ -16,6 +16,12 @@ from striate.nn.module import Module
 from striate.nn.parameter import Parameter
 from striate.tensor import Array, Tensor
 
+__all__ = [
+    "Flatten",
+    "Identity",
+    "Linear",
+]
+
 
 def floating(dtype: Any) -> np.dtype[Any]:
     """The dtype of a layer's parameters: floating, the default one for None."""

@@ -8,6 +8,11 @@ from striate.nn.arguments import choice, integer, number, refuse
 from striate.nn.module import Module
 from striate.tensor import Tensor
 
+__all__ = [
+    "CrossEntropyLoss",
+    "MSELoss",
+]
+
 _REDUCTIONS = ("mean", "sum", "none")
 
 

@@ -16,6 +16,10 @@ from striate.nn.parameter import Parameter
 from striate.nn.place import name_place
 from striate.tensor import Tensor
 
+__all__ = [
+    "Module",
+]
+
 if TYPE_CHECKING:
     from striate.nn.summary import Summary
 

@@ -14,6 +14,12 @@ from striate.nn.module import Module
 from striate.nn.parameter import Parameter
 from striate.tensor import Tensor
 
+__all__ = [
+    "BatchNorm1d",
+    "BatchNorm2d",
+    "LocalResponseNorm",
+]
+
 
 class _BatchNorm(Module):
     """y = (x - mean) / sqrt(var + eps) * weight + bias, per channel (Ioffe and Szegedy 2015).

@@ -7,6 +7,10 @@ from typing import Any
 
 from striate.tensor import Tensor
 
+__all__ = [
+    "Parameter",
+]
+
 
 class Parameter(Tensor):
     """A leaf tensor that becomes one of a module's parameters when assigned as an attribute.

@@ -10,6 +10,16 @@ from striate.nn.arguments import flag, integer, number, pair, refuse
 from striate.nn.module import Module
 from striate.tensor import Tensor
 
+__all__ = [
+    "AdaptiveAvgPool2d",
+    "AdaptiveMaxPool2d",
+    "AvgPool2d",
+    "LPPool2d",
+    "MaxPool2d",
+    "MaxUnpool2d",
+    "SumPool2d",
+]
+
 Size = int | tuple[int, int]
 
 

@@ -17,6 +17,11 @@ from striate.nn.linear import Linear
 from striate.nn.module import Module
 from striate.tensor import Tensor
 
+__all__ = [
+    "Summary",
+    "summary",
+]
+
 Shape = tuple[int, ...]
 
 

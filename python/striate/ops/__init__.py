@@ -1,160 +1,34 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every operation on tensors: one record each, with signature, forward and gradient.
 
-The files mirror `csrc/ops`; what is no hot loop is NumPy's.
+The files mirror `csrc/ops`; what is no hot loop is NumPy's. A file's `__all__` are its functions,
+its `METHODS` those that are also methods of Tensor under the same name.
 """
 
-from striate.ops import activation
-from striate.ops.activation import *  # noqa: F403
-from striate.ops.arithmetic import (
-    add,
-    bitwise_and,
-    bitwise_not,
-    bitwise_or,
-    bitwise_xor,
-    cast,
-    div,
-    eq,
-    ge,
-    gt,
-    le,
-    logical_and,
-    logical_not,
-    logical_or,
-    lt,
-    maximum,
-    minimum,
-    mul,
-    ne,
-    neg,
-    pow,
-    sub,
-)
-from striate.ops.conv2d import conv2d, conv_transpose2d
-from striate.ops.gemm import linear, matmul
-from striate.ops.layout import contiguous, pad
-from striate.ops.loss import cross_entropy, mse_loss
-from striate.ops.norm import batch_norm, local_response_norm
-from striate.ops.pointwise import (
-    abs,
-    ceil,
-    cos,
-    floor,
-    log,
-    log1p,
-    round,
-    sign,
-    sin,
-    sqrt,
-    square,
-)
-from striate.ops.pool import (
-    adaptive_avg_pool2d,
-    adaptive_max_pool2d,
-    avg_pool2d,
-    lp_pool2d,
-    max_pool2d,
-    max_unpool2d,
-    sum_pool2d,
-)
-from striate.ops.reduction import (
-    all,
-    amax,
-    amin,
-    any,
-    argmax,
-    argmin,
-    max,
-    mean,
-    min,
-    std,
-    sum,
-    var,
-)
-from striate.ops.shape import (
-    as_index,
-    broadcast_to,
-    cat,
-    chunk,
-    clone,
-    expand,
-    flatten,
-    getitem,
-    permute,
-    reshape,
-    split,
-    squeeze,
-    stack,
-    t,
-    transpose,
-    unsqueeze,
-    where,
-)
-from striate.ops.softmax import log_softmax, softmax
+import sys
+from typing import TYPE_CHECKING
 
-# Operations that are also methods of Tensor under the same name.
-METHODS: list[str] = [
-    "abs",
-    "bitwise_and",
-    "bitwise_not",
-    "bitwise_or",
-    "bitwise_xor",
-    "all",
-    "amax",
-    "amin",
-    "any",
-    "argmax",
-    "argmin",
-    "ceil",
-    "chunk",
-    "cos",
-    "exp",
-    "flatten",
-    "floor",
-    "log",
-    "log1p",
-    "matmul",
-    "max",
-    "mean",
-    "maximum",
-    "min",
-    "minimum",
-    "neg",
-    "pow",
-    "relu",
-    "sigmoid",
-    "tanh",
-    "softmax",
-    "log_softmax",
-    "add",
-    "sub",
-    "mul",
-    "div",
-    "round",
-    "sign",
-    "sin",
-    "split",
-    "sqrt",
-    "square",
-    "squeeze",
-    "std",
-    "sum",
-    "t",
-    "transpose",
-    "unsqueeze",
-    "var",
-    "broadcast_to",
-    "eq",
-    "ne",
-    "lt",
-    "le",
-    "gt",
-    "ge",
-    "logical_and",
-    "logical_not",
-    "logical_or",
-]
+from striate.ops.activation import *
+from striate.ops.arithmetic import *
+from striate.ops.conv2d import *
+from striate.ops.gemm import *
+from striate.ops.layout import *
+from striate.ops.loss import *
+from striate.ops.norm import *
+from striate.ops.pointwise import *
+from striate.ops.pool import *
+from striate.ops.reduction import *
+from striate.ops.shape import *
+from striate.ops.softmax import *
 
+
+def _gathered(what: str) -> list[str]:
+    """The names that the files of operations list under `what`."""
+    files = [file for name, file in sys.modules.items() if name.startswith("striate.ops.")]
+    return sorted(name for file in files for name in getattr(file, what, ()))
+
+
+METHODS: list[str] = _gathered("METHODS")
 OPERATORS: dict[str, str] = {
     "__add__": "add",
     "__sub__": "sub",
@@ -163,88 +37,5 @@ OPERATORS: dict[str, str] = {
     "__pow__": "pow",
     "__matmul__": "matmul",
 }
-
-__all__ = [
-    "abs",
-    "adaptive_avg_pool2d",
-    "adaptive_max_pool2d",
-    "add",
-    "all",
-    "amax",
-    "amin",
-    "any",
-    "argmax",
-    "argmin",
-    "as_index",
-    "avg_pool2d",
-    "batch_norm",
-    "bitwise_and",
-    "bitwise_not",
-    "bitwise_or",
-    "bitwise_xor",
-    "broadcast_to",
-    "cast",
-    "cat",
-    "ceil",
-    "chunk",
-    "clone",
-    "contiguous",
-    "conv2d",
-    "conv_transpose2d",
-    "cos",
-    "cross_entropy",
-    "div",
-    "eq",
-    "expand",
-    "flatten",
-    "floor",
-    "ge",
-    "getitem",
-    "gt",
-    "le",
-    "linear",
-    "local_response_norm",
-    "log",
-    "log1p",
-    "log_softmax",
-    "logical_and",
-    "logical_not",
-    "logical_or",
-    "lp_pool2d",
-    "lt",
-    "matmul",
-    "max",
-    "max_pool2d",
-    "max_unpool2d",
-    "maximum",
-    "mean",
-    "min",
-    "minimum",
-    "mse_loss",
-    "mul",
-    "ne",
-    "neg",
-    "pad",
-    "permute",
-    "pow",
-    "reshape",
-    "round",
-    "sign",
-    "sin",
-    "softmax",
-    "split",
-    "sqrt",
-    "square",
-    "squeeze",
-    "stack",
-    "std",
-    "sub",
-    "sum",
-    "sum_pool2d",
-    "t",
-    "transpose",
-    "unsqueeze",
-    "var",
-    "where",
-]
-__all__ += activation.__all__
+if not TYPE_CHECKING:  # type checkers follow the imports
+    __all__ = _gathered("__all__")

@@ -15,6 +15,13 @@ from striate.ops.record import Op, op
 from striate.ops.shape import where
 from striate.tensor import Array, Tensor
 
+METHODS = [
+    "exp",
+    "relu",
+    "sigmoid",
+    "tanh",
+]
+
 __all__ = [
     "elu",
     "exp",

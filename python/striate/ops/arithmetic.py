@@ -17,6 +17,54 @@ from striate.dtypes import get_default_dtype, result_type
 from striate.ops.record import Op, op
 from striate.tensor import Array, Tensor, as_array
 
+__all__ = [
+    "add",
+    "bitwise_and",
+    "bitwise_not",
+    "bitwise_or",
+    "bitwise_xor",
+    "cast",
+    "div",
+    "eq",
+    "ge",
+    "gt",
+    "le",
+    "logical_and",
+    "logical_not",
+    "logical_or",
+    "lt",
+    "maximum",
+    "minimum",
+    "mul",
+    "ne",
+    "neg",
+    "pow",
+    "sub",
+]
+METHODS = [
+    "add",
+    "bitwise_and",
+    "bitwise_not",
+    "bitwise_or",
+    "bitwise_xor",
+    "div",
+    "eq",
+    "ge",
+    "gt",
+    "le",
+    "logical_and",
+    "logical_not",
+    "logical_or",
+    "lt",
+    "maximum",
+    "minimum",
+    "mul",
+    "ne",
+    "neg",
+    "pow",
+    "sub",
+]
+
 
 def unbroadcast(grad: Array, shape: tuple[int, ...]) -> Array:
     """`grad` summed over the axes along which an operand of `shape` was repeated."""

@@ -15,6 +15,11 @@ from striate.ops.arithmetic import same_dtype
 from striate.ops.record import op
 from striate.tensor import Array, Tensor
 
+__all__ = [
+    "conv2d",
+    "conv_transpose2d",
+]
+
 Pair = tuple[int, int]
 Padding = tuple[Pair, Pair]
 

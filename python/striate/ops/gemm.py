@@ -16,6 +16,14 @@ from striate.ops.arithmetic import as_operand, same_dtype, unbroadcast
 from striate.ops.record import op
 from striate.tensor import Array, Tensor
 
+__all__ = [
+    "linear",
+    "matmul",
+]
+METHODS = [
+    "matmul",
+]
+
 
 def _product(a: Array, b: Array) -> Array:
     """a @ b with any leading axes, broadcast."""

@@ -13,6 +13,11 @@ from striate.autograd import Node
 from striate.ops.record import op
 from striate.tensor import Array, Tensor
 
+__all__ = [
+    "contiguous",
+    "pad",
+]
+
 
 def c_order(x: Array) -> Array:
     """The array itself if it is in C order, else a copy that is, by our kernel for floats."""

@@ -15,6 +15,11 @@ from striate.ops.arithmetic import cast
 from striate.ops.record import op
 from striate.tensor import Array, Tensor
 
+__all__ = [
+    "cross_entropy",
+    "mse_loss",
+]
+
 
 def _times(gradient: Array | None, grad: Array) -> Array | None:
     """The kept gradient of a loss, times what arrived at the loss."""

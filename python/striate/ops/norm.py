@@ -12,6 +12,11 @@ from striate.autograd import Node
 from striate.ops.record import op
 from striate.tensor import Array, Tensor
 
+__all__ = [
+    "batch_norm",
+    "local_response_norm",
+]
+
 
 @op("(N, C, ...), (C,)?, (C,)? -> (N, C, ...)", name="batch_norm")
 def _batch_norm(

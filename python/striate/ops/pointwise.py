@@ -14,6 +14,33 @@ from striate.ops.arithmetic import cast
 from striate.ops.record import Op
 from striate.tensor import Array, Tensor
 
+__all__ = [
+    "abs",
+    "ceil",
+    "cos",
+    "floor",
+    "log",
+    "log1p",
+    "round",
+    "sign",
+    "sin",
+    "sqrt",
+    "square",
+]
+METHODS = [
+    "abs",
+    "ceil",
+    "cos",
+    "floor",
+    "log",
+    "log1p",
+    "round",
+    "sign",
+    "sin",
+    "sqrt",
+    "square",
+]
+
 
 def _function(
     name: str, forward: Callable[[Array], Any], slope: Callable[[Array, Array], Any], doc: str

@@ -25,6 +25,16 @@ from striate.ops.record import op
 from striate.ops.shape import getitem, unsqueeze
 from striate.tensor import Array, Tensor
 
+__all__ = [
+    "adaptive_avg_pool2d",
+    "adaptive_max_pool2d",
+    "avg_pool2d",
+    "lp_pool2d",
+    "max_pool2d",
+    "max_unpool2d",
+    "sum_pool2d",
+]
+
 Window = tuple[int, ...]
 Size = int | tuple[int, int] | list[int]
 

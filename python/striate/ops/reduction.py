@@ -15,6 +15,35 @@ from striate.ops.arithmetic import cast
 from striate.ops.record import Op, op
 from striate.tensor import Array, Tensor
 
+__all__ = [
+    "all",
+    "amax",
+    "amin",
+    "any",
+    "argmax",
+    "argmin",
+    "max",
+    "mean",
+    "min",
+    "std",
+    "sum",
+    "var",
+]
+METHODS = [
+    "all",
+    "amax",
+    "amin",
+    "any",
+    "argmax",
+    "argmin",
+    "max",
+    "mean",
+    "min",
+    "std",
+    "sum",
+    "var",
+]
+
 
 def axes_of(name: str, dim: Any, ndim: int) -> tuple[int, ...]:
     """`dim` (None, a number or a tuple) as ascending axes of a tensor with `ndim` of them."""

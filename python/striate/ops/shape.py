@@ -16,6 +16,36 @@ from striate.ops.layout import reshaped
 from striate.ops.record import Op, op
 from striate.tensor import Array, Tensor
 
+__all__ = [
+    "as_index",
+    "broadcast_to",
+    "cat",
+    "chunk",
+    "clone",
+    "expand",
+    "flatten",
+    "getitem",
+    "permute",
+    "reshape",
+    "split",
+    "squeeze",
+    "stack",
+    "t",
+    "transpose",
+    "unsqueeze",
+    "where",
+]
+METHODS = [
+    "broadcast_to",
+    "chunk",
+    "flatten",
+    "split",
+    "squeeze",
+    "t",
+    "transpose",
+    "unsqueeze",
+]
+
 
 def like(array: Array, shape: tuple[int, ...] | None = None) -> Array:
     """Zeros in the memory order of `array`."""

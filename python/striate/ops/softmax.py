@@ -12,6 +12,15 @@ from striate.ops.record import op
 from striate.ops.reduction import axes_of
 from striate.tensor import Array, Tensor
 
+__all__ = [
+    "log_softmax",
+    "softmax",
+]
+METHODS = [
+    "log_softmax",
+    "softmax",
+]
+
 
 @op("(...) -> (...)", name="softmax")
 def _softmax(ctx: Node, x: Array, axis: int) -> Array:
