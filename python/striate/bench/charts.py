@@ -17,7 +17,7 @@ from striate.bench.meter import LEVELS
 from striate.bench.summary import Row
 from striate.bench.terminal import number
 
-WIDE, NARROW = 920, 350
+WIDE, NARROW = 1090, 350
 LABELLED = 60  # rows up to which each bar has its name
 
 
@@ -44,7 +44,7 @@ def _line(x1: float, y1: float, x2: float, y2: float, kind: str) -> str:
 
 
 class _Axes:
-    """Logarithmic axes with a tick at each power of ten."""
+    """Logarithmic axes with ticks at powers of ten."""
 
     def __init__(self, width: int, xs: Sequence[float], ys: Sequence[float]) -> None:
         self.width, self.height = width, 360 if width == WIDE else 300
@@ -65,19 +65,27 @@ class _Axes:
     def frame(self, x_title: str, y_title: str, tick: Callable[[float], str]) -> list[str]:
         parts = []
         bottom, right = self.height - self.bottom, self.width - self.right
-        for power in range(math.ceil(self.x_low), math.floor(self.x_high) + 1):
-            x = self.x(10.0**power)
+        for value in _ticks(self.x_low, self.x_high):
+            x = self.x(value)
             parts += [_line(x, self.top, x, bottom, "grid")]
-            parts += [_text(x, bottom + 16, tick(10.0**power), "tick", "middle")]
-        for power in range(math.ceil(self.y_low), math.floor(self.y_high) + 1):
-            y = self.y(10.0**power)
+            anchor = "end" if x > right - 20 else "middle"
+            parts += [_text(x, bottom + 16, tick(value), "tick", anchor)]
+        for value in _ticks(self.y_low, self.y_high):
+            y = self.y(value)
             parts += [_line(self.left, y, right, y, "grid")]
-            parts += [_text(self.left - 6, y + 4, f"{10.0**power:g}", "tick", "end")]
+            parts += [_text(self.left - 6, y + 4, f"{value:g}", "tick", "end")]
         parts.append(_text((self.left + right) / 2, self.height - 8, x_title, "title", "middle"))
         middle = (self.top + bottom) / 2
         turned = f'<g transform="rotate(-90 13 {middle:.0f})">'
         parts.append(turned + _text(13, middle, y_title, "title", "middle") + "</g>")
         return parts
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """Powers of ten between two logarithms, with their 2 and 5 fold where there are few."""
+    steps = (1, 2, 5) if high - low < 2 else (1,)
+    powers = range(math.floor(low), math.floor(high) + 1)
+    return [s * 10.0**p for p in powers for s in steps if low <= p + math.log10(s) <= high + 1e-9]
 
 
 def _decades(values: Sequence[float]) -> tuple[float, float]:
@@ -119,6 +127,16 @@ def _points(axes: _Axes, rows: Sequence[Row], x_of: Any, work: str) -> list[str]
     return peers + mine
 
 
+def _speeds(rows: Sequence[Row], work: str) -> list[float]:
+    """What _points draws."""
+    return [
+        row[work] / summary.timed(row)[column]["median"] / 1e9
+        for row in rows
+        for column in (summary.ours(row), summary.best_peer(row))
+        if column
+    ]
+
+
 def roofline(rows: Sequence[Row], head: Row, width: int) -> str:
     """GF/s over operations a byte, below the roof of peak and of each memory's bandwidth."""
     rows = [r for r in rows if r["flops"] and r["bytes"]]
@@ -127,7 +145,7 @@ def roofline(rows: Sequence[Row], head: Row, width: int) -> str:
     def intensity(row: Row) -> float:
         return float(row["flops"] / row["bytes"])
 
-    speeds = [row["flops"] / r["median"] / 1e9 for row in rows for r in summary.timed(row).values()]
+    speeds = _speeds(rows, "flops")
     xs = [*map(intensity, rows), peak / copy["DRAM"]]
     axes = _Axes(width, xs, [*speeds, peak])
     parts = axes.frame("operations a byte", "GF/s", lambda v: f"{v:g}")
@@ -136,13 +154,14 @@ def roofline(rows: Sequence[Row], head: Row, width: int) -> str:
     parts.append(_line(axes.x(max(ridge, low)), axes.y(peak), axes.x(high), axes.y(peak), "roof"))
     parts.append(_text(axes.x(high) - 4, axes.y(peak) - 6, f"multiply-adds {number(peak)} GF/s",
                        "roofname", "end"))  # fmt: skip
-    for name, bandwidth in copy.items():
+    for i, (name, bandwidth) in enumerate(copy.items()):
         start = max(low, 10**axes.y_low / bandwidth)
         end = min(peak / bandwidth, high)
         if start < end:
             parts.append(_line(axes.x(start), axes.y(start * bandwidth), axes.x(end),
                                axes.y(end * bandwidth), "roof"))  # fmt: skip
-            parts.append(_text(axes.x(start) + 4, axes.y(start * bandwidth) - 5, name, "roofname"))
+            at = start * (end / start) ** (0.02 + 0.22 * (i % 2))  # L1's and L2's may be as one
+            parts.append(_text(axes.x(at), axes.y(at * bandwidth) - 6, name, "roofname"))
     parts += _points(axes, rows, intensity, "flops")
     return _svg(width, axes.height, parts, "Roofline: speed over operations a byte")
 
@@ -151,7 +170,7 @@ def bandwidth(rows: Sequence[Row], head: Row, width: int) -> str:
     """GB/s over the bytes that must move, below our copy's bandwidth from each memory."""
     rows = [r for r in rows if r["bytes"]]
     copy = {k: v / 1e9 for k, v in head["copy"].items()}
-    speeds = [row["bytes"] / r["median"] / 1e9 for row in rows for r in summary.timed(row).values()]
+    speeds = _speeds(rows, "bytes")
     axes = _Axes(width, [r["bytes"] for r in rows], [*speeds, *copy.values()])
     parts = axes.frame("bytes in and out", "GB/s", _bytes)
     low, high = 10**axes.x_low, 10**axes.x_high

@@ -28,8 +28,11 @@ def _cell(content: Any, kind: str = "") -> str:
 
 
 def _table(heads: Sequence[str], body: Iterable[str]) -> str:
-    """A table whose rows are cells already."""
-    top = "".join(f"<th>{escape(h)}</th>" for h in heads)
+    """A table whose rows are cells already. A head that begins with < stands over words."""
+    top = "".join(
+        f'<th class="words">{escape(h[1:])}</th>' if h[:1] == "<" else f"<th>{escape(h)}</th>"
+        for h in heads
+    )
     rows = "".join(f"<tr>{cells}</tr>" for cells in body)
     table = f"<table><thead><tr>{top}</tr></thead><tbody>{rows}</tbody></table>"
     return f'<div class="scroll">{table}</div>'
@@ -66,15 +69,13 @@ def _machine(heads: Sequence[Row]) -> str:
     body = []
     for head in heads:
         m = head["machine"]
-        caches = ", ".join(f"{k} {v >> 10} KB" for k, v in m["caches"].items())
         body.append(
             _cell(head["time"]) + _cell(head["threads"]) + _cell(m["isa"])
             + _cell(f"{head['peak'] / 1e9:.0f}")
             + "".join(_cell(f"{v / 1e9:.0f}") for v in head["copy"].values())
-            + _cell(caches, "words")
         )  # fmt: skip
     names = [f"{k} copy, GB/s" for k in heads[-1]["copy"]]
-    return _table(["session", "threads", "ISA", "multiply-adds, GF/s", *names, "caches"], body)
+    return _table(["session", "threads", "ISA", "multiply-adds, GF/s", *names], body)
 
 
 def _peers(heads: Sequence[Row]) -> str:
@@ -89,11 +90,11 @@ def _peers(heads: Sequence[Row]) -> str:
             body.append(_cell(name) + _cell("absent", "absent") + _cell(said["absent"], "words"))
         else:
             body.append(_cell(name) + _cell(said["version"]) + _cell(said["path"], "words"))
-    return _table(["peer", "version", "instructions and libraries, as it says itself"], body)
+    return _table(["peer", "version", "<instructions and libraries, as it says itself"], body)
 
 
-def _overview(families: Sequence[Row]) -> str:
-    columns = list(dict.fromkeys(c for f in families for c in f["peers"]))
+def _overview(families: Sequence[Row], rows: Sequence[Row]) -> str:
+    columns = summary.columns(rows)
     body = []
     for f in families:
         anchor = f"{f['family']}-{f['threads']}"
@@ -120,7 +121,7 @@ def _losses(families: Sequence[Row]) -> str:
         + _cell("; ".join(loss["flags"]), "words")
         for f, loss in listed
     ]  # fmt: skip
-    return _table(["row", "threads", "ratio", "to", "of the bound", "flags"], body)
+    return _table(["row", "threads", "ratio", "to", "of the bound", "<flags"], body)
 
 
 def _failures(rows: Sequence[Row]) -> str:
@@ -133,7 +134,7 @@ def _failures(rows: Sequence[Row]) -> str:
                 body.append(_cell(r["name"]) + _cell(column) + _cell(rival["failed"], "words"))
     if not body:
         return ""
-    return "<h3>Left out</h3>" + _table(["row", "who", "why"], body)
+    return "<h3>Left out</h3>" + _table(["row", "who", "<why"], body)
 
 
 # --- families -------------------------------------------------------------------------------------
@@ -189,7 +190,7 @@ def _rows(rows: Sequence[Row]) -> str:
         cells.append(_cell("; ".join(r.get("flags", [])), "words"))
         body.append("".join(cells))
     heads = ["row", "speed", "of bound", "bound", "median, µs", "least", "quartiles", "best peer",
-             "cold", *columns, "first call, ms", "flags"]  # fmt: skip
+             "cold", *columns, "first call, ms", "<flags"]  # fmt: skip
     return _table(heads, body)
 
 
@@ -199,6 +200,7 @@ def render(results: Results) -> str:
     if not heads or not rows:
         raise ValueError("report: no row was measured, so there is nothing to show")
     m = heads[-1]["machine"]
+    caches = ", ".join(f"{k} {v >> 10} KB" for k, v in m["caches"].items())
     style = (files("striate.bench") / "page.css").read_text(encoding="utf-8")
     families = summary.by_family(rows)
     sections = []
@@ -213,7 +215,7 @@ def render(results: Results) -> str:
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>striate bench</title><style>{style}</style></head><body>
 <h1>striate bench</h1>
-<p class="lead">{escape(m["cpu"])}, {m["cores"]} cores, {escape(m["isa"])} · striate
+<p class="lead">{escape(m["cpu"])}, {m["cores"]} cores, {escape(m["isa"])}, {caches} · striate
 {escape(m["striate"])} · Python {escape(m["python"])} · {escape(heads[-1]["time"][:10])}</p>
 {_figures(results)}
 <p class="note">Times are medians of runs in turns, in one process, with equal threads. A ratio is
@@ -221,7 +223,7 @@ the best peer’s time by striate’s: above 1, striate is faster. A loss is a r
 {summary.EVEN} with disjoint quartile ranges in both of two measurements. The bound of a row is the
 larger of its operations at the multiply-add rate and its bytes at our copy’s bandwidth, both
 measured beside it; a better algorithm or a warm cache may pass it.</p>
-<h2>Families</h2>{_overview(families)}
+<h2>Families</h2>{_overview(families, rows)}
 <h2>All losses</h2>{_losses(families)}{_failures(results["rows"])}
 <h2>Machine and peers</h2>{_machine(heads)}{_peers(heads)}
 {"".join(sections)}

@@ -88,11 +88,12 @@ def geomean(values: Iterable[float]) -> float | None:
 
 
 def columns(rows: Iterable[Row]) -> list[str]:
-    """Every peer's column, in the order in which they appear."""
+    """Every peer's column, in the order in which they appear, a peer's own side by side."""
     seen: dict[str, None] = {}
     for row in rows:
         seen.update(dict.fromkeys(c for c in row["rivals"] if c != ours(row)))
-    return list(seen)
+    first = {c.split()[0]: i for i, c in reversed(list(enumerate(seen)))}
+    return sorted(seen, key=lambda c: (first[c.split()[0]], c))
 
 
 def measured(rows: Iterable[Row]) -> list[Row]:

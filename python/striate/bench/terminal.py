@@ -12,6 +12,10 @@ from striate.bench import summary
 from striate.bench.summary import Row
 
 _NAME, _CELL = 44, 8
+_HEADS = (
+    f"{'family':12} {'threads':>7} {'rows':>5} {'best peer':>10} {'cold':>7} {'of bound':>9} "
+    f"{'losses':>7} {'flagged':>8} {'took':>7}"
+)
 _RED, _GREEN, _DIM, _BOLD, _OFF = "\033[31m", "\033[32m", "\033[2m", "\033[1m", "\033[0m"
 
 
@@ -123,12 +127,7 @@ class Screen:
 def report(rows: Sequence[Row]) -> str:
     """Families: rows, geometric mean over the best peer, share of the bound, and all losses."""
     families = summary.by_family(rows)
-    if not families:
-        return "no rows were measured"
-    lines = [
-        f"{'family':12} {'threads':>7} {'rows':>5} {'best peer':>10} {'cold':>7} {'of bound':>9} "
-        f"{'losses':>7} {'flagged':>8} {'took':>7}"
-    ]
+    lines = [_HEADS if families else "no rows were measured"]
 
     def times(value: float | None) -> str:
         return "" if value is None else f"{number(value)}x"

@@ -220,11 +220,12 @@ def run(orders: Orders, screen: Screen) -> int:
     heads, rows = read(path) if path.exists() else ([], [])
     check(path, heads, machine)
     done = {(r["name"], r["threads"]) for r in rows}
-    jobs = [j for j in _jobs(orders, bench) if (j[0], threads) not in done]
+    asked = _jobs(orders, bench)
+    jobs = [j for j in asked if (j[0], threads) not in done]
     writer, wrong = Writer(path), 0
     first = head(orders, machine, said, meter)
     writer.write("head", first)
-    screen.begin(first, len(jobs), len(done))
+    screen.begin(first, len(jobs), len(asked) - len(jobs))
     try:
         for i, (name, job) in enumerate(jobs):
             if orders.until:
