@@ -2,7 +2,7 @@
 """striate: deep learning on handwritten kernels that anyone can read."""
 
 from striate.tensor import Tensor  # isort: skip  (first: the operations need the class)
-from striate import _C, ops
+from striate import _C, autograd, ops
 from striate._C import num_threads as get_num_threads
 from striate._C import set_num_threads
 from striate.autograd import enable_grad, is_grad_enabled, no_grad
