@@ -248,10 +248,11 @@ class Tensor:
                 "backward: create_graph=True: gradients of gradients are not recorded (first order "
                 "only)"
             )
-        array = autograd.graph.seed("backward", self, gradient)
-        root = self
-        if autograd.tape.heeded:  # hooks on leaves, or observers
-            root = autograd.graph.copied_for_backward(self, retain_graph)
+        if gradient is None and self.requires_grad and self._array.size == 1:
+            array = autograd.one_like(self._array)
+        else:
+            array = autograd.seed("backward", self, gradient)
+        root = autograd.copied_for_backward(self, retain_graph) if autograd.heeded else self
         autograd.sweep(root, array, retain_graph)
 
     def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> HookHandle:

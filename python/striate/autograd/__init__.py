@@ -6,8 +6,9 @@ more than `backward()`: gradients of chosen tensors, functions with a gradient o
 and the search for the first NaN.
 """
 
+from striate.autograd.anomaly import detect_anomaly, is_anomaly_enabled, set_detect_anomaly
 from striate.autograd.function import Function
-from striate.autograd.graph import backward, grad
+from striate.autograd.graph import backward, copied_for_backward, grad, seed
 from striate.autograd.tape import (
     Array,
     Node,
@@ -16,6 +17,7 @@ from striate.autograd.tape import (
     _next_number,
     add_to_leaf,
     enable_grad,
+    heeded,
     is_grad_enabled,
     no_grad,
     not_recording,

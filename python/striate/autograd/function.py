@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from striate.autograd.observe import observed
 from striate.autograd.tape import Array, Node, is_grad_enabled, no_grad
 
 if TYPE_CHECKING:
@@ -159,7 +160,6 @@ class Function:
     @classmethod
     def apply(cls, *args: Any) -> Any:
         """forward's result, recorded with backward as its gradient."""
-        from striate.ops.record import _edge
         from striate.tensor import Tensor
 
         for method in ("forward", "backward"):
@@ -167,8 +167,16 @@ class Function:
                 raise TypeError(f"{cls.__name__}: expected a static method {method}(ctx, ...)")
         tensors = [x if isinstance(x, Tensor) else None for x in args]
         needs = tuple(t is not None and t.requires_grad for t in tensors)
-        ctx = FunctionContext(cls.__name__, needs)
-        recording = is_grad_enabled() and any(needs)
+        op = _FunctionOp(cls, FunctionContext(cls.__name__, needs), tensors)
+        return observed(op, tuple(t for t in tensors if t is not None), lambda: cls._run(op, args))
+
+    @classmethod
+    def _run(cls, op: _FunctionOp, args: tuple[Any, ...]) -> Any:
+        from striate.ops.record import _edge
+        from striate.tensor import Tensor
+
+        ctx = op.ctx
+        recording = is_grad_enabled() and any(ctx.needs_input_grad)
         with no_grad():
             if cls.setup_context is None:
                 output = cls.forward(ctx, *args)
@@ -184,12 +192,11 @@ class Function:
                 )
         if not recording:
             return output
-        op = _FunctionOp(cls, ctx, tensors)
         op.results = [(r._array.shape, r._array.dtype) for r in results]
-        edges = [None if t is None else _edge(t) for t in tensors]
+        edges = [_edge(t) if isinstance(t, Tensor) else None for t in args]
         node = Node(op, edges)  # type: ignore[arg-type]
         node.outputs = len(results)
-        outs = tuple(_result(ctx, r, node, i, tensors) for i, r in enumerate(results))
+        outs = tuple(_result(ctx, r, node, i, args) for i, r in enumerate(results))
         _save(ctx, node, results, outs)
         return outs if isinstance(output, tuple) else outs[0]
 

@@ -18,6 +18,7 @@ import numpy as np
 
 from striate.arrays import as_array
 from striate.autograd.hooks import HookedOp, LeafHooks, changed
+from striate.autograd.observe import Observer, around
 from striate.autograd.tape import (
     Array,
     Node,
@@ -65,14 +66,6 @@ class _LeafOp:
         return ()
 
 
-class Observer:
-    """Somebody who watches every operation (see striate/observe.py)."""
-
-    def gradient(self, node: Node, run: Callable[[], Any], grads: tuple[Any, ...]) -> Any:
-        """Called in place of an operation's gradient; returns run()."""
-        return run()
-
-
 class _ObservedOp:
     """Stands in for a node's op while observers watch."""
 
@@ -82,14 +75,10 @@ class _ObservedOp:
         self.signature: str = op.signature
 
     def gradient(self, node: Node, *grads: Any) -> Any:
-        run: Callable[[], Any] = lambda: self.op.gradient(node, *grads)  # noqa: E731
-        for observer in self.observers:
-            run = _with(observer, node, run, grads)
+        run = around(
+            self.observers, "gradient", lambda: self.op.gradient(node, *grads), node, grads
+        )
         return run()
-
-
-def _with(observer: Observer, node: Node, run: Callable[[], Any], grads: Any) -> Callable[[], Any]:
-    return lambda: observer.gradient(node, run, grads)
 
 
 class _Copy:
