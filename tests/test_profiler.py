@@ -129,16 +129,7 @@ def test_tables():
     assert prof.rows()[0].memory >= 64 * 64 * 4
     text = prof.table(by="op and shape")
     head, rule, line, total = text.splitlines()
-    assert head.split() == [
-        "Operation",
-        "Calls",
-        "Self",
-        "Share",
-        "Total",
-        "Average",
-        "Memory",
-        "Shapes",
-    ]
+    assert head.split()[-3:] == ["Average", "Memory", "Shapes"]
     assert set(rule) == {"-"} and "(64, 64) (64, 64)" in line and "100.0%" in line
     assert "in what is listed" in total
     model = Net()
