@@ -163,4 +163,4 @@ class EmbeddingBag(_Table):
         )
 
     def extra_repr(self) -> str:
-        return f"{super().extra_repr()}, mode={self.mode}"
+        return f"{super().extra_repr()}, mode={self.mode!r}"
