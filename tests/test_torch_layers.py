@@ -208,8 +208,8 @@ def test_embedding_layers():
         thawed = getattr(nn, name).from_pretrained(Tensor(w), freeze=False)
         assert thawed.weight.requires_grad
     fresh = nn.Embedding(1000, 20, padding_idx=-1)
-    assert fresh.padding_idx == 999 and not fresh.weight.numpy()[999].any()
-    assert abs(fresh.weight.numpy()[:999].std() - 1) < 0.02
+    assert fresh.padding_idx == 999 and not fresh.weight.detach().numpy()[999].any()
+    assert abs(fresh.weight.detach().numpy()[:999].std() - 1) < 0.02
     assert repr(nn.Embedding(5, 3, max_norm=1.0)) == repr(torch.nn.Embedding(5, 3, max_norm=1.0))
 
 
