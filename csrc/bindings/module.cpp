@@ -9,6 +9,7 @@
   FILE(conv2d)      \
   FILE(dropout)     \
   FILE(elementwise) \
+  FILE(embedding)   \
   FILE(gemm)        \
   FILE(layout)      \
   FILE(loss)        \

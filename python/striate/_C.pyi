@@ -66,6 +66,26 @@ def div(a: _Array | float, b: _Array | float, out: _Array | None = None) -> _Arr
 def maximum(a: _Array | float, b: _Array | float, out: _Array | None = None) -> _Array: ...
 def minimum(a: _Array | float, b: _Array | float, out: _Array | None = None) -> _Array: ...
 
+# embedding
+def embedding(weight: _Array, indices: _Array, out: _Array | None = None) -> _Array: ...
+def embedding_sum(
+    rows: _Array,
+    indices: _Array,
+    begin: _Array,
+    shares: _Array | None = None,
+    out: _Array | None = None,
+) -> _Array: ...
+def embedding_backward(
+    dy: _Array,
+    indices: _Array,
+    rows: int,
+    positions: _Array | None = None,
+    shares: _Array | None = None,
+    padding: int = -1,
+    by_frequency: bool = False,
+    out: _Array | None = None,
+) -> _Array: ...
+
 # gemm
 def gemm(
     a: _Array,

@@ -12,6 +12,7 @@ from striate.ops.activation import *
 from striate.ops.arithmetic import *
 from striate.ops.conv2d import *
 from striate.ops.dropout import *
+from striate.ops.embedding import *
 from striate.ops.gemm import *
 from striate.ops.layout import *
 from striate.ops.loss import *
