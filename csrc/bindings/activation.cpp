@@ -54,6 +54,10 @@ void bind_activation(py::module_& m) {
   def_activation(m, Activation::gelu, 0, "x Phi(x), Phi the normal distribution's");
   def_activation(m, Activation::gelu_tanh, 0, "gelu by its tanh approximation");
   def_activation(m, Activation::silu, 0, "x sigmoid(x)");
+  def_activation(m, Activation::log, 0, "log(x)");
+  def_activation(m, Activation::log1p, 0, "log(1 + x)");
+  def_activation(m, Activation::log2, 0, "log(x) / log(2)");
+  def_activation(m, Activation::log10, 0, "log(x) / log(10)");
 }
 
 }  // namespace striate

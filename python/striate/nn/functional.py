@@ -6,6 +6,7 @@ from striate.ops.conv2d import *
 from striate.ops.gemm import linear
 from striate.ops.layout import pad
 from striate.ops.loss import *
+from striate.ops.loss_pointwise import *
 from striate.ops.norm import *
 from striate.ops.pool import *
 from striate.ops.softmax import *

@@ -36,6 +36,15 @@ def _draw(reach: float) -> Callable[[np.random.Generator, tuple[int, ...]], Arra
     return draw
 
 
+def _draw_above(low: float) -> Callable[[np.random.Generator, tuple[int, ...]], Array]:
+    """From just above `low` to large; where the slope is steep, not so close that it blows up."""
+
+    def draw(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+        return np.asarray(low + np.exp(rng.uniform(-2, 6, shape)))
+
+    return draw
+
+
 def _activation(
     name: str,
     f: Callable[..., Array],
@@ -46,6 +55,7 @@ def _activation(
     function: Callable[..., Any] | None = None,
     ulp: Callable[..., Any] = lambda x, p: 4,
     reach: float = 90,
+    draw: Callable[[np.random.Generator, tuple[int, ...]], Array] | None = None,
 ) -> list[Case]:
     """The cases of one activation: f(x, p), f'(x, p), and the binding below the gradient."""
     function = function or getattr(striate.ops, name)
@@ -68,7 +78,7 @@ def _activation(
         bound=lambda reference, eps, x, **given: (
             eps * ulp(x, value(given)) * np.abs(reference) + 200 * np.finfo(np.float32).tiny
         ),
-        draw=_draw(reach),
+        draw=draw or _draw(reach),
         misuses=[
             Misuse(lambda: function(3.0), TypeError, (name, "input", "float")),
             Misuse(lambda: kernel(np.zeros(2, "i8")), TypeError, (name, "x", "int64")),
@@ -92,7 +102,7 @@ def _activation(
         bound=lambda reference, eps, x, dy, **given: (
             8 * eps * (np.abs(dy) * (1 + (np.abs(x) if saves == "x" else 0)) + np.abs(reference))
         ),
-        draw=_draw(reach),
+        draw=draw or _draw(reach),
         misuses=[
             Misuse(
                 lambda: backward(np.zeros(2), np.zeros(3)),
@@ -181,4 +191,28 @@ CASES = [
         ulp=lambda x, p: 6 + 3 * np.abs(_twice_u(x)),
     ),
     *_activation("silu", lambda x, p: x * _sigmoid(x), _silu_slope, saves="x"),
+    *_activation(
+        "log", lambda x, p: np.log(x), lambda x, p: 1 / x, saves="x", draw=_draw_above(0.0)
+    ),
+    *_activation(
+        "log1p",
+        lambda x, p: np.log1p(x),
+        lambda x, p: 1 / (1 + x),
+        saves="x",
+        draw=_draw_above(-1.0),
+    ),
+    *_activation(
+        "log2",
+        lambda x, p: np.log2(x),
+        lambda x, p: 1 / (x * math.log(2)),
+        saves="x",
+        draw=_draw_above(0.0),
+    ),
+    *_activation(
+        "log10",
+        lambda x, p: np.log10(x),
+        lambda x, p: 1 / (x * math.log(10)),
+        saves="x",
+        draw=_draw_above(0.0),
+    ),
 ]
