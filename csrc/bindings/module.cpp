@@ -7,6 +7,7 @@
 #define FILES       \
   FILE(activation)  \
   FILE(conv2d)      \
+  FILE(ctc)         \
   FILE(dropout)     \
   FILE(elementwise) \
   FILE(embedding)   \

@@ -195,6 +195,18 @@ def conv2d_bwd_weight(
     out: _Array | None = None,
 ) -> _Array: ...
 
+# ctc
+def ctc_loss(
+    log_probs: _Array,
+    targets: _Array,
+    input_lengths: _Array,
+    target_lengths: _Array,
+    blank: int = 0,
+    zero_infinity: bool = False,
+    gradient: bool = False,
+    out: _Array | None = None,
+) -> tuple[_Array, _Array | None]: ...
+
 # layout
 def to_channels_last(x: _Array, out: _Array | None = None) -> _Array: ...
 def to_c_order(x: _Array, out: _Array | None = None) -> _Array: ...
