@@ -16,6 +16,7 @@ from striate.ops.dropout import *
 from striate.ops.embedding import *
 from striate.ops.gemm import *
 from striate.ops.layout import *
+from striate.ops.logarithm import *
 from striate.ops.loss import *
 from striate.ops.loss_pointwise import *
 from striate.ops.norm import *

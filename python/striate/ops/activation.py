@@ -17,10 +17,6 @@ from striate.tensor import Array, Tensor
 
 METHODS = [
     "exp",
-    "log",
-    "log10",
-    "log1p",
-    "log2",
     "relu",
     "sigmoid",
     "tanh",
@@ -31,10 +27,6 @@ __all__ = [
     "exp",
     "gelu",
     "leaky_relu",
-    "log",
-    "log1p",
-    "log2",
-    "log10",
     "relu",
     "sigmoid",
     "silu",
@@ -126,10 +118,6 @@ def as_float(input: Tensor, name: str) -> Tensor:
 
 relu = _activation("relu", "y", "max(x, 0) (Nair and Hinton 2010). Slope 0 at 0; NaN stays NaN.")
 exp = _activation("exp", "y", "e to the power of each element.")
-log = _activation("log", "x", "Natural logarithm; -inf at 0, NaN below.")
-log1p = _activation("log1p", "x", "log(1 + x), with all digits near 0; -inf at -1, NaN below.")
-log2 = _activation("log2", "x", "Logarithm to the base 2, exact at powers of 2; NaN below 0.")
-log10 = _activation("log10", "x", "Logarithm to the base 10; NaN below 0.")
 sigmoid = _activation("sigmoid", "y", "1 / (1 + e^-x).")
 tanh = _activation("tanh", "y", "The hyperbolic tangent.")
 silu = _activation(

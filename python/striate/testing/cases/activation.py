@@ -36,15 +36,6 @@ def _draw(reach: float) -> Callable[[np.random.Generator, tuple[int, ...]], Arra
     return draw
 
 
-def _draw_above(low: float) -> Callable[[np.random.Generator, tuple[int, ...]], Array]:
-    """From just above `low` to large; where the slope is steep, not so close that it blows up."""
-
-    def draw(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
-        return np.asarray(low + np.exp(rng.uniform(-2, 6, shape)))
-
-    return draw
-
-
 def _activation(
     name: str,
     f: Callable[..., Array],
@@ -191,28 +182,4 @@ CASES = [
         ulp=lambda x, p: 6 + 3 * np.abs(_twice_u(x)),
     ),
     *_activation("silu", lambda x, p: x * _sigmoid(x), _silu_slope, saves="x"),
-    *_activation(
-        "log", lambda x, p: np.log(x), lambda x, p: 1 / x, saves="x", draw=_draw_above(0.0)
-    ),
-    *_activation(
-        "log1p",
-        lambda x, p: np.log1p(x),
-        lambda x, p: 1 / (1 + x),
-        saves="x",
-        draw=_draw_above(-1.0),
-    ),
-    *_activation(
-        "log2",
-        lambda x, p: np.log2(x),
-        lambda x, p: 1 / (x * math.log(2)),
-        saves="x",
-        draw=_draw_above(0.0),
-    ),
-    *_activation(
-        "log10",
-        lambda x, p: np.log10(x),
-        lambda x, p: 1 / (x * math.log(10)),
-        saves="x",
-        draw=_draw_above(0.0),
-    ),
 ]
