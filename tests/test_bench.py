@@ -9,8 +9,10 @@ import os
 import re
 import subprocess
 import sys
+import types
 import xml.etree.ElementTree as xml
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -206,6 +208,38 @@ def test_peers_agree_with_the_references(name):
             assert spots.error(rival.array(rival.call())) <= 1, (p.name, rival.column)
             checked += 1
     assert checked > 3
+
+
+ROOT = Path(__file__).parent.parent
+PAGE = (ROOT / "docs/benchmarks.md").read_text(encoding="utf-8")
+
+
+def test_the_documented_peer_works(monkeypatch):
+    """The example of docs/benchmarks.md, over a library that is NumPy."""
+    (example,) = re.findall(r"```python\n(.*?)```", PAGE, re.S)
+    library = types.SimpleNamespace(
+        __version__="1.0", instruction_set=lambda: "all", set_threads=lambda n: None,
+        asarray=np.asarray, matmul=np.matmul,
+    )  # fmt: skip
+    monkeypatch.setitem(sys.modules, "mylib", library)
+    space = {}
+    exec(example, space)
+    row = bench(space["PEER"](1)).row(tiny())
+    assert row["rivals"]["mylib"]["median"] > 0
+    assert space["PEER"].environment("avx2", 1) == {"MYLIB_MAX_ISA": "avx2"}
+
+
+def test_the_documented_problem_is_one():
+    (example,) = re.findall(r"```toml\n(.*?)```", PAGE, re.S)
+    (one,) = problem._expand('family = "gemm"\n' + example, "docs")
+    assert one.quick and one.name == "gemm/square/64x64x64"
+
+
+def test_the_documented_counts_are_those_of_the_lists():
+    rows = re.findall(r"^\| (\w+) \| (\d+) \|", PAGE, re.M)
+    assert {f: int(n) for f, n in rows} == {
+        f: sum(p.family == f for p in PROBLEMS) for f in problem.FAMILIES
+    }
 
 
 def test_caps_reach_every_peer():

@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -141,8 +142,8 @@ def _journal(options: argparse.Namespace) -> Path | None:
 
 def _measure(chosen: Sequence[Problem], options: argparse.Namespace) -> int:
     for name in (options.json, options.html, options.journal):
-        if name and Path(name).is_dir():
-            raise UserError(f"{name}: expected a file, got a folder")
+        if name:
+            _check_writable(Path(name))
     path = _journal(options)
     if path is not None and path.exists():
         journal.check(path, journal.read(path)[0], describe())
@@ -153,7 +154,12 @@ def _measure(chosen: Sequence[Problem], options: argparse.Namespace) -> int:
         for i, threads in enumerate(options.threads):
             left = len(options.threads) - i
             ends = time.time() + (until - time.time()) / left if until else 0.0
-            status = max(status, _work(chosen, where, threads, ends, options))
+            try:
+                status = max(status, _work(chosen, where, threads, ends, options))
+            except KeyboardInterrupt:
+                if path is not None:
+                    print(f"rows so far are in {path}; the same command goes on", file=sys.stderr)
+                raise
         heads, rows = journal.read(where)
     names = {p.name for p in chosen}
     rows = [
@@ -165,6 +171,15 @@ def _measure(chosen: Sequence[Problem], options: argparse.Namespace) -> int:
     if path is not None:
         print(f"journal: {path}")
     return status
+
+
+def _check_writable(path: Path) -> None:
+    """Before hours of measuring, not after."""
+    if path.is_dir():
+        raise UserError(f"{path}: expected a file, got a folder")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise UserError(f"{path}: can't be written")
 
 
 def _work(
@@ -196,11 +211,12 @@ def _work(
         raise
     if worker.returncode in (130, -signal.SIGINT):
         raise KeyboardInterrupt
+    if worker.returncode < 0:
+        ended = signal.Signals(-worker.returncode).name
+        hint = "the same command goes on from the journal; --peers leaves a library out"
+        raise UserError(f"the process that measures was ended by {ended}", hint)
     if worker.returncode not in (0, 1):
-        raise UserError(
-            f"the worker ended with status {worker.returncode}",
-            "the same command goes on from the journal" if options.journal else "",
-        )
+        raise UserError(f"the process that measures ended with status {worker.returncode}")
     return int(worker.returncode)
 
 

@@ -122,10 +122,13 @@ class Ours(Peer):
         return _one(lambda: _C.local_response_norm_backward(dy, x, *numbers, out=out))
 
     def layer_norm(self, t: Task) -> Iterable[Rival]:
-        x, w, b = (striate.Tensor(t[name]) for name in ("x", "weight", "bias"))
-        f: Any = striate.ops
-        shape, eps = (x.shape[1],), t.options["eps"]
-        return _one(lambda: f.layer_norm(x, shape, w, b, eps))
+        x, w, b, eps, out = t["x"], t["weight"], t["bias"], t.options["eps"], t.out
+        return _one(lambda: _C.layer_norm(x, 1, eps, w, b, out=out))
+
+    def layer_norm_backward(self, t: Task) -> Iterable[Rival]:
+        x, dy, w, out = t["x"], t["dy"], t["weight"], t.out
+        _, mean, invstd = _C.layer_norm(x, 1, t.options["eps"], w, t["bias"])
+        return _one(lambda: _C.layer_norm_backward(dy, x, 1, mean, invstd, w, True, out=out))
 
     # --- element by element -----------------------------------------------------------------------
 
@@ -163,7 +166,11 @@ class Ours(Peer):
 
     def _network(self, t: Task) -> Any:
         nn: Any = striate.nn
-        net = getattr(nn, t.options["cell"].upper())(t["x"].shape[2], t["weight_hh"].shape[1])
+        cell, sizes = (
+            getattr(nn, t.options["cell"].upper()),
+            (t["x"].shape[2], t["weight_hh"].shape[1]),
+        )
+        net = cell(*sizes, dtype=t["x"].dtype)
         names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
         net.load_state_dict({f"{name}_l0": striate.Tensor(t[name]) for name in names})
         return net

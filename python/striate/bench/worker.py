@@ -175,6 +175,9 @@ def find(names: Sequence[str], threads: int) -> tuple[list[Peer], dict[str, Any]
             found.append(peer(threads))
         except Absent as reason:
             said[peer.name] = {"columns": list(peer.columns), "absent": str(reason)}
+        except Exception as error:  # installed, but broken: no reason to stop the others
+            words = f"{type(error).__name__}: {error}".split("\n")[0][:200]
+            said[peer.name] = {"columns": list(peer.columns), "absent": words}
         else:
             version, path = found[-1].version, found[-1].path
             said[peer.name] = {"columns": list(peer.columns), "version": version, "path": path}
@@ -261,7 +264,7 @@ def main() -> int:
         return 1 if run(orders, Screen(orders.progress)) else 0
     except KeyboardInterrupt:
         return 130
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         print(f"striate: error: {error}", file=sys.stderr)
         return 2
 

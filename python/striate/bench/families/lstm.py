@@ -33,7 +33,9 @@ def cost(problem: Problem) -> tuple[float, float]:
 
 
 def rows(problem: Problem) -> tuple[str, ...]:
-    return (f"{problem.sizes['cell']}_",)
+    cell = {"rnn": "rnn_tanh"}.get(problem.sizes["cell"], problem.sizes["cell"])
+    passes = ("fwd",) if problem.pass_ == "fwd" else ("fwd", "bwd")
+    return tuple(f"{cell}_cell_{p}_" for p in passes)
 
 
 def task(problem: Problem, dtype: Any) -> Task:

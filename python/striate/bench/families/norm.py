@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-import striate
+from striate import _C
 from striate.bench.problem import Problem
 from striate.bench.task import Array, Spots, Task, empty_images, images, normal, rng, some
 
@@ -19,13 +19,14 @@ ROWS = {
     "batch_norm_backward": ("batch_norm_sums_", "batch_norm_bwd_"),
     "local_response_norm": ("lrn_fwd_",),
     "local_response_norm_backward": ("lrn_bwd_",),
-    "layer_norm": ("layer_norm_",),
+    "layer_norm": ("layer_norm_fwd_",),
+    "layer_norm_backward": ("layer_norm_bwd_",),
 }
 _MOVED = {"train": 8.0, "infer": 8.0, "fwd": 8.0, "bwd": 12.0}  # bytes an element
 
 
 def available(problem: Problem) -> bool:
-    return problem.sizes["kind"] != "layer" or hasattr(striate.ops, "layer_norm")
+    return problem.sizes["kind"] != "layer" or hasattr(_C, "layer_norm")
 
 
 def _shape(problem: Problem) -> tuple[int, ...]:
@@ -103,8 +104,14 @@ def _layer(random: Any, op: str, sizes: Any, arrays: dict[str, Array]) -> Spots:
     """Whole rows."""
     rows = some(random, arrays["x"].shape[0], 8)
     x = arrays["x"][rows].astype(np.float64)
-    off = (x - x.mean(1, keepdims=True)) / np.sqrt(x.var(1, keepdims=True) + EPS)
-    expected = off * arrays["weight"] + arrays["bias"]
+    invstd = 1 / np.sqrt(x.var(1, keepdims=True) + EPS)
+    off = (x - x.mean(1, keepdims=True)) * invstd
+    if op == "layer_norm":
+        expected = off * arrays["weight"] + arrays["bias"]
+    else:
+        through = arrays["dy"][rows] * arrays["weight"].astype(np.float64)
+        kept = through.mean(1, keepdims=True) + off * (through * off).mean(1, keepdims=True)
+        expected = invstd * (through - kept)
     bound = 32 * np.finfo(np.float32).eps * (8 + np.abs(expected))
     return Spots((rows,), expected, bound)
 

@@ -196,6 +196,12 @@ class PEER(Peer):
         shape, eps = (x.shape[1],), task.options["eps"]
         return self._one(lambda: self.t.layer_norm(x, shape, w, b, eps))
 
+    def layer_norm_backward(self, task: Task) -> Iterable[Rival]:
+        x, dy, w, b = (self._tensor(task[name]) for name in ("x", "dy", "weight", "bias"))
+        shape, f = (x.shape[1],), self.aten.native_layer_norm_backward
+        _, mean, invstd = self.t.native_layer_norm(x, shape, w, b, task.options["eps"])
+        return self._one(lambda: f(dy, x, shape, mean, invstd, w, b, [True, True, True]))
+
     # --- element by element -----------------------------------------------------------------------
 
     def activation(self, task: Task) -> Iterable[Rival]:
