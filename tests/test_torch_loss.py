@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import striate
 from striate import Tensor, nn, ops
+from striate.testing import gradcheck
 
 torch = pytest.importorskip("torch")
 F = torch.nn.functional
@@ -32,10 +33,12 @@ def compare(name, operands, *, constant=(), tolerance=TOLERANCE, **options):
     assert mine.shape == tuple(theirs.shape)
     np.testing.assert_allclose(mine.detach().numpy(), theirs.detach().numpy(), tolerance, tolerance)
     upstream = np.random.default_rng(1).standard_normal(mine.shape)
+    if not mine.requires_grad:
+        return
     mine.backward(Tensor(upstream))
     theirs.backward(torch.tensor(upstream))
     for a, b in pairs:
-        if isinstance(a, Tensor) and a.requires_grad:
+        if isinstance(a, Tensor) and a.requires_grad and b.grad is not None:
             np.testing.assert_allclose(a.grad.numpy(), b.grad.numpy(), tolerance, tolerance)
 
 
@@ -61,7 +64,8 @@ class TestPointwise:
         ("name", "options"),
         [
             ("mse_loss", {}), ("l1_loss", {}),
-            ("smooth_l1_loss", {}), ("smooth_l1_loss", {"beta": 0.4}), ("smooth_l1_loss", {"beta": 0}),
+            ("smooth_l1_loss", {}), ("smooth_l1_loss", {"beta": 0.4}),
+            ("smooth_l1_loss", {"beta": 0}),
             ("huber_loss", {}), ("huber_loss", {"delta": 0.4}),
         ],
         ids=str,
@@ -72,9 +76,10 @@ class TestPointwise:
 
     def test_binary_cross_entropy(self, shape, reduction):
         x, t, weight = rng().random((3, *shape))
-        x.flat[0], x.flat[1] = 0, 1
-        compare("binary_cross_entropy", [x, t], constant=(1,), reduction=reduction)
-        compare("binary_cross_entropy", [x, t], constant=(1,), reduction=reduction, weight=weight)
+        x.flat[0], x.flat[1] = 0, 1  # where PyTorch divides by 1e-12 in float32
+        options = {"constant": (1,), "reduction": reduction, "tolerance": 1e-7}
+        compare("binary_cross_entropy", [x, t], **options)
+        compare("binary_cross_entropy", [x, t], weight=weight, **options)
         x = np.clip(x, 0.01, 0.99)
         compare("binary_cross_entropy", [x, t], reduction=reduction, weight=weight[-1:])
 
@@ -129,6 +134,7 @@ class TestPointwise:
             for full in (False, True):
                 compare("gaussian_nll_loss", [x, t, var], full=full, reduction=reduction)
 
+    @pytest.mark.filterwarnings("ignore:reduction. 'mean' divides")
     def test_kl_div(self, shape, reduction):
         x, t = normal(*shape), rng().random(shape)
         t.flat[0] = 0
@@ -247,7 +253,8 @@ def test_cosine_similarity(dim):
     a[2] = 0
     compare("cosine_similarity", [a, b], dim=dim)
     compare("cosine_similarity", [a[:1], b], dim=dim, eps=1e-3)
-    compare("cosine_similarity", [a, b * 1e-9], dim=dim)
+    # A length below eps counts as eps, whose slope is 0; PyTorch keeps that of the length.
+    compare("cosine_similarity", [a, b * 1e-9], dim=dim, constant=(0, 1))
 
 
 @pytest.mark.parametrize("p", [0.0, 1.0, 2.0, 3.5, float("inf")])
@@ -265,82 +272,6 @@ def test_cdist(p, shapes):
     theirs.backward(torch.tensor(upstream))
     for a, b in pairs:
         np.testing.assert_allclose(a.grad.numpy(), b.grad.numpy(), TOLERANCE, TOLERANCE)
-
-
-# --- CTC ------------------------------------------------------------------------------------------
-
-
-def ctc(targets, input_lengths, target_lengths, shape=(12, 3, 5), tolerance=TOLERANCE, **options):
-    x = normal(*shape)
-    mine, theirs = both(x, True)
-    ours = nn.functional.ctc_loss(
-        ops.log_softmax(mine, -1),
-        Tensor(np.asarray(targets)),
-        input_lengths,
-        target_lengths,
-        **options,
-    )
-    other = F.ctc_loss(
-        theirs.log_softmax(-1), torch.tensor(targets), input_lengths, target_lengths, **options
-    )
-    assert ours.shape == tuple(other.shape)
-    np.testing.assert_allclose(ours.detach().numpy(), other.detach().numpy(), tolerance)
-    upstream = np.random.default_rng(1).standard_normal(ours.shape)
-    ours.backward(Tensor(upstream))
-    other.backward(torch.tensor(upstream))
-    np.testing.assert_allclose(mine.grad.numpy(), theirs.grad.numpy(), tolerance, tolerance)
-
-
-@pytest.mark.parametrize("reduction", REDUCTIONS)
-def test_ctc(reduction):
-    padded = np.array([[1, 2, 2, 4], [3, 3, 0, 0], [4, 1, 2, 0]])
-    lengths = (4, 2, 3)
-    ctc(padded, (12, 9, 12), lengths, reduction=reduction)
-    joined = np.concatenate([row[:n] for row, n in zip(padded, lengths, strict=True)])
-    ctc(joined, (12, 9, 12), lengths, reduction=reduction)
-    ctc(padded, (12, 12, 12), (0, 0, 0), reduction=reduction)
-
-
-def test_ctc_with_another_blank():
-    ctc(np.array([[0, 2, 2, 3], [3, 3, 0, 0], [3, 1, 2, 0]]), (12, 9, 12), (4, 2, 3), blank=4)
-
-
-def test_ctc_of_one_sample():
-    for reduction in REDUCTIONS:
-        ctc(np.array([1, 2, 2]), (9,), (3,), shape=(9, 4), reduction=reduction)
-
-
-@pytest.mark.parametrize("reduction", REDUCTIONS)
-def test_ctc_without_an_alignment(reduction):
-    """Three labels, two of them alike, need four steps."""
-    targets = np.array([[1, 2, 2], [1, 2, 3]])
-    for zero in (True, False):
-        x = normal(6, 2, 5)
-        mine, theirs = both(x, True)
-        ours = nn.functional.ctc_loss(
-            ops.log_softmax(mine, -1), Tensor(targets), (3, 6), (3, 3), reduction=reduction,
-            zero_infinity=zero,
-        )  # fmt: skip
-        other = F.ctc_loss(
-            theirs.log_softmax(-1), torch.tensor(targets), (3, 6), (3, 3), reduction=reduction,
-            zero_infinity=zero,
-        )  # fmt: skip
-        np.testing.assert_allclose(ours.detach().numpy(), other.detach().numpy(), TOLERANCE)
-        if zero:
-            ours.sum().backward()
-            other.sum().backward()
-            np.testing.assert_allclose(mine.grad.numpy(), theirs.grad.numpy(), 1e-9, 1e-12)
-
-
-def test_ctc_of_long_sequences_in_float32():
-    targets = rng().integers(1, 30, (2, 100))
-    x = rng().standard_normal((600, 2, 30)).astype(np.float32)
-    ours = nn.functional.ctc_loss(
-        ops.log_softmax(Tensor(x), -1), Tensor(targets), (600, 500), (100, 90), reduction="none"
-    )
-    wide = torch.tensor(x.astype(np.float64)).log_softmax(-1)
-    exact = F.ctc_loss(wide, torch.tensor(targets), (600, 500), (100, 90), reduction="none")
-    np.testing.assert_allclose(ours.numpy(), exact.numpy(), 1e-5)
 
 
 # --- modules --------------------------------------------------------------------------------------
@@ -374,7 +305,8 @@ MODULES = [
     ("BCEWithLogitsLoss", {"pos_weight": np.array([1.0, 2, 3, 4])}),
     ("BCELoss", {"weight": np.array([1.0, 2, 3, 4])}),
     ("NLLLoss", {"weight": np.array([1.0, 2, 3, 4]), "ignore_index": 1}),
-    ("KLDivLoss", {"reduction": "batchmean"}), ("KLDivLoss", {"reduction": "sum", "log_target": True}),
+    ("KLDivLoss", {"reduction": "batchmean"}),
+    ("KLDivLoss", {"reduction": "sum", "log_target": True}),
     ("PoissonNLLLoss", {"full": True}), ("GaussianNLLLoss", {"full": True}),
     ("HingeEmbeddingLoss", {"margin": 0.5}), ("SoftMarginLoss", {"reduction": "none"}),
     ("MarginRankingLoss", {"margin": 0.5}), ("MultiMarginLoss", {"p": 2}),
@@ -396,17 +328,6 @@ def test_module(name, options):
     assert set(mine.state_dict()) == set(theirs.state_dict())
 
 
-def test_ctc_module():
-    x = ops.log_softmax(Tensor(normal(9, 2, 4)), 2)
-    arguments = ((9, 8), (3, 2))
-    targets = np.array([[1, 2, 2], [3, 1, 0]])
-    ours = nn.CTCLoss(blank=0, reduction="sum", zero_infinity=True)(x, Tensor(targets), *arguments)
-    theirs = torch.nn.CTCLoss(blank=0, reduction="sum", zero_infinity=True)(
-        torch.tensor(x.numpy()), torch.tensor(targets), *arguments
-    )
-    np.testing.assert_allclose(ours.item(), theirs.item(), TOLERANCE)
-
-
 def test_contrastive():
     """Against the paper's equation: PyTorch has no such loss."""
     a, b = normal(2, 6, 3)
@@ -416,7 +337,7 @@ def test_contrastive():
     for reduction, expected in (("none", each), ("mean", each.mean()), ("sum", each.sum())):
         loss = nn.ContrastiveLoss(4.0, reduction)(Tensor(a), Tensor(b), Tensor(y))
         np.testing.assert_allclose(loss.numpy(), expected, 1e-12)
-    striate.testing.gradcheck(lambda p, q: ops.contrastive_loss(p, q, Tensor(y), 4.0), [a, b])
+    gradcheck(lambda p, q: ops.contrastive_loss(p, q, Tensor(y), 4.0), [a, b])
     same = Tensor(a.copy(), requires_grad=True)
     ops.contrastive_loss(same, Tensor(a), striate.ones(6)).backward()
     assert not same.grad.numpy().any()

@@ -11,6 +11,7 @@ from striate.ops.gemm import linear
 from striate.ops.layout import pad
 from striate.ops.loss import *
 from striate.ops.loss_distribution import *
+from striate.ops.loss_embedding import *
 from striate.ops.loss_margin import *
 from striate.ops.loss_pointwise import *
 from striate.ops.norm import *

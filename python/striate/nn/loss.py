@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
 from typing import Any
 
 from striate import ops
@@ -16,42 +14,30 @@ __all__ = [
     "BCELoss",
     "BCEWithLogitsLoss",
     "CTCLoss",
-    "ContrastiveLoss",
-    "CosineEmbeddingLoss",
-    "CosineSimilarity",
     "CrossEntropyLoss",
     "GaussianNLLLoss",
-    "HingeEmbeddingLoss",
     "HuberLoss",
     "KLDivLoss",
     "L1Loss",
     "MSELoss",
-    "MarginRankingLoss",
-    "MultiLabelMarginLoss",
-    "MultiLabelSoftMarginLoss",
-    "MultiMarginLoss",
     "NLLLoss",
-    "PairwiseDistance",
     "PoissonNLLLoss",
     "SmoothL1Loss",
-    "SoftMarginLoss",
-    "TripletMarginLoss",
-    "TripletMarginWithDistanceLoss",
 ]
 
-_REDUCTIONS = ("mean", "sum", "none")
+REDUCTIONS = ("mean", "sum", "none")
 
 
-class _Loss(Module):
+class Loss(Module):
     """A loss with a reduction, and perhaps weights, which are buffers."""
 
-    _choices: tuple[str, ...] = _REDUCTIONS
+    _choices: tuple[str, ...] = REDUCTIONS
 
     def __init__(self, reduction: str) -> None:
         super().__init__()
         self.reduction = choice(type(self).__name__, "reduction", reduction, self._choices)
 
-    def _register(self, argument: str, weight: Tensor | None, classes: bool = False) -> None:
+    def register_weight(self, argument: str, weight: Tensor | None, classes: bool = False) -> None:
         name = type(self).__name__
         if weight is not None and not isinstance(weight, Tensor):
             raise TypeError(f"{name}: {argument}: expected a Tensor, got {type(weight).__name__}")
@@ -60,7 +46,7 @@ class _Loss(Module):
         self.register_buffer(argument, weight)
 
 
-class CrossEntropyLoss(_Loss):
+class CrossEntropyLoss(Loss):
     """-log softmax(input)[target], over scores (N, C) or (N, C, H, W) and integer labels.
 
     `weight` (C,) scales classes, and the mean divides by the weights used; labels equal to
@@ -79,7 +65,7 @@ class CrossEntropyLoss(_Loss):
     ) -> None:
         super().__init__(reduction)
         name = "CrossEntropyLoss"
-        self._register("weight", weight, classes=True)
+        self.register_weight("weight", weight, classes=True)
         self.ignore_index = integer(name, "ignore_index", ignore_index, least=-(2**63))
         self.label_smoothing = number(name, "label_smoothing", label_smoothing, 0.0, 1.0)
 
@@ -94,7 +80,7 @@ class CrossEntropyLoss(_Loss):
         )
 
 
-class NLLLoss(_Loss):
+class NLLLoss(Loss):
     """-weight[label] input[label] of log probabilities: see ops.nll_loss."""
 
     weight: Tensor | None
@@ -103,27 +89,27 @@ class NLLLoss(_Loss):
         self, weight: Tensor | None = None, ignore_index: int = -100, reduction: str = "mean"
     ) -> None:
         super().__init__(reduction)
-        self._register("weight", weight, classes=True)
+        self.register_weight("weight", weight, classes=True)
         self.ignore_index = integer("NLLLoss", "ignore_index", ignore_index, least=-(2**63))
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return ops.nll_loss(input, target, self.weight, self.ignore_index, self.reduction)
 
 
-class BCELoss(_Loss):
+class BCELoss(Loss):
     """-w (t log x + (1 - t) log(1 - x)) of probabilities: see ops.binary_cross_entropy."""
 
     weight: Tensor | None
 
     def __init__(self, weight: Tensor | None = None, reduction: str = "mean") -> None:
         super().__init__(reduction)
-        self._register("weight", weight)
+        self.register_weight("weight", weight)
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return ops.binary_cross_entropy(input, target, self.weight, self.reduction)
 
 
-class BCEWithLogitsLoss(_Loss):
+class BCEWithLogitsLoss(Loss):
     """BCELoss of sigmoid(input): see ops.binary_cross_entropy_with_logits."""
 
     weight: Tensor | None
@@ -136,8 +122,8 @@ class BCEWithLogitsLoss(_Loss):
         pos_weight: Tensor | None = None,
     ) -> None:
         super().__init__(reduction)
-        self._register("weight", weight)
-        self._register("pos_weight", pos_weight)
+        self.register_weight("weight", weight)
+        self.register_weight("pos_weight", pos_weight)
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return ops.binary_cross_entropy_with_logits(
@@ -145,7 +131,7 @@ class BCEWithLogitsLoss(_Loss):
         )
 
 
-class MSELoss(_Loss):
+class MSELoss(Loss):
     """(input - target)^2, averaged, summed or as it is."""
 
     def __init__(self, reduction: str = "mean") -> None:
@@ -155,7 +141,7 @@ class MSELoss(_Loss):
         return ops.mse_loss(input, target, self.reduction)
 
 
-class L1Loss(_Loss):
+class L1Loss(Loss):
     """|input - target|, averaged, summed or as it is."""
 
     def __init__(self, reduction: str = "mean") -> None:
@@ -165,7 +151,7 @@ class L1Loss(_Loss):
         return ops.l1_loss(input, target, self.reduction)
 
 
-class SmoothL1Loss(_Loss):
+class SmoothL1Loss(Loss):
     """A square over 2 beta up to beta, a line from there on: see ops.smooth_l1_loss."""
 
     def __init__(self, reduction: str = "mean", beta: float = 1.0) -> None:
@@ -176,7 +162,7 @@ class SmoothL1Loss(_Loss):
         return ops.smooth_l1_loss(input, target, self.reduction, self.beta)
 
 
-class HuberLoss(_Loss):
+class HuberLoss(Loss):
     """Half a square up to delta, a line from there on: see ops.huber_loss."""
 
     def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
@@ -187,7 +173,7 @@ class HuberLoss(_Loss):
         return ops.huber_loss(input, target, self.reduction, self.delta)
 
 
-class KLDivLoss(_Loss):
+class KLDivLoss(Loss):
     """Kullback-Leibler divergence of exp(input) from target: see ops.kl_div."""
 
     _choices = ("mean", "sum", "none", "batchmean")
@@ -200,7 +186,7 @@ class KLDivLoss(_Loss):
         return ops.kl_div(input, target, self.reduction, self.log_target)
 
 
-class PoissonNLLLoss(_Loss):
+class PoissonNLLLoss(Loss):
     """-log of a Poisson distribution's probability of target: see ops.poisson_nll_loss."""
 
     def __init__(
@@ -221,7 +207,7 @@ class PoissonNLLLoss(_Loss):
         )
 
 
-class GaussianNLLLoss(_Loss):
+class GaussianNLLLoss(Loss):
     """-log of a normal distribution's density at target: see ops.gaussian_nll_loss."""
 
     def __init__(self, *, full: bool = False, eps: float = 1e-6, reduction: str = "mean") -> None:
@@ -233,160 +219,7 @@ class GaussianNLLLoss(_Loss):
         return ops.gaussian_nll_loss(input, target, var, self.full, self.eps, self.reduction)
 
 
-class HingeEmbeddingLoss(_Loss):
-    """x, or max(0, margin - x) where the target is -1: see ops.hinge_embedding_loss."""
-
-    def __init__(self, margin: float = 1.0, reduction: str = "mean") -> None:
-        super().__init__(reduction)
-        self.margin = number("HingeEmbeddingLoss", "margin", margin)
-
-    def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        return ops.hinge_embedding_loss(input, target, self.margin, self.reduction)
-
-
-class SoftMarginLoss(_Loss):
-    """log(1 + exp(-target input))."""
-
-    def __init__(self, reduction: str = "mean") -> None:
-        super().__init__(reduction)
-
-    def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        return ops.soft_margin_loss(input, target, self.reduction)
-
-
-class MarginRankingLoss(_Loss):
-    """max(0, margin - target (input1 - input2))."""
-
-    def __init__(self, margin: float = 0.0, reduction: str = "mean") -> None:
-        super().__init__(reduction)
-        self.margin = number("MarginRankingLoss", "margin", margin)
-
-    def forward(self, input1: Tensor, input2: Tensor, target: Tensor) -> Tensor:
-        return ops.margin_ranking_loss(input1, input2, target, self.margin, self.reduction)
-
-
-class MultiMarginLoss(_Loss):
-    """Hinges between the label's score and the others': see ops.multi_margin_loss."""
-
-    weight: Tensor | None
-
-    def __init__(
-        self,
-        p: int = 1,
-        margin: float = 1.0,
-        weight: Tensor | None = None,
-        reduction: str = "mean",
-    ) -> None:
-        super().__init__(reduction)
-        self._register("weight", weight, classes=True)
-        if p not in (1, 2):
-            refuse("MultiMarginLoss", "p", "1 or 2", repr(p))
-        self.p, self.margin = p, number("MultiMarginLoss", "margin", margin)
-
-    def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        return ops.multi_margin_loss(
-            input, target, self.p, self.margin, self.weight, self.reduction
-        )
-
-
-class MultiLabelMarginLoss(_Loss):
-    """Hinges between labels' scores and the others': see ops.multilabel_margin_loss."""
-
-    def __init__(self, reduction: str = "mean") -> None:
-        super().__init__(reduction)
-
-    def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        return ops.multilabel_margin_loss(input, target, self.reduction)
-
-
-class MultiLabelSoftMarginLoss(_Loss):
-    """BCEWithLogitsLoss averaged over classes: see ops.multilabel_soft_margin_loss."""
-
-    weight: Tensor | None
-
-    def __init__(self, weight: Tensor | None = None, reduction: str = "mean") -> None:
-        super().__init__(reduction)
-        self._register("weight", weight)
-
-    def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        return ops.multilabel_soft_margin_loss(input, target, self.weight, self.reduction)
-
-
-class CosineEmbeddingLoss(_Loss):
-    """1 - cos, or max(0, cos - margin) where the target is -1: see ops.cosine_embedding_loss."""
-
-    def __init__(self, margin: float = 0.0, reduction: str = "mean") -> None:
-        super().__init__(reduction)
-        self.margin = number("CosineEmbeddingLoss", "margin", margin)
-
-    def forward(self, input1: Tensor, input2: Tensor, target: Tensor) -> Tensor:
-        return ops.cosine_embedding_loss(input1, input2, target, self.margin, self.reduction)
-
-
-class TripletMarginLoss(_Loss):
-    """max(0, d(anchor, positive) - d(anchor, negative) + margin): see ops.triplet_margin_loss."""
-
-    def __init__(
-        self,
-        margin: float = 1.0,
-        p: float = 2.0,
-        eps: float = 1e-6,
-        swap: bool = False,
-        reduction: str = "mean",
-    ) -> None:
-        super().__init__(reduction)
-        name = "TripletMarginLoss"
-        self.margin = number(name, "margin", margin, low=0, open_low=True)
-        self.p = p if p == math.inf else number(name, "p", p, low=0)
-        self.eps, self.swap = number(name, "eps", eps), flag(name, "swap", swap)
-
-    def forward(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
-        return ops.triplet_margin_loss(
-            anchor, positive, negative, self.margin, self.p, self.eps, self.swap, self.reduction
-        )
-
-
-class TripletMarginWithDistanceLoss(_Loss):
-    """TripletMarginLoss with a distance of one's own."""
-
-    def __init__(
-        self,
-        *,
-        distance_function: Callable[[Tensor, Tensor], Tensor] | None = None,
-        margin: float = 1.0,
-        swap: bool = False,
-        reduction: str = "mean",
-    ) -> None:
-        super().__init__(reduction)
-        name = "TripletMarginWithDistanceLoss"
-        self.distance_function: Any = distance_function
-        self.margin = number(name, "margin", margin, low=0, open_low=True)
-        self.swap = flag(name, "swap", swap)
-
-    def forward(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
-        return ops.triplet_margin_with_distance_loss(
-            anchor,
-            positive,
-            negative,
-            distance_function=self.distance_function,
-            margin=self.margin,
-            swap=self.swap,
-            reduction=self.reduction,
-        )
-
-
-class ContrastiveLoss(_Loss):
-    """d^2 / 2 of pairs alike, max(0, margin - d)^2 / 2 of others: see ops.contrastive_loss."""
-
-    def __init__(self, margin: float = 1.0, reduction: str = "mean") -> None:
-        super().__init__(reduction)
-        self.margin = number("ContrastiveLoss", "margin", margin, low=0, open_low=True)
-
-    def forward(self, input1: Tensor, input2: Tensor, target: Tensor) -> Tensor:
-        return ops.contrastive_loss(input1, input2, target, self.margin, self.reduction)
-
-
-class CTCLoss(_Loss):
+class CTCLoss(Loss):
     """Connectionist temporal classification: see ops.ctc_loss."""
 
     def __init__(
@@ -408,28 +241,3 @@ class CTCLoss(_Loss):
             self.reduction,
             self.zero_infinity,
         )
-
-
-class PairwiseDistance(Module):
-    """The p-norm of x1 - x2 + eps along the last axis."""
-
-    def __init__(self, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> None:
-        super().__init__()
-        name = "PairwiseDistance"
-        self.norm = p if p == math.inf else number(name, "p", p, low=0)
-        self.eps, self.keepdim = number(name, "eps", eps), flag(name, "keepdim", keepdim)
-
-    def forward(self, x1: Tensor, x2: Tensor) -> Tensor:
-        return ops.pairwise_distance(x1, x2, self.norm, self.eps, self.keepdim)
-
-
-class CosineSimilarity(Module):
-    """<x1, x2> / (|x1| |x2|) along `dim`: see ops.cosine_similarity."""
-
-    def __init__(self, dim: int = 1, eps: float = 1e-8) -> None:
-        super().__init__()
-        self.dim = integer("CosineSimilarity", "dim", dim, least=-8)
-        self.eps = number("CosineSimilarity", "eps", eps, low=0)
-
-    def forward(self, x1: Tensor, x2: Tensor) -> Tensor:
-        return ops.cosine_similarity(x1, x2, self.dim, self.eps)

@@ -20,6 +20,7 @@ from striate.ops.layout import *
 from striate.ops.logarithm import *
 from striate.ops.loss import *
 from striate.ops.loss_distribution import *
+from striate.ops.loss_embedding import *
 from striate.ops.loss_margin import *
 from striate.ops.loss_pointwise import *
 from striate.ops.norm import *

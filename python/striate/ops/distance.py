@@ -12,6 +12,7 @@ from striate.ops.arithmetic import maximum
 from striate.ops.loss_pointwise import check_number, floating
 from striate.ops.record import op
 from striate.ops.reduction import axes_of, sum
+from striate.ops.shape import expand
 from striate.tensor import Array, Tensor
 
 __all__ = ["cdist", "cosine_similarity", "pairwise_distance"]
@@ -91,14 +92,15 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
     name = "cosine_similarity"
     a, b = floating(name, x1=x1, x2=x2)
     _broadcast(name, a, b, ("x1", "x2"))
-    ndim = max(a.ndim, b.ndim)
-    (axis,) = axes_of(name, (dim,), ndim)
+    shape = np.broadcast_shapes(a.shape, b.shape)
+    (axis,) = axes_of(name, (dim,), len(shape))
     eps = check_number(name, "eps", eps, low=0)
-    a, b = (x.reshape((1,) * (ndim - x.ndim) + x.shape) for x in (a, b))
-    lengths = [maximum(length(x, axis=axis), eps) for x in (a, b)]
-    shapes = [(*x.shape[:axis], 1, *x.shape[axis + 1 :]) for x in (a, b)]
-    a, b = (x / n.reshape(s) for x, n, s in zip((a, b), lengths, shapes, strict=True))
-    return sum(a * b, axis)
+    units = []
+    for x in (a, b):
+        x = x if x.shape == shape else expand(x, shape)
+        size = maximum(length(x, axis=axis), eps)
+        units.append(x / size.reshape(*shape[:axis], 1, *shape[axis + 1 :]))
+    return sum(units[0] * units[1], axis)
 
 
 def cdist(x1: Tensor, x2: Tensor, p: float = 2.0) -> Tensor:

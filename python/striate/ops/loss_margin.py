@@ -1,17 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Losses that ask for a margin: between scores, or between distances."""
+"""Losses that ask for a margin between scores."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from striate.autograd import Node
 from striate.ops.activation import as_float, softplus
-from striate.ops.arithmetic import minimum
-from striate.ops.distance import length, pairwise_distance
 from striate.ops.loss_distribution import check_labels, class_weight, integers
 from striate.ops.loss_pointwise import (
     binary_cross_entropy_with_logits,
@@ -22,34 +19,29 @@ from striate.ops.loss_pointwise import (
     reduced,
     same_shape,
 )
-from striate.ops.pointwise import sqrt
 from striate.ops.record import op
-from striate.ops.reduction import mean, sum
+from striate.ops.reduction import mean
 from striate.ops.shape import where
 from striate.tensor import Array, Tensor
 
 __all__ = [
-    "contrastive_loss",
-    "cosine_embedding_loss",
     "hinge_embedding_loss",
     "margin_ranking_loss",
     "multi_margin_loss",
     "multilabel_margin_loss",
     "multilabel_soft_margin_loss",
     "soft_margin_loss",
-    "triplet_margin_loss",
-    "triplet_margin_with_distance_loss",
 ]
 
-_ANY = -np.inf
+ANY = -np.inf
 
 
-def _positive(x: Tensor) -> Tensor:
+def positive_part(x: Tensor) -> Tensor:
     """max(x, 0), with slope 1 at 0."""
     return where(x < 0, 0.0, x)
 
 
-def _check_targets(name: str, target: Tensor, values: tuple[int, int]) -> None:
+def check_two_values(name: str, target: Tensor, values: tuple[int, int]) -> None:
     """ValueError unless the target holds these two values alone."""
     bad = (target._array != values[0]) & (target._array != values[1])
     if bad.any():
@@ -67,9 +59,9 @@ def hinge_embedding_loss(
     x, t = floating(name, input=input, target=target)
     same_shape(name, x, t)
     check_reduction(name, reduction)
-    _check_targets(name, t, (1, -1))
-    margin = check_number(name, "margin", margin, low=_ANY)
-    return reduced(where(t == 1, x, _positive(margin - x)), reduction)
+    check_two_values(name, t, (1, -1))
+    margin = check_number(name, "margin", margin, low=ANY)
+    return reduced(where(t == 1, x, positive_part(margin - x)), reduction)
 
 
 def soft_margin_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
@@ -93,8 +85,8 @@ def margin_ranking_loss(
             raise ValueError(
                 f"{name}: {argument}: expected shape {a.shape}, as input1 has, got {x.shape}"
             )
-    margin = check_number(name, "margin", margin, low=_ANY)
-    return reduced(_positive(margin - t * (a - b)), reduction)
+    margin = check_number(name, "margin", margin, low=ANY)
+    return reduced(positive_part(margin - t * (a - b)), reduction)
 
 
 @op("(N, C), (N) -> (N)", name="multi_margin_loss")
@@ -140,7 +132,7 @@ def multi_margin_loss(
             f"got {labels.shape}"
         )
     check_labels(name, labels, x.shape[1], None)
-    margin = check_number(name, "margin", margin, low=_ANY)
+    margin = check_number(name, "margin", margin, low=ANY)
     if weight is not None:
         weight = class_weight(name, weight, x.shape[1], x)
     loss = _multi_margin(
@@ -218,114 +210,3 @@ def multilabel_soft_margin_loss(
     if weight is not None:
         loss = loss * check_weight(name, "weight", weight, x)
     return reduced(mean(loss, -1), reduction)
-
-
-def cosine_embedding_loss(
-    input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0.0, reduction: str = "mean"
-) -> Tensor:
-    """1 - cos(x1, x2) where the target is 1, max(0, cos(x1, x2) - margin) where it is -1.
-
-    Inputs (N, D) and target (N,), or (D,) and (). cos is <x1, x2> / sqrt((|x1|^2 + e)(|x2|^2 + e)),
-    e = 1e-12.
-    """
-    name = "cosine_embedding_loss"
-    a, b, t = floating(name, input1=input1, input2=input2, target=target)
-    check_reduction(name, reduction)
-    if a.ndim not in (1, 2) or a.shape != b.shape:
-        raise ValueError(
-            f"{name}: input2: expected (N, D) or (D,) like input1's {a.shape}, got {b.shape}"
-        )
-    if t.shape != a.shape[:-1]:
-        raise ValueError(f"{name}: target: expected shape {a.shape[:-1]}, got {t.shape}")
-    _check_targets(name, t, (1, -1))
-    margin = check_number(name, "margin", margin, low=_ANY)
-    size = (sum(a * a, -1) + 1e-12) * (sum(b * b, -1) + 1e-12)
-    cos = sum(a * b, -1) / sqrt(size)
-    return reduced(where(t == 1, 1 - cos, _positive(cos - margin)), reduction)
-
-
-def triplet_margin_loss(
-    anchor: Tensor,
-    positive: Tensor,
-    negative: Tensor,
-    margin: float = 1.0,
-    p: float = 2.0,
-    eps: float = 1e-6,
-    swap: bool = False,
-    reduction: str = "mean",
-) -> Tensor:
-    """max(0, d(anchor, positive) - d(anchor, negative) + margin), d = pairwise_distance.
-
-    Balntas et al. 2016; `swap` takes d(positive, negative) where that is smaller, as they do.
-    """
-
-    def distance(x: Tensor, y: Tensor) -> Tensor:
-        return pairwise_distance(x, y, p, eps)
-
-    return _triplet(
-        "triplet_margin_loss", anchor, positive, negative, distance, margin, swap, reduction
-    )
-
-
-def triplet_margin_with_distance_loss(
-    anchor: Tensor,
-    positive: Tensor,
-    negative: Tensor,
-    *,
-    distance_function: Callable[[Tensor, Tensor], Tensor] | None = None,
-    margin: float = 1.0,
-    swap: bool = False,
-    reduction: str = "mean",
-) -> Tensor:
-    """triplet_margin_loss with a distance of one's own (pairwise_distance if None)."""
-    name = "triplet_margin_with_distance_loss"
-    distance = distance_function or pairwise_distance
-    return _triplet(name, anchor, positive, negative, distance, margin, swap, reduction)
-
-
-def _triplet(
-    name: str,
-    anchor: Tensor,
-    positive: Tensor,
-    negative: Tensor,
-    distance: Callable[[Tensor, Tensor], Tensor],
-    margin: float,
-    swap: bool,
-    reduction: str,
-) -> Tensor:
-    a, p, n = floating(name, anchor=anchor, positive=positive, negative=negative)
-    check_reduction(name, reduction)
-    margin = check_number(name, "margin", margin, low=0, above=True)
-    if a.ndim != p.ndim or a.ndim != n.ndim:
-        raise ValueError(
-            f"{name}: anchor: expected as many axes as the others, got shapes {a.shape}, "
-            f"{p.shape} and {n.shape}"
-        )
-    near, far = distance(a, p), distance(a, n)
-    if swap:
-        far = minimum(far, distance(p, n))
-    return reduced(_positive(near - far + margin), reduction)
-
-
-def contrastive_loss(
-    input1: Tensor, input2: Tensor, target: Tensor, margin: float = 1.0, reduction: str = "mean"
-) -> Tensor:
-    """(1 - y) d^2 / 2 + y max(0, margin - d)^2 / 2, d = |x1 - x2| along the last axis.
-
-    Hadsell, Chopra and LeCun 2006, equation 4: `target` y is 0 for a pair that is alike, 1 for one
-    that is not. Inputs (..., D), target their shape without the last axis. Not in PyTorch.
-    """
-    name = "contrastive_loss"
-    a, b, y = floating(name, input1=input1, input2=input2, target=target)
-    check_reduction(name, reduction)
-    if a.ndim == 0 or a.shape != b.shape:
-        raise ValueError(
-            f"{name}: input2: expected (..., D) like input1's {a.shape}, got {b.shape}"
-        )
-    if y.shape != a.shape[:-1]:
-        raise ValueError(f"{name}: target: expected shape {a.shape[:-1]}, got {y.shape}")
-    _check_targets(name, y, (0, 1))
-    margin = check_number(name, "margin", margin, low=0, above=True)
-    off = a - b
-    short = _positive(margin - length(off))
-    return reduced(0.5 * where(y == 0, sum(off * off, -1), short * short), reduction)
