@@ -10,6 +10,7 @@ from striate.nn.container import *
 from striate.nn.conv import *
 from striate.nn.dropout import *
 from striate.nn.embedding import *
+from striate.nn.layer_norm import *
 from striate.nn.linear import *
 from striate.nn.loss import *
 from striate.nn.module import *

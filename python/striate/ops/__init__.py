@@ -14,6 +14,8 @@ from striate.ops.conv2d import *
 from striate.ops.dropout import *
 from striate.ops.embedding import *
 from striate.ops.gemm import *
+from striate.ops.group_norm import *
+from striate.ops.layer_norm import *
 from striate.ops.layout import *
 from striate.ops.loss import *
 from striate.ops.norm import *
