@@ -103,8 +103,8 @@ def _bytes(value: float) -> str:
     return ""
 
 
-def _dot(x: float, y: float, kind: str, title: str) -> str:
-    radius = 4.5 if kind.startswith("ours") else 3.5
+def _dot(x: float, y: float, kind: str, title: str, many: bool) -> str:
+    radius = (3.0 if many else 4.5) - (0.0 if kind.startswith("ours") else 0.7)
     return (
         f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius}" class="{kind}">'
         f"<title>{escape(title)}</title></circle>"
@@ -123,7 +123,7 @@ def _points(axes: _Axes, rows: Sequence[Row], x_of: Any, work: str) -> list[str]
                 kind = "peer" if into is peers else "ours"
                 kind += " flagged" if row.get("flags") else ""
                 title = f"{row['name']}: {column} {number(speed)}"
-                into.append(_dot(x, axes.y(speed), kind, title))
+                into.append(_dot(x, axes.y(speed), kind, title, len(rows) > LABELLED))
     return peers + mine
 
 

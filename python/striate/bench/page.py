@@ -13,6 +13,8 @@ from striate.bench.results import Results
 from striate.bench.summary import Row
 from striate.bench.terminal import number
 
+_SHORT = 20  # rows of a table that needs no box to scroll in
+
 
 def _times(value: float | None) -> str:
     return "" if value is None else f"{number(value)}×"
@@ -121,7 +123,8 @@ def _losses(families: Sequence[Row]) -> str:
         + _cell("; ".join(loss["flags"]), "words")
         for f, loss in listed
     ]  # fmt: skip
-    return _table(["row", "threads", "ratio", "to", "of the bound", "<flags"], body)
+    table = _table(["row", "threads", "ratio", "to", "of the bound", "<flags"], body)
+    return f'<div class="tall">{table}</div>' if len(body) > _SHORT else table
 
 
 def _failures(rows: Sequence[Row]) -> str:
