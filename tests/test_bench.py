@@ -37,6 +37,7 @@ from striate.bench import (
     worker,
 )
 from striate.bench.ours import OURS, Ours
+from striate.bench.peers import peer
 from striate.bench.peers.numpy import CORES
 from striate.bench.peers.peer import Absent, Peer, Rival, package
 from striate.bench.task import Spots, Task, Unfit, some
@@ -169,9 +170,9 @@ def test_every_peer_says_what_it_is():
     names = [p.name for p in peers.classes()]
     assert names == list(peers.ORDER)
     ops = {families.task(p).op for p in cheapest()}
-    for peer in peers.classes():
-        assert issubclass(peer, Peer) and peer.columns[0].startswith(peer.name)
-        assert ops & set(dir(peer)), f"{peer.name} computes nothing of the suite"
+    for one in peers.classes():
+        assert issubclass(one, Peer) and one.columns[0].startswith(one.name)
+        assert ops & set(dir(one)), f"{one.name} computes nothing of the suite"
 
 
 def test_a_missing_package_is_an_absent_peer():
@@ -194,9 +195,9 @@ def test_absent_peers_are_named_with_the_reason(monkeypatch):
 
 @pytest.mark.parametrize("name", ["torch", "numpy", "onednn", "onnxruntime", "jax"])
 def test_peers_agree_with_the_references(name):
-    (peer,) = [p for p in peers.classes() if p.name == name]
+    (found,) = [p for p in peers.classes() if p.name == name]
     try:
-        one = peer(1)
+        one = found(1)
     except Absent as reason:
         pytest.skip(f"{name}: {reason}")
     checked = 0
@@ -204,7 +205,7 @@ def test_peers_agree_with_the_references(name):
         task = families.task(p)
         spots = task.spots()
         for rival in one.rivals(task):
-            assert rival.column in peer.columns
+            assert rival.column in found.columns
             assert spots.error(rival.array(rival.call())) <= 1, (p.name, rival.column)
             checked += 1
     assert checked > 3
@@ -250,6 +251,14 @@ def test_caps_reach_every_peer():
     for name in ("STRIATE", "OMP", "OPENBLAS", "MKL"):
         assert found[f"{name}_NUM_THREADS"] == "2"
     assert found["NPROC"] == "2"
+
+
+def test_what_nothing_caps_is_left_out_under_a_cap(monkeypatch):
+    monkeypatch.setattr(peer._C, "isas", lambda: {"avx2": "", "avx512": "no such CPU"})
+    peer.only_uncapped()
+    monkeypatch.setattr(peer._C, "isas", lambda: {"avx2": "", "avx512": "STRIATE_ISA=avx2"})
+    with pytest.raises(Absent, match="nothing caps this"):
+        peer.only_uncapped()
 
 
 def test_nothing_is_capped_without_a_cap(monkeypatch):
