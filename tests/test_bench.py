@@ -775,10 +775,34 @@ def test_results_are_written_and_read_back(tmp_path):
     found = full(several())
     path = tmp_path / "deep" / "r.json"
     results.write(path, results.to_json(found))
-    assert results.load(path) == json.loads(json.dumps(found))
+    again = results.load(path)
+    assert again == json.loads(json.dumps(results._rounded(found)))
+    assert again["families"][0]["geomean"] == pytest.approx(found["families"][0]["geomean"], 1e-4)
+    assert results.to_json(again) == path.read_text()
     assert [p.name for p in path.parent.iterdir()] == ["r.json"]
     both = results.merge([results.load(path), full([made("lstm/a/b")])])
     assert len(both["rows"]) == len(found["rows"]) + 1
+
+
+def test_the_readmes_section_is_made_from_results(tmp_path):
+    """benchmarks/readme.py, on a README of two lines."""
+    file, readme = tmp_path / "r.json", tmp_path / "README.md"
+    results.write(file, results.to_json(full(several())))
+
+    def call(*words):
+        line = [sys.executable, str(ROOT / "benchmarks/readme.py"), *map(str, words)]
+        return subprocess.run(line, capture_output=True, text=True)
+
+    readme.write_text("before\n<!-- speed: begin -->\nold\n<!-- speed: end -->\nafter\n")
+    assert call("--check", "--readme", readme, file).returncode == 1
+    assert call("--readme", readme, file).returncode == 0
+    text = readme.read_text()
+    assert text.startswith("before\n") and text.endswith("after\n") and "old" not in text
+    assert "| gemm | 1 | 80 |" in text and "A <CPU> & co" in text and "torch 9" in text
+    assert call("--check", "--readme", readme, file).returncode == 0
+    readme.write_text("no marks\n")
+    done = call("--readme", readme, file)
+    assert done.returncode == 2 and "speed: begin" in done.stderr
 
 
 def test_compare_tells_changes_from_noise():
