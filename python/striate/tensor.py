@@ -489,7 +489,5 @@ class Tensor:
 
 from striate import ops  # noqa: E402  (the operations need the class above)
 
-for _name in ops.METHODS:
-    setattr(Tensor, _name, getattr(ops, _name))
-for _operator, _name in ops.OPERATORS.items():  # the function itself, without a call between
-    setattr(Tensor, _operator, getattr(ops, _name))
+for _name, _function in {**ops.METHODS, **ops.OPERATORS}.items():
+    setattr(Tensor, _name, _function)

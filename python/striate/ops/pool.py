@@ -22,7 +22,8 @@ from striate.ops.arithmetic import pow as power
 from striate.ops.pointwise import abs as absolute
 from striate.ops.pointwise import sign
 from striate.ops.record import op
-from striate.ops.shape import getitem, unsqueeze
+from striate.ops.indexing import getitem
+from striate.ops.shape import unsqueeze
 from striate.tensor import Array, Tensor
 
 __all__ = [
