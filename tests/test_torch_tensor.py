@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# ruff: noqa: E501  (tables)
 """Operations on tensors beside PyTorch's: results, dtypes, shapes and gradients, call by call.
 
 One table: a call takes the library (striate or torch) and tensors of random values. Each is made
@@ -43,7 +44,7 @@ def same(got, expected, dtype, where):
         if not isinstance(e, torch.Tensor):
             assert g == e, where
             continue
-        e = e.detach().numpy()
+        e = e.detach().numpy(force=True)
         assert g.shape == e.shape, f"{where}: shape {g.shape} instead of {e.shape}"
         assert g.dtype == e.dtype, f"{where}: {g.dtype} instead of {e.dtype}"
         loose = "float32" in (dtype, str(e.dtype))
@@ -149,7 +150,7 @@ def test_two_operands(name, first, second):
         mixed = first != second and {first, second} <= set(FLOATS)
         compare(
             lambda m, t, u: getattr(m, name)(t, u), [x, y], f"{name} {first} {second} {a} {b}",
-            gradients=not mixed and name != "floor_divide",
+            gradients=not mixed and name not in ("floor_divide", *["atan2"] * (first != second)),
         )  # fmt: skip
 
 
@@ -241,12 +242,12 @@ CALLS = {
     "where": (lambda m, x, y: (m.where(x > y, x, y), m.where(x > 0, x, 0), x.where(y > 0, y)),
               [(3, 4), (4,)]),
     "scatter": (lambda m, x, i, y: (m.scatter(x, 1, i[:, :1], y), x.scatter(0, i[:1], 1)),
-                [(3, 4), (I, 2, 3), (3, 4)]),
+                [(3, 4), (I, 2, 1), (2, 1)]),
     "scatter_add": (lambda m, x, i, y: (m.scatter_add(x, 1, i, y), x.scatter_add(0, i, y)),
-                    [(3, 4), (I, 2, 3), (3, 4)]),
+                    [(3, 4), (I, 2, 3), (2, 3)]),
     "scatter_reduce": (lambda m, x, i, y: [m.scatter_reduce(x, 1, i, y, r, include_self=s)
                                            for r in ("sum", "mean", "amax", "amin")
-                                           for s in (True, False)], [(3, 4), (I, 2, 3), (3, 4)]),
+                                           for s in (True, False)], [(3, 4), (I, 2, 3), (2, 3)]),
     "index_add": (lambda m, x, i, y: (m.index_add(x, 1, i, y), x.index_add(1, i, y, alpha=2)),
                   [(2, 3), (I, 5), (2, 5)]),
     "index_fill": (lambda m, x, i: (x.index_fill(1, i, 2), m.index_fill(x, 0, i[:1] * 0, 1)),
@@ -278,7 +279,7 @@ CALLS = {
                 [(3, 4), (4,), (3, 1)]),
     "add alpha": (lambda m, x, y: (m.add(x, y, alpha=2), x.sub(y, alpha=3), m.rsub(x, y)),
                   [(3, 4), (4,)]),
-    "operators": (lambda m, x, y: (x + y, x - y, x * y, 2 - x, -x, x % 3, x // 3, +x, abs(x)),
+    "operators": (lambda m, x, y: (x + y, x - y, x * y, 2 - x, -x, x % 3, x.detach() // 3, +x, abs(x)),
                   [(3, 4), (4,)]),
     # reductions
     "sum": (lambda m, x: (x.sum(), x.sum(1), m.sum(x, (0, -1), keepdim=True), x.sum(-2)), [(2, 3, 4)]),
@@ -359,7 +360,7 @@ def test_call(name, dtype):
             arrays.append(np.random.default_rng(seed).integers(0, 2, shape[1:]))
         else:
             arrays.append(drawn(shape, dtype, seed))
-    compare(call, arrays, f"{name} {dtype}")
+    compare(call, arrays, f"{name} {dtype}", gradients=not name.startswith("unique"))
 
 
 EQUATIONS = [

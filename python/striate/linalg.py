@@ -36,9 +36,11 @@ def norm(A: Tensor, ord: Any = None, dim: Any = None, keepdim: bool = False) -> 
         return vector_norm(A, 2, dim, keepdim)
     pair = isinstance(dim, (tuple, list)) and len(dim) == 2
     if pair or (dim is None and A.ndim == 2):
-        return matrix_norm(A, ord, tuple(dim) if pair else (0, 1), keepdim)  # type: ignore[arg-type]
+        return matrix_norm(A, ord, tuple(dim) if pair else (0, 1), keepdim)
     if isinstance(ord, str):
         raise ValueError(f"norm: ord: expected a number for vectors, got {ord!r}")
     if dim is None and A.ndim != 1:
-        raise ValueError(f"norm: A: expected a vector or a matrix where ord is given, got {A.shape}")
+        raise ValueError(
+            f"norm: A: expected a vector or a matrix where ord is given, got {A.shape}"
+        )
     return vector_norm(A, ord, dim, keepdim)

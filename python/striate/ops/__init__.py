@@ -32,6 +32,7 @@ from striate.ops.scatter import *
 from striate.ops.shape import *
 from striate.ops.softmax import *
 from striate.ops.sorting import *
+from striate.ops.special import *
 from striate.ops.statistics import *
 from striate.ops.trigonometry import *
 from striate.ops.views import *

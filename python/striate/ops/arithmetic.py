@@ -23,8 +23,8 @@ __all__ = [
     "maximum",
     "minimum",
     "mul",
-    "neg",
     "multiply",
+    "neg",
     "negative",
     "positive",
     "pow",
@@ -276,13 +276,16 @@ def _binary(
 # What the operators + - * / ** call. `add` and `sub` below also take alpha.
 plus = _binary(_add, np.add, "input + other, broadcast.", _C.add)
 minus = _binary(_sub, np.subtract, "input - other, broadcast.", _C.sub)
-mul = multiply = _binary(_mul, np.multiply, "input * other, broadcast.", _C.mul)
+mul: Any = _binary(_mul, np.multiply, "input * other, broadcast.", _C.mul)
 true_divide = _binary(
     _div, np.divide, "input / other, broadcast; integers give floats.", _C.div, floating=True
 )
 maximum = _binary(_maximum, np.maximum, "The larger of the two, NaN where either is.")
 minimum = _binary(_minimum, np.minimum, "The smaller of the two, NaN where either is.")
 pow = _binary(_pow, np.power, "input ** other, broadcast.")
+
+
+multiply = mul
 
 
 def add(input: Any, other: Any, *, alpha: Any = 1) -> Tensor:

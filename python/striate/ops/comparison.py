@@ -12,7 +12,7 @@ import numpy as np
 from striate.dtypes import result_type
 from striate.tensor import Array, Tensor
 
-METHODS = [
+__all__ = [
     "allclose",
     "bitwise_and",
     "bitwise_left_shift",
@@ -44,7 +44,7 @@ METHODS = [
     "not_equal",
     "signbit",
 ]
-__all__ = METHODS
+METHODS = __all__
 
 
 def _compared(numpy: Callable[..., Any], symbol: str, doc: str, integers: bool = False) -> Any:

@@ -214,9 +214,9 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Te
         raise ValueError(
             f"take_along_dim: indices: expected {input.ndim} axes like input, got {indices.ndim}"
         )
-    pairs = list(zip(input.shape, indices.shape, strict=True))
+    outside = [[n for j, n in enumerate(x.shape) if j != d] for x in (input, indices)]
     try:
-        shape = np.broadcast_shapes(*([m for j, m in enumerate(p) if j != d] for p in zip(*pairs)))
+        shape = np.broadcast_shapes(*outside)
     except ValueError:
         raise ValueError(
             f"take_along_dim: shapes {input.shape} and {indices.shape} do not fit outside {d}"
@@ -233,7 +233,8 @@ def _index_select(ctx: Node, x: Array, index: Array, axis: int) -> Array:
 
 @_index_select.backward
 def _(ctx: Node, grad: Array) -> Any:
-    return slices_added(*ctx.saved, grad)
+    shape, index, axis = ctx.saved
+    return slices_added(shape, index, axis, grad)
 
 
 def slices_added(shape: tuple[int, ...], index: Array, axis: int, values: Array) -> Array:
@@ -243,8 +244,8 @@ def slices_added(shape: tuple[int, ...], index: Array, axis: int, values: Array)
         return total
     order = np.argsort(index, kind="stable")
     wanted, starts = np.unique(index[order], return_index=True)
-    lead = (slice(None),) * axis
-    total[(*lead, wanted)] = np.add.reduceat(np.take(values, order, axis), starts, axis)
+    place: Any = (*[slice(None)] * axis, wanted)
+    total[place] = np.add.reduceat(np.take(values, order, axis), starts, axis)
     return total
 
 

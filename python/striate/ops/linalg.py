@@ -11,8 +11,7 @@ import numpy as np
 
 from striate import _C
 from striate.autograd import Node
-from striate.dtypes import result_type
-from striate.ops.arithmetic import as_operand, mul, plus, unbroadcast
+from striate.ops.arithmetic import mul, plus, unbroadcast
 from striate.ops.gemm import matmul
 from striate.ops.pointwise import abs as absolute
 from striate.ops.record import op
@@ -62,14 +61,16 @@ def _expect_dtype(name: str, *tensors: Tensor) -> None:
 
 def mm(input: Tensor, mat2: Tensor) -> Tensor:
     """The product of two matrices, (M, K) @ (K, N) -> (M, N)."""
-    _expect("mm", "input", input, 2), _expect("mm", "mat2", mat2, 2)
+    _expect("mm", "input", input, 2)
+    _expect("mm", "mat2", mat2, 2)
     _expect_dtype("mm", input, mat2)
     return matmul(input, mat2)
 
 
 def bmm(input: Tensor, mat2: Tensor) -> Tensor:
     """Products of matrices, (B, M, K) @ (B, K, N) -> (B, M, N)."""
-    _expect("bmm", "input", input, 3), _expect("bmm", "mat2", mat2, 3)
+    _expect("bmm", "input", input, 3)
+    _expect("bmm", "mat2", mat2, 3)
     _expect_dtype("bmm", input, mat2)
     if input.shape[0] != mat2.shape[0]:
         raise ValueError(f"bmm: mat2: expected {input.shape[0]} matrices, got {mat2.shape[0]}")
@@ -78,14 +79,16 @@ def bmm(input: Tensor, mat2: Tensor) -> Tensor:
 
 def mv(input: Tensor, vec: Tensor) -> Tensor:
     """Matrix times vector, (M, K) @ (K,) -> (M,)."""
-    _expect("mv", "input", input, 2), _expect("mv", "vec", vec, 1)
+    _expect("mv", "input", input, 2)
+    _expect("mv", "vec", vec, 1)
     _expect_dtype("mv", input, vec)
     return matmul(input, vec)
 
 
 def dot(input: Tensor, tensor: Tensor) -> Tensor:
     """The sum of products of two vectors of one length."""
-    _expect("dot", "input", input, 1), _expect("dot", "tensor", tensor, 1)
+    _expect("dot", "input", input, 1)
+    _expect("dot", "tensor", tensor, 1)
     _expect_dtype("dot", input, tensor)
     if input.shape != tensor.shape:
         raise ValueError(f"dot: tensor: expected shape {input.shape}, got {tensor.shape}")
@@ -107,7 +110,8 @@ def inner(input: Tensor, other: Tensor) -> Tensor:
 
 def outer(input: Tensor, vec2: Tensor) -> Tensor:
     """Every product of an element of (M,) and one of (N,): (M, N)."""
-    _expect("outer", "input", input, 1), _expect("outer", "vec2", vec2, 1)
+    _expect("outer", "input", input, 1)
+    _expect("outer", "vec2", vec2, 1)
     return mul(reshape(input, (-1, 1)), vec2)
 
 
@@ -163,7 +167,8 @@ def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Any = 1, alpha: An
 
     Where beta is 0, NaN in input does not count.
     """
-    _expect("addmm", "mat1", mat1, 2), _expect("addmm", "mat2", mat2, 2)
+    _expect("addmm", "mat1", mat1, 2)
+    _expect("addmm", "mat2", mat2, 2)
     return _added("addmm", input, mat1, mat2, beta, alpha)
 
 
@@ -171,7 +176,8 @@ def baddbmm(
     input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any = 1, alpha: Any = 1
 ) -> Tensor:
     """beta input + alpha batch1 @ batch2, (B, M, K) @ (B, K, N); input repeats to (B, M, N)."""
-    _expect("baddbmm", "batch1", batch1, 3), _expect("baddbmm", "batch2", batch2, 3)
+    _expect("baddbmm", "batch1", batch1, 3)
+    _expect("baddbmm", "batch2", batch2, 3)
     return _added("baddbmm", input, batch1, batch2, beta, alpha)
 
 
@@ -179,7 +185,8 @@ def addbmm(
     input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any = 1, alpha: Any = 1
 ) -> Tensor:
     """beta input + alpha times the sum of the products of `bmm`."""
-    _expect("addbmm", "batch1", batch1, 3), _expect("addbmm", "batch2", batch2, 3)
+    _expect("addbmm", "batch1", batch1, 3)
+    _expect("addbmm", "batch2", batch2, 3)
     if batch1.shape[0] != batch2.shape[0]:
         raise ValueError(f"addbmm: shapes {batch1.shape} and {batch2.shape} do not fit")
     b, m, k = batch1.shape
@@ -189,14 +196,16 @@ def addbmm(
 
 def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
     """beta input + alpha mat @ vec, (M, K) @ (K,); input repeats to (M,)."""
-    _expect("addmv", "mat", mat, 2), _expect("addmv", "vec", vec, 1)
+    _expect("addmv", "mat", mat, 2)
+    _expect("addmv", "vec", vec, 1)
     column = reshape(input, (*input.shape, 1)) if input.ndim else input
     return reshape(_added("addmv", column, mat, reshape(vec, (-1, 1)), beta, alpha), (-1,))
 
 
 def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
     """beta input + alpha outer(vec1, vec2); input repeats to (M, N)."""
-    _expect("addr", "vec1", vec1, 1), _expect("addr", "vec2", vec2, 1)
+    _expect("addr", "vec1", vec1, 1)
+    _expect("addr", "vec2", vec2, 1)
     return _added("addr", input, reshape(vec1, (-1, 1)), reshape(vec2, (1, -1)), beta, alpha)
 
 
@@ -215,9 +224,9 @@ def _norm(ctx: Node, x: Array, ord: float, axes: tuple[int, ...]) -> Array:
     elif ord == 0:
         y = np.asarray(np.sum(x != 0, axis=axes, dtype=x.dtype))
     elif math.isinf(ord):
-        extreme = np.max if ord > 0 else np.min
-        initial = {"initial": 0} if ord > 0 else {}
-        y = np.asarray(extreme(np.abs(x), axis=axes, **initial))  # type: ignore[operator]
+        size = np.abs(x)
+        extreme = np.max(size, axis=axes, initial=0) if ord > 0 else np.min(size, axis=axes)
+        y = np.asarray(extreme)
     else:
         with np.errstate(all="ignore"):
             y = np.asarray(_C.sum(np.asarray(np.abs(x) ** x.dtype.type(ord)), axes) ** (1 / ord))
@@ -240,10 +249,7 @@ def _(ctx: Node, grad: Array) -> Any:
         count = np.maximum(np.sum(hits, axis=axes, keepdims=True), 1).astype(x.dtype)
         return np.asarray(np.where(hits, grad / count * np.sign(x), x.dtype.type(0)))
     with np.errstate(all="ignore"):
-        if ord == 2:
-            slope = x / y
-        else:
-            slope = np.sign(x) * (np.abs(x) / y) ** x.dtype.type(ord - 1)
+        slope = np.sign(x) * (np.abs(x) / y) ** x.dtype.type(ord - 1) if ord != 2 else x / y
     return np.asarray(np.where((y == 0) | (x == 0), x.dtype.type(0), grad * slope))
 
 

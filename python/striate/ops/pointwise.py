@@ -105,19 +105,11 @@ abs = absolute = function(
     "abs", np.abs, lambda x, y: np.sign(x), "Absolute value; slope 0 at 0.", np.abs
 )
 sign = sgn = function("sign", _sign, _flat, "-1, 0 or 1, 0 for NaN; slope 0.", np.sign)
-floor = function(
-    "floor", np.floor, _flat, "The largest integer not above x; slope 0.", _same
-)
-ceil = function(
-    "ceil", np.ceil, _flat, "The smallest integer not below x; slope 0.", _same
-)
-trunc = fix = function(
-    "trunc", np.trunc, _flat, "x without its fraction; slope 0.", _same
-)
+floor = function("floor", np.floor, _flat, "The largest integer not above x; slope 0.", _same)
+ceil = function("ceil", np.ceil, _flat, "The smallest integer not below x; slope 0.", _same)
+trunc = fix = function("trunc", np.trunc, _flat, "x without its fraction; slope 0.", _same)
 frac = function("frac", lambda x: x - np.trunc(x), lambda x, y: x.dtype.type(1), "x - trunc(x).")
-_round = function(
-    "round", np.round, _flat, "The nearest integer, ties to even; slope 0.", _same
-)
+_round = function("round", np.round, _flat, "The nearest integer, ties to even; slope 0.", _same)
 
 
 def round(input: Tensor, *, decimals: int = 0) -> Tensor:

@@ -13,6 +13,7 @@ from striate.ops.arithmetic import as_operand
 from striate.ops.indexing import (
     added_at,
     along,
+    as_index,
     expect_same_dtype,
     fixed,
     flat_places,
@@ -32,11 +33,12 @@ __all__ = [
     "index_put",
     "masked_fill",
     "masked_scatter",
+    "put",
     "scatter",
     "scatter_add",
     "scatter_reduce",
 ]
-METHODS = __all__
+METHODS = [n for n in __all__ if n != "put"]
 
 
 def _filled(name: str, input: Tensor, value: Any) -> Tensor:
@@ -72,12 +74,17 @@ def _(ctx: Node, grad: Array) -> Any:
     return dx, dv
 
 
-def index_put(
-    input: Tensor, indices: Any, values: Any, accumulate: bool = False
-) -> Tensor:
-    """A copy of input in which input[indices] is `values` (or was added, if `accumulate`)."""
-    from striate.ops.indexing import as_index
+def put(input: Tensor, values: Any, index: Any) -> Tensor:
+    """A copy of input in which input[index] is `values`: what an assignment computes."""
+    values = as_operand(values, input.dtype, "indexed assignment: value")
+    try:
+        return _index_put(input, values, index=index)
+    except (ValueError, IndexError) as error:
+        raise type(error)(f"indexed assignment: {error}") from None
 
+
+def index_put(input: Tensor, indices: Any, values: Any, accumulate: bool = False) -> Tensor:
+    """A copy of input in which input[indices] is `values` (or was added, if `accumulate`)."""
     index = as_index(indices if isinstance(indices, tuple) else tuple(indices))
     values = as_operand(values, input.dtype, "index_put: values")
     if accumulate:

@@ -39,7 +39,7 @@ __all__ = [
     "view_as",
     "where",
 ]
-METHODS = [n for n in __all__ if n not in ("clone", "expand", "permute", "reshape")]
+METHODS = [n for n in __all__ if n not in ("clone", "expand", "permute", "reshape", "where")]
 
 
 def of(input: Tensor, record: Op, **parameters: Any) -> Tensor:

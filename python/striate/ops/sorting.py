@@ -189,7 +189,9 @@ def mode(input: Tensor, dim: int = -1, keepdim: bool = False) -> ValuesIndices:
     length = places - np.maximum.accumulate(np.where(begins, places, 0), -1)
     last = np.argmax(length, -1)[..., None]  # where the longest run ends
     index = np.moveaxis(np.take_along_axis(order, last, -1), -1, axis)
-    return _dropped(ValuesIndices(gather(input, axis, index), Tensor._wrap(index)), axis, keepdim)
+    return _dropped(
+        ValuesIndices(gather(input, axis, Tensor._wrap(index)), Tensor._wrap(index)), axis, keepdim
+    )
 
 
 def unique(
@@ -287,7 +289,7 @@ def searchsorted(
     """
     if side not in (None, "left", "right") or (side == "left" and right):
         raise ValueError(f'searchsorted: side: expected "left" or "right", got {side!r}')
-    after = "right" if right or side == "right" else "left"
+    after: Any = "right" if right or side == "right" else "left"
     rows = sorted_sequence._array
     values = np.asarray(getattr(input, "_array", input))
     if rows.ndim == 1:

@@ -60,7 +60,8 @@ def _(ctx: Node, grad: Array) -> Any:
         np.cumprod(rows[:, :-1], axis=1, out=before[:, 1:])
         behind[:, :-1] = np.cumprod(rows[:, :0:-1], axis=1)[:, ::-1]
         slope = (before * behind).reshape(moved.shape).transpose(np.argsort([*others, *axes]))
-        return (slope * grad.reshape(keep_dims(x.shape, axes))).astype(x.dtype)
+        dx = np.asarray(slope * grad.reshape(keep_dims(x.shape, axes)))
+    return dx.astype(x.dtype)
 
 
 def prod(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
