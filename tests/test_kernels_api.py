@@ -42,7 +42,7 @@ def test_kernels_take_out():
         updates = "-> None" in signature  # optimizers: parameters in place
         if "out:" not in signature and not updates and name not in WITHOUT_OUT:
             lacking.append(signature)
-    assert lacking == [] or set(s.split("(")[0] for s in lacking) <= WITHOUT_OUT
+    assert lacking == []
 
 
 def test_calls():
@@ -62,7 +62,7 @@ def test_calls():
     [
         (lambda: kernels.gemm([[1.0]], np.ones((1, 1))), TypeError, "gemm: a: .*list"),
         (lambda: kernels.gemm(striate.ones(1, 1), np.ones((1, 1))), TypeError, "NumPy array"),
-        (lambda: kernels.gemm(np.ones((2, 3)), np.ones((2, 3))), ValueError, "gemm: b: 3 rows|gemm: b"),
+        (lambda: kernels.gemm(np.ones((2, 3)), np.ones((2, 3))), ValueError, "gemm: b: "),
         (lambda: kernels.add(np.ones(2), np.ones(2), out=np.ones(3)), ValueError, "out"),
         (lambda: kernels.exp(np.ones(2, "i8")), TypeError, "exp: x: expected float32 or float64"),
         (lambda: kernels.nonsense, AttributeError, "nonsense"),

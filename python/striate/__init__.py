@@ -2,7 +2,7 @@
 """striate: deep learning on handwritten kernels that anyone can read."""
 
 from striate.tensor import Tensor  # isort: skip  (first: the operations need the class)
-from striate import _C, ops
+from striate import _C, autograd, ops
 from striate._C import num_threads as get_num_threads
 from striate._C import set_num_threads
 from striate.autograd import (
@@ -76,7 +76,15 @@ from striate.random import (
 )
 from striate.serialization import load, save
 
-from striate import cuda, distributions, kernels, linalg, nn, optim  # isort: skip  (they use the names above)
+from striate import (  # isort: skip  (they use the names above)
+    cuda,
+    distributions,
+    kernels,
+    linalg,
+    nn,
+    optim,
+    profiler,
+)
 
 # PyTorch's short names of dtypes, and of the type of a shape.
 double, long, short, Size = float64, int64, int16, tuple

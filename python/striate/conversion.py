@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from striate.arrays import Array
+from striate import ops
+from striate.arrays import Array, _varargs
 from striate.device import expect_cpu, is_device
 from striate.dtypes import as_dtype
 
@@ -29,8 +30,6 @@ def to(
 
     The tensor itself where nothing changes, unless `copy`.
     """
-    from striate import ops
-
     for value in target:
         if hasattr(value, "_array"):
             dtype = value.dtype
@@ -49,8 +48,6 @@ def _to_dtype(name: str, dtype: Any) -> Callable[[Tensor], Tensor]:
     wanted = np.dtype(dtype)
 
     def method(self: Tensor) -> Tensor:
-        from striate import ops
-
         return ops.cast(self, wanted)
 
     method.__name__ = method.__qualname__ = name
@@ -168,7 +165,67 @@ def detach_(self: Tensor) -> Tensor:
     return self
 
 
+# --- memory order and shape ----------------------------------------------------------------------
+
+
+def contiguous(self: Tensor) -> Tensor:
+    """The elements in C order: the tensor itself if they lie so."""
+    return self if self._array.flags.c_contiguous else ops.contiguous(self)
+
+
+def clone(self: Tensor) -> Tensor:
+    """A copy, in the same memory order."""
+    return ops.clone(self)
+
+
+def reshape(self: Tensor, *shape: Any) -> Tensor:
+    """The elements in logical order under another shape; one size may be -1."""
+    return ops.reshape(self, _varargs(shape))
+
+
+def permute(self: Tensor, *dims: Any) -> Tensor:
+    """The axes in another order."""
+    return ops.permute(self, _varargs(dims))
+
+
+def expand(self: Tensor, *shape: Any) -> Tensor:
+    """Axes of size 1 repeated up to `shape`, as a view; -1 keeps a size."""
+    return ops.expand(self, _varargs(shape))
+
+
+def where(self: Tensor, condition: Tensor, other: Any) -> Tensor:
+    """This tensor where the condition holds, other elsewhere."""
+    return ops.where(condition, self, other)
+
+
+def reversed_axes(self: Tensor) -> Tensor:
+    """The axes in reverse order."""
+    return ops.permute(self, tuple(reversed(range(self.ndim))))
+
+
+def transposed_matrices(self: Tensor) -> Tensor:
+    """The last two axes exchanged."""
+    return ops.transpose(self, -2, -1)
+
+
+def transposed_matrix(self: Tensor) -> Tensor:
+    """A matrix transposed."""
+    if self.ndim not in (0, 2):
+        raise RuntimeError(f"H: expected a matrix, got shape {self.shape}; use .mT")
+    return reversed_axes(self)
+
+
 METHODS: dict[str, Any] = {
+    "T": property(reversed_axes),
+    "mT": property(transposed_matrices),
+    "H": property(transposed_matrix),
+    "clone": clone,
+    "contiguous": contiguous,
+    "reshape": reshape,
+    "view": reshape,
+    "permute": permute,
+    "expand": expand,
+    "where": where,
     "to": to,
     "float": _to_dtype("float", np.float32),
     "double": _to_dtype("double", np.float64),

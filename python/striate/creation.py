@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from striate.arrays import Array, _varargs, as_array
 from striate.device import expect_cpu
 from striate.dtypes import as_dtype, get_default_dtype
-from striate.tensor import Array, Tensor, _varargs, as_array
+from striate.tensor import Tensor
 
 
 def tensor(data: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:

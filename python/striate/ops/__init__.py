@@ -17,7 +17,9 @@ from striate.ops.comparison import *
 from striate.ops.conv2d import *
 from striate.ops.cumulative import *
 from striate.ops.division import *
+from striate.ops.dropout import *
 from striate.ops.einsum import *
+from striate.ops.embedding import *
 from striate.ops.gemm import *
 from striate.ops.indexing import *
 from striate.ops.joining import *

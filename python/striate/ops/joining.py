@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from striate.arrays import Array, _varargs
 from striate.autograd import Node
 from striate.dtypes import result_type
 from striate.ops.arithmetic import as_operand
 from striate.ops.indexing import getitem, index_select, select
 from striate.ops.record import op
 from striate.ops.shape import axis_of, clone, expand, reshape, unsqueeze
-from striate.tensor import Array, Tensor, _varargs
+from striate.tensor import Tensor
 
 __all__ = [
     "atleast_1d",
