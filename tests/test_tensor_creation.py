@@ -324,3 +324,21 @@ def test_inference_mode():
         assert (x * 2).requires_grad
     assert not striate.inference_mode()(lambda: x * 2)().requires_grad
     assert striate.is_grad_enabled()
+
+
+def test_generators_decide_the_order_of_data():
+    from striate.data import DataLoader, TensorDataset, random_split
+
+    data = TensorDataset(striate.arange(40))
+
+    def order(seed):
+        loader = DataLoader(data, 8, shuffle=True, generator=Generator().manual_seed(seed))
+        return [i for batch in loader for i in batch[0].tolist()]
+
+    assert order(1) == order(1) != order(2)
+    first, again = (
+        random_split(data, [30, 10], generator=Generator().manual_seed(4)) for _ in range(2)
+    )
+    assert [x[0].item() for x in first[1]] == [x[0].item() for x in again[1]]
+    with pytest.raises(ValueError, match="seed or generator, not both"):
+        DataLoader(data, seed=1, generator=Generator())

@@ -58,12 +58,8 @@ from striate.ops import *
 from striate.printing import set_printoptions
 from striate.random import (
     Generator,
-    bernoulli,
     get_rng_state,
     manual_seed,
-    multinomial,
-    normal,
-    poisson,
     rand,
     rand_like,
     randint,
@@ -74,11 +70,13 @@ from striate.random import (
     seed,
     set_rng_state,
 )
+from striate.sampling import bernoulli, multinomial, normal, poisson
 from striate.serialization import load, save
 
 from striate import (  # isort: skip  (they use the names above)
     cuda,
     distributions,
+    interop,
     kernels,
     linalg,
     nn,

@@ -120,14 +120,14 @@ def set_(self: Tensor, name: str, draw: Callable[[Any], Any]) -> Tensor:
 
 
 def _random(name: str, doc: str, floating: bool = True) -> Any:
-    """A method that fills a tensor from the function `name` of striate.random's draws."""
+    """A method that fills a tensor from the function `name` of striate.sampling."""
 
     def method(self: Tensor, *parameters: Any, generator: Any = None, **named: Any) -> Tensor:
-        from striate import random
+        from striate import sampling
 
         if floating and CATEGORY[self.dtype.kind] < 2:
             raise TypeError(f"{name}: expected a floating-point tensor, got {self.dtype}")
-        draw = random.DRAWS[name]
+        draw = sampling.DRAWS[name]
         return set_(self, name, lambda shape: draw(self, generator, *parameters, **named))
 
     method.__name__ = method.__qualname__ = name
@@ -209,7 +209,9 @@ for _name in [
     "le",
     "lerp",
     "log",
+    "log10",
     "log1p",
+    "log2",
     "logical_and",
     "logical_not",
     "logical_or",

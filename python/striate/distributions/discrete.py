@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from striate import ops, random
+from striate import ops, sampling
 from striate.distributions.distribution import Distribution, as_parameters, one_of
 from striate.tensor import Tensor
 
@@ -58,7 +58,7 @@ class Categorical(Distribution):
         count = int(np.prod(lead))
         if count == 0 or rows.shape[0] == 0:
             return Tensor(np.zeros(shape, np.int64))
-        drawn = random.multinomial(rows, count, replacement=True)
+        drawn = sampling.multinomial(rows, count, replacement=True)
         return drawn.T.reshape(shape)
 
     def log_prob(self, value: Tensor) -> Tensor:
@@ -114,7 +114,7 @@ class Bernoulli(Distribution):
         return self.probs * (1 - self.probs)
 
     def _drawn(self, shape: tuple[int, ...]) -> Tensor:
-        return random.bernoulli(ops.expand(self.probs, shape))
+        return sampling.bernoulli(ops.expand(self.probs, shape))
 
     def log_prob(self, value: Tensor) -> Tensor:
         """log p where `value` is 1, log (1 - p) where it is 0."""

@@ -15,6 +15,7 @@ from striate.ops.arithmetic import *
 from striate.ops.clamp import *
 from striate.ops.comparison import *
 from striate.ops.conv2d import *
+from striate.ops.ctc import *
 from striate.ops.cumulative import *
 from striate.ops.division import *
 from striate.ops.dropout import *
@@ -25,7 +26,9 @@ from striate.ops.indexing import *
 from striate.ops.joining import *
 from striate.ops.layout import *
 from striate.ops.linalg import *
+from striate.ops.logarithm import *
 from striate.ops.loss import *
+from striate.ops.loss_pointwise import *
 from striate.ops.norm import *
 from striate.ops.pointwise import *
 from striate.ops.pool import *
@@ -35,6 +38,7 @@ from striate.ops.shape import *
 from striate.ops.softmax import *
 from striate.ops.sorting import *
 from striate.ops.special import *
+from striate.ops.stacking import *
 from striate.ops.statistics import *
 from striate.ops.trigonometry import *
 from striate.ops.views import *

@@ -65,7 +65,8 @@ def fixed(index: Any) -> Any:
 def _getitem(ctx: Node, x: Array, index: Any) -> Array:
     if ctx.needs[0]:
         ctx.save(x.shape, fixed(index))
-    return np.asarray(x[index])
+    y = np.asarray(x[index])
+    return y if y.ndim != 4 or is_basic(index) else in_order_of(x, y)
 
 
 @_getitem.backward

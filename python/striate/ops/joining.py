@@ -14,24 +14,16 @@ from striate.autograd import Node
 from striate.dtypes import result_type
 from striate.ops.arithmetic import as_operand
 from striate.ops.indexing import getitem, index_select, select
+from striate.ops.layout import in_order_of
 from striate.ops.record import op
-from striate.ops.shape import axis_of, clone, expand, reshape, unsqueeze
+from striate.ops.shape import axis_of, clone, reshape, unsqueeze
 from striate.tensor import Tensor
 
 __all__ = [
-    "atleast_1d",
-    "atleast_2d",
-    "atleast_3d",
-    "cartesian_prod",
     "cat",
     "chunk",
-    "column_stack",
-    "combinations",
     "concat",
     "concatenate",
-    "dstack",
-    "hstack",
-    "meshgrid",
     "repeat_interleave",
     "roll",
     "split",
@@ -39,7 +31,6 @@ __all__ = [
     "tensor_split",
     "tile",
     "unbind",
-    "vstack",
 ]
 METHODS = [
     "chunk",
@@ -72,7 +63,7 @@ def _(ctx: Node, grad: Array) -> Any:
     return tuple(np.split(grad, np.cumsum(sizes)[:-1], axis=dim))
 
 
-def _listed(name: str, tensors: Any) -> list[Any]:
+def listed(name: str, tensors: Any) -> list[Any]:
     if not isinstance(tensors, (list, tuple)) or not tensors:
         raise ValueError(f"{name}: expected a list of at least one tensor, got {tensors!r}")
     return list(tensors)
@@ -83,7 +74,7 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
 
     A tensor of shape (0,) among others of more axes is passed over.
     """
-    given = _listed("cat", tensors)
+    given = listed("cat", tensors)
     dtype = result_type(*given)
     parts = [as_operand(x, dtype, f"cat: tensor {i}") for i, x in enumerate(given)]
     full = [x for x in parts if x.shape != (0,)]
@@ -108,55 +99,12 @@ concat = concatenate = cat
 
 def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     """The tensors, all of one shape, side by side along a new axis `dim`."""
-    given = [x if isinstance(x, Tensor) else Tensor(x) for x in _listed("stack", tensors)]
+    given = [x if isinstance(x, Tensor) else Tensor(x) for x in listed("stack", tensors)]
     shapes = {x.shape for x in given}
     if len(shapes) != 1:
         raise ValueError(f"stack: expected tensors of one shape, got {sorted(shapes)}")
     d = axis_of("stack", dim, given[0].ndim + 1)
     return cat([unsqueeze(x, d) for x in given], d)
-
-
-def _at_least(ndim: int, shape: Any, doc: str) -> Any:
-    def call(*tensors: Any) -> Any:
-        if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)):
-            tensors = tuple(tensors[0])
-        elif len(tensors) == 1:
-            (x,) = tensors
-            return x if x.ndim >= ndim else reshape(x, shape(x.shape))
-        return tuple(call(x) for x in tensors)
-
-    call.__name__ = call.__qualname__ = f"atleast_{ndim}d"
-    call.__doc__ = doc
-    return call
-
-
-atleast_1d = _at_least(1, lambda s: (1,), "The tensor, or each of several, with an axis at least.")
-atleast_2d = _at_least(2, lambda s: (1, *(s or (1,))), "As rows (1, N) where there is one axis.")
-atleast_3d = _at_least(
-    3, lambda s: (1, *(s or (1,)), 1) if len(s) < 2 else (*s, 1), "As (1, N, 1) or (M, N, 1)."
-)
-
-
-def hstack(tensors: Sequence[Tensor]) -> Tensor:
-    """Along axis 1, or axis 0 where tensors have one axis at most."""
-    parts = [atleast_1d(x) for x in _listed("hstack", tensors)]
-    return cat(parts, 0 if parts[0].ndim == 1 else 1)
-
-
-def vstack(tensors: Sequence[Tensor]) -> Tensor:
-    """Along axis 0, with vectors as rows."""
-    return cat([atleast_2d(x) for x in _listed("vstack", tensors)], 0)
-
-
-def dstack(tensors: Sequence[Tensor]) -> Tensor:
-    """Along axis 2, with vectors as (1, N, 1) and matrices as (M, N, 1)."""
-    return cat([atleast_3d(x) for x in _listed("dstack", tensors)], 2)
-
-
-def column_stack(tensors: Sequence[Tensor]) -> Tensor:
-    """Along axis 1, with vectors as columns."""
-    parts = _listed("column_stack", tensors)
-    return cat([reshape(x, (x.numel(), 1)) if x.ndim < 2 else x for x in parts], 1)
 
 
 def split(tensor: Tensor, split_size: Any, dim: int = 0) -> tuple[Tensor, ...]:
@@ -220,7 +168,7 @@ def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
 @op("(...) -> (...)", name="tile")
 def _tile(ctx: Node, x: Array, repeats: tuple[int, ...]) -> Array:
     ctx.save(x.shape, repeats)
-    return np.tile(x, repeats)
+    return in_order_of(x, np.tile(x, repeats))
 
 
 @_tile.backward
@@ -295,44 +243,3 @@ def roll(input: Tensor, shifts: Any, dims: Any = None) -> Tensor:
         return clone(input)
     axes = tuple(axis_of("roll", d, input.ndim) for d in named)
     return _roll(input, shifts=moves, axes=axes)
-
-
-def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
-    """Each vector repeated along an axis of its own. `indexing` "xy" swaps the first two axes."""
-    if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)):
-        tensors = tuple(tensors[0])
-    if indexing not in ("ij", "xy"):
-        raise ValueError(f'meshgrid: indexing: expected "ij" or "xy", got {indexing!r}')
-    if builtins.any(x.ndim > 1 for x in tensors):
-        raise ValueError(f"meshgrid: expected vectors, got {[x.shape for x in tensors]}")
-    places = list(range(len(tensors)))
-    if indexing == "xy" and len(tensors) > 1:
-        places[:2] = [1, 0]
-    shape = [0] * len(tensors)
-    for place, x in zip(places, tensors, strict=True):
-        shape[place] = x.numel()
-    grids = []
-    for place, x in zip(places, tensors, strict=True):
-        alone = [1] * len(tensors)
-        alone[place] = x.numel()
-        grids.append(expand(reshape(x, tuple(alone)), tuple(shape)))
-    return tuple(grids)
-
-
-def cartesian_prod(*tensors: Tensor) -> Tensor:
-    """Every choice of one element of each vector, a row each."""
-    if len(tensors) == 1:
-        return tensors[0]
-    return stack([reshape(grid, (-1,)) for grid in meshgrid(*tensors)], 1)
-
-
-def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> Tensor:
-    """Every choice of r elements of a vector in order, a row each."""
-    from itertools import combinations as chosen
-    from itertools import combinations_with_replacement as repeated
-
-    if input.ndim != 1 or r < 0:
-        raise ValueError(f"combinations: expected a vector and r >= 0, got {input.shape}, {r}")
-    rows = list((repeated if with_replacement else chosen)(range(input.shape[0]), r))
-    index = np.array(rows, np.int64).reshape(len(rows), r)
-    return getitem(input, Tensor._wrap(index))

@@ -23,8 +23,6 @@ __all__ = [
     "fix",
     "floor",
     "frac",
-    "log",
-    "log1p",
     "reciprocal",
     "round",
     "rsqrt",
@@ -93,8 +91,6 @@ def _two_to_the(x: Array, y: Array) -> Array:
     return np.log(x.dtype.type(2)) * y
 
 
-log = function("log", np.log, lambda x, y: 1 / x, "Natural logarithm; NaN below 0.")
-log1p = function("log1p", np.log1p, lambda x, y: 1 / (1 + x), "log(1 + x).")
 expm1 = function("expm1", np.expm1, lambda x, y: y + 1, "e^x - 1.")
 exp2 = function("exp2", np.exp2, _two_to_the, "2 to the power of each element.")
 sqrt = function("sqrt", np.sqrt, lambda x, y: 0.5 / y, "Square root; NaN below 0.")

@@ -22,6 +22,7 @@ from striate.ops.indexing import (
     slices_added,
     vector_of,
 )
+from striate.ops.layout import in_order_of
 from striate.ops.record import op
 from striate.ops.shape import clone, reshape, where
 from striate.tensor import Array, Tensor
@@ -152,7 +153,7 @@ def scatter(input: Tensor, dim: int, index: Tensor, src: Any) -> Tensor:
 def _scatter_add(ctx: Node, x: Array, src: Array, index: Array, axis: int) -> Array:
     ctx.save(index, axis, src.shape)
     part = src[tuple(slice(n) for n in index.shape)]
-    return np.asarray(x + added_at(x.shape, flat_places(x.shape, axis, index), part))
+    return in_order_of(x, x + added_at(x.shape, flat_places(x.shape, axis, index), part))
 
 
 @_scatter_add.backward
@@ -244,7 +245,7 @@ def scatter_reduce(
 @op("(...), index (n,), (...) -> (...)", name="index_add")
 def _index_add(ctx: Node, x: Array, source: Array, index: Array, axis: int) -> Array:
     ctx.save(index, axis)
-    return np.asarray(x + slices_added(x.shape, index, axis, source))
+    return in_order_of(x, x + slices_added(x.shape, index, axis, source))
 
 
 @_index_add.backward
