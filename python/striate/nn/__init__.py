@@ -11,6 +11,7 @@ from striate.nn.conv import *
 from striate.nn.distance import *
 from striate.nn.dropout import *
 from striate.nn.embedding import *
+from striate.nn.layer_norm import *
 from striate.nn.linear import *
 from striate.nn.loss import *
 from striate.nn.loss_margin import *

@@ -8,6 +8,8 @@ from striate.ops.distance import *
 from striate.ops.dropout import *
 from striate.ops.embedding import *
 from striate.ops.gemm import linear
+from striate.ops.group_norm import *
+from striate.ops.layer_norm import *
 from striate.ops.layout import pad
 from striate.ops.loss import *
 from striate.ops.loss_distribution import *

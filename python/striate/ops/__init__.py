@@ -16,6 +16,8 @@ from striate.ops.distance import *
 from striate.ops.dropout import *
 from striate.ops.embedding import *
 from striate.ops.gemm import *
+from striate.ops.group_norm import *
+from striate.ops.layer_norm import *
 from striate.ops.layout import *
 from striate.ops.logarithm import *
 from striate.ops.loss import *
