@@ -6,6 +6,7 @@ from striate import _C, autograd, ops
 from striate._C import num_threads as get_num_threads
 from striate._C import set_num_threads
 from striate.autograd import enable_grad, is_grad_enabled, no_grad
+from striate.c_api import get_cmake_dir, get_include, get_library
 from striate.creation import (
     arange,
     empty,
