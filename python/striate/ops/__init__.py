@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from striate.ops.activation import *
 from striate.ops.arithmetic import *
+from striate.ops.contrast import *
 from striate.ops.conv2d import *
 from striate.ops.ctc import *
 from striate.ops.dropout import *
