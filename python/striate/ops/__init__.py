@@ -13,6 +13,7 @@ from striate.ops.arithmetic import *
 from striate.ops.contrast import *
 from striate.ops.conv2d import *
 from striate.ops.ctc import *
+from striate.ops.distance import *
 from striate.ops.dropout import *
 from striate.ops.embedding import *
 from striate.ops.gemm import *
@@ -21,6 +22,9 @@ from striate.ops.layer_norm import *
 from striate.ops.layout import *
 from striate.ops.logarithm import *
 from striate.ops.loss import *
+from striate.ops.loss_distribution import *
+from striate.ops.loss_embedding import *
+from striate.ops.loss_margin import *
 from striate.ops.loss_pointwise import *
 from striate.ops.norm import *
 from striate.ops.pointwise import *
