@@ -54,7 +54,7 @@ def _contrast(
 def _steps(x: Array, kernel_size: Any) -> float:
     """Roundings on the way through the sums over channels, columns and rows."""
     sizes = kernel_size if isinstance(kernel_size, tuple) else (kernel_size, kernel_size)
-    return float(16 + sum(sizes) + np.log2(x.shape[1]) + 2 * np.log2(x.size))
+    return float(4 + sum(sizes) / 2 + np.log2(x.size) / 2)
 
 
 def _subtractive_bound(
@@ -78,7 +78,7 @@ def _contrast_bound(
     """What subtraction rounds away is divided too, and moves the divisor as far."""
     away = _subtractive(x, kernel_size, sigma)
     unit = np.max(np.abs(x)) / _divisor(away, kernel_size, sigma, threshold)
-    return eps * _steps(x, kernel_size) * (1 + np.abs(reference)) * (1 + unit)
+    return eps * _steps(x, kernel_size) * (1 + np.abs(reference)) * unit
 
 
 _SHAPES: list[tuple[int, ...]] = [
