@@ -2,8 +2,9 @@
 """Squeezes digits into 16 numbers and draws them again."""
 
 import torch
-from programs import data
 from torch import nn
+
+from programs import data
 
 
 class Autoencoder(nn.Module):

@@ -2,8 +2,9 @@
 """Predicts the next character of a text with an LSTM, and writes a few of its own."""
 
 import torch
-from programs import data
 from torch import nn
+
+from programs import data
 
 
 class CharRNN(nn.Module):

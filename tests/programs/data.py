@@ -17,7 +17,7 @@ When he came to the last plank the heron rose, and the boy said its name, and bo
 
 
 def digits(count):
-    """(count, 1, 28, 28) images in [0, 1] and labels: MNIST, or the digits that scikit-learn has."""
+    """(count, 1, 28, 28) images in [0, 1], and labels: MNIST's, or scikit-learn's digits."""
     folder = Path(os.environ.get("STRIATE_DATA", "")) / "mnist"
     if folder.is_dir():
         from striate.data import read_idx

@@ -2,8 +2,9 @@
 """Steps of a DCGAN (Radford, Metz and Chintala 2016) on digits."""
 
 import torch
-from programs import data
 from torch import nn, optim
+
+from programs import data
 
 
 def weights_init(m):

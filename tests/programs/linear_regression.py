@@ -2,8 +2,9 @@
 """Fits a line to noisy points by gradient descent."""
 
 import torch
-from programs import data
 from torch import nn
+
+from programs import data
 
 
 def train(steps, start):

@@ -3,10 +3,11 @@
 
 import torch
 import torch.nn.functional as F
-from programs import data
 from torch import nn, optim
 from torch.optim.lr_scheduler import StepLR
 from torch.utils.data import DataLoader, TensorDataset
+
+from programs import data
 
 
 class Net(nn.Module):

@@ -6,8 +6,9 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 import torch.optim as optim
-from programs import data
 from torch.distributions import Categorical
+
+from programs import data
 
 
 class Walk:

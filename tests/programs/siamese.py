@@ -3,9 +3,10 @@
 
 import torch
 import torch.nn.functional as F
-from programs import data
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
+
+from programs import data
 
 
 class Pairs(Dataset):

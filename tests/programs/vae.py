@@ -2,9 +2,10 @@
 """A variational autoencoder (Kingma and Welling 2014) of digits."""
 
 import torch
-from programs import data
 from torch import nn
 from torch.nn import functional as F
+
+from programs import data
 
 
 class VAE(nn.Module):
@@ -60,5 +61,5 @@ def train(steps, start):
         losses.append(loss.item() / len(batch))
     with torch.no_grad():
         drawn = model.decode(torch.randn(4, 10)).cpu().view(4, 1, 28, 28)
-    assert 0 <= drawn.min() and drawn.max() <= 1
+    assert drawn.min() >= 0 and drawn.max() <= 1
     return losses

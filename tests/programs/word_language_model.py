@@ -5,8 +5,9 @@ import math
 
 import torch
 import torch.nn.functional as F
-from programs import data
 from torch import nn
+
+from programs import data
 
 
 class RNNModel(nn.Module):
