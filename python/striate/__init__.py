@@ -12,6 +12,7 @@ from striate.autograd import (
     no_grad,
     set_grad_enabled,
 )
+from striate.c_api import get_cmake_dir, get_include, get_library
 from striate.creation import (
     arange,
     as_tensor,
