@@ -14,6 +14,7 @@ from striate.ops.activation import *
 from striate.ops.arithmetic import *
 from striate.ops.clamp import *
 from striate.ops.comparison import *
+from striate.ops.contrast import *
 from striate.ops.conv2d import *
 from striate.ops.ctc import *
 from striate.ops.cumulative import *
