@@ -45,7 +45,12 @@ METHODS = [n for n in __all__ if n not in ("clone", "expand", "permute", "reshap
 def of(input: Tensor, record: Op, **parameters: Any) -> Tensor:
     """record(input), whose result shares the storage where NumPy gave a view."""
     out: Tensor = record(input, **parameters)
-    if out._array is input._array or np.may_share_memory(out._array, input._array):
+    array, source = out._array, input._array
+    if (
+        array is source
+        or array.base is source
+        or (array.base is not None and np.may_share_memory(array, source))
+    ):
         out._version = input._version_counter()
         out._is_view = True
     return out
