@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command line: `striate train | predict | summary | info | kernels | doctor`.
+"""The command line: `striate train | predict | summary | info | kernels | doctor | bench`.
 
 What a user can get wrong ends in one or two lines on stderr and exit status 2; Ctrl-C in 130.
 STRIATE_DEBUG=1 shows the traceback instead.
@@ -60,6 +60,12 @@ def run_doctor(options: argparse.Namespace) -> int:
     from striate import doctor
 
     return doctor.run()
+
+
+def run_bench(options: argparse.Namespace) -> int:
+    from striate.bench import command
+
+    return command.run(options)
 
 
 def add_train(add: Callable[..., Parser]) -> None:
@@ -185,6 +191,12 @@ def add_doctor(add: Callable[..., Parser]) -> None:
     )
 
 
+def add_bench(add: Callable[..., Parser]) -> None:
+    from striate.bench import arguments
+
+    arguments.add(add, run_bench)
+
+
 COMMANDS = {
     "train": add_train,
     "predict": add_predict,
@@ -192,6 +204,7 @@ COMMANDS = {
     "info": add_info,
     "kernels": add_kernels,
     "doctor": add_doctor,
+    "bench": add_bench,
 }
 
 

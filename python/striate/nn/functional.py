@@ -2,6 +2,7 @@
 """The operations that layers are made of, as functions, under PyTorch's names."""
 
 from striate.ops.activation import *
+from striate.ops.contrast import *
 from striate.ops.conv2d import *
 from striate.ops.ctc import *
 from striate.ops.distance import *
