@@ -11,6 +11,7 @@
   FILE(gemm)        \
   FILE(layout)      \
   FILE(loss)        \
+  FILE(lstm)        \
   FILE(norm)        \
   FILE(peak)        \
   FILE(pool2d)      \
