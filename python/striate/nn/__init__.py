@@ -4,7 +4,7 @@
 A file's `__all__` is what it gives to `striate.nn`.
 """
 
-from striate.nn import functional, init
+from striate.nn import functional, init, utils
 from striate.nn.activation import *
 from striate.nn.container import *
 from striate.nn.conv import *
@@ -14,4 +14,5 @@ from striate.nn.module import *
 from striate.nn.norm import *
 from striate.nn.parameter import *
 from striate.nn.pooling import *
+from striate.nn.rnn import *
 from striate.nn.summary import *

@@ -14,6 +14,7 @@ from striate.ops.conv2d import *
 from striate.ops.gemm import *
 from striate.ops.layout import *
 from striate.ops.loss import *
+from striate.ops.lstm import *
 from striate.ops.norm import *
 from striate.ops.pointwise import *
 from striate.ops.pool import *
