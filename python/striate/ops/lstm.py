@@ -15,6 +15,7 @@ import numpy as np
 from striate import _C
 from striate.autograd import Node
 from striate.ops.arithmetic import same_dtype
+from striate.ops.dropout import dropout as drop
 from striate.ops.record import Op, op
 from striate.ops.shape import cat, transpose
 from striate.tensor import Array, Tensor
@@ -233,12 +234,6 @@ def _weights_per(name: str, cell: str, params: Sequence[Tensor], biased: bool, c
 # --- sequences ------------------------------------------------------------------------------------
 
 
-def _dropout(x: Tensor, p: float) -> Tensor:
-    from striate import ops  # not before every operation is there
-
-    return ops.dropout(x, p, True)
-
-
 def _sequence(
     cell: str,
     input: Tensor,
@@ -296,7 +291,7 @@ def _sequence(
         )
         ends.append(tuple(last))
         if dropout > 0 and train and layer + 1 < num_layers:
-            x = _dropout(x, dropout)
+            x = drop(x, dropout, True)
     joined = ends[0] if num_layers == 1 else tuple(cat(h) for h in zip(*ends, strict=True))
     if batch_first and rank == 3:
         x = transpose(x, 0, 1)
