@@ -64,7 +64,9 @@ def _layer_record(cell: str) -> Op:
         if directions == 2:
             width = weights[per - 1].shape[0] if projected else weights[1].shape[1]
             out = np.empty((*x.shape[:-1], 2 * width), x.dtype)
-        ends, memories, kept = [], [], []
+        ends: list[Any] = []
+        memories: list[Any] = []
+        kept: list[Any] = []
         for d in range(directions):
             own = _weights(weights[d * per : (d + 1) * per], biased, projected)
             h0, c0 = (given[i][d] if i < states else None for i in range(2))
@@ -87,7 +89,9 @@ def _layer_record(cell: str) -> Op:
         needs, per = ctx.needs, len(weights) // directions
         dy, dh_n, dc_n = (*grads, None)[:3]
         width = y.shape[-1] // directions
-        dx, dstates, dweights = None, [], []
+        dx = None
+        dstates: list[list[Any]] = []
+        dweights: list[Any] = []
         for d in range(directions):
             own = _weights(weights[d * per : (d + 1) * per], biased, projected)
             h0, c0 = (given[i][d] if i < states else None for i in range(2))
@@ -174,6 +178,18 @@ _CELLS = {cell: _cell_record(cell) for cell in GATES}
 # --- checks ---------------------------------------------------------------------------------------
 
 
+def _check_dtypes(name: str, input: Any, params: Sequence[Any], states: Sequence[Tensor]) -> None:
+    """TypeError unless all are tensors of one floating dtype; quick where they are."""
+    if isinstance(input, Tensor) and input._array.dtype.kind == "f":
+        dtype = input._array.dtype
+        if all(isinstance(t, Tensor) and t._array.dtype == dtype for t in (*params, *states)):
+            return
+    named: dict[str, Any] = {"input": input}
+    named |= {f"params[{i}]": p for i, p in enumerate(params)}
+    named |= {f"hx[{i}]": h for i, h in enumerate(states)}
+    same_dtype(name, named)
+
+
 def _expect(name: str, argument: str, t: Tensor, shape: tuple[int, ...], why: str = "") -> None:
     if t.shape != shape:
         raise ValueError(f"{name}: {argument}: expected shape {shape}{why}, got {t.shape}")
@@ -223,7 +239,9 @@ def _weights_per(name: str, cell: str, params: Sequence[Tensor], biased: bool, c
     """How many weights a direction of a layer has: w_ih, w_hh, the biases, w_hr."""
     least = 4 if biased else 2
     per = len(params) // count
-    if len(params) != per * count or per not in ((least, least + 1) if cell == "lstm" else (least,)):
+    if len(params) != per * count or per not in (
+        (least, least + 1) if cell == "lstm" else (least,)
+    ):
         raise ValueError(
             f"{name}: params: expected {least * count} weights for {count} layers and directions "
             f"({'with' if biased else 'without'} biases), got {len(params)}"
@@ -250,8 +268,7 @@ def _sequence(
     directions = 2 if bidirectional else 1
     has_c = cell == "lstm"
     given = _states(cell, hx, 2 if has_c else 1)
-    named = {"input": input, **{f"params[{i}]": p for i, p in enumerate(params)}}
-    same_dtype(cell, named | {f"hx[{i}]": h for i, h in enumerate(given)})
+    _check_dtypes(cell, input, params, given)
     rank = 3 if batch_sizes is None else 2
     if input.ndim != rank:
         expected = "(T, N, I)" if rank == 3 else "packed rows (R, I)"
