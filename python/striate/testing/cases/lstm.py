@@ -13,7 +13,6 @@ from striate.tensor import Tensor
 from striate.testing.cases.case import Array, Case, Misuse, Sample
 from striate.testing.cases.recurrence import GATES, gradients_of, results, steps_of
 
-
 # Called with a tuple of operands, which type checkers can't count.
 _rnn_forward: Any = _C.rnn_forward
 _rnn_backward: Any = _C.rnn_backward
