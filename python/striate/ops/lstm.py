@@ -16,8 +16,9 @@ from striate import _C
 from striate.autograd import Node
 from striate.ops.arithmetic import same_dtype
 from striate.ops.dropout import dropout as drop
+from striate.ops.joining import cat
 from striate.ops.record import Op, op
-from striate.ops.shape import cat, transpose
+from striate.ops.shape import transpose
 from striate.tensor import Array, Tensor
 
 __all__ = [

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from striate.nn.arguments import choice, refuse
+from striate.ops.joining import cat
 from striate.ops.sequence import put_rows, take_rows
-from striate.ops.shape import cat
 from striate.tensor import Array, Tensor
 
 __all__ = [
