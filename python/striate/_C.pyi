@@ -278,7 +278,6 @@ def optimizer_step(
     param: _Array,
     grad: _Array,
     states: tuple[_Array, ...],
-    *,
     rate: float,
     rate_grad: float = 0.0,
     first: float = 0.0,
