@@ -106,7 +106,7 @@ struct Images {
 
 py::object fwd(py::handle x_array, py::handle w_array, py::handle bias, py::handle stride,
                py::handle padding, py::handle dilation, ptrdiff_t groups, py::handle activation,
-               double parameter, py::handle out) {
+               py::handle parameter, py::handle out) {
   const char* op = "conv2d";
   Operand x = read_images(x_array, op, "input"), w = read_images(w_array, op, "weight");
   same_dtype(op, "weight", x, w);
@@ -126,7 +126,7 @@ py::object fwd(py::handle x_array, py::handle w_array, py::handle bias, py::hand
 // The gradient for the input, of shape `size` (H, W); also the transposed convolution.
 py::object bwd_data(py::handle dy_array, py::handle w_array, py::handle size, py::handle bias,
                     py::handle stride, py::handle padding, py::handle dilation, ptrdiff_t groups,
-                    py::handle activation, double parameter, py::handle out) {
+                    py::handle activation, py::handle parameter, py::handle out) {
   const char* op = "conv2d_bwd_data";
   Operand dy = read_images(dy_array, op, "dy"), w = read_images(w_array, op, "weight");
   same_dtype(op, "weight", dy, w);

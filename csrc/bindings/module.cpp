@@ -9,11 +9,13 @@
   FILE(conv2d)      \
   FILE(elementwise) \
   FILE(gemm)        \
+  FILE(interpolate) \
   FILE(layout)      \
   FILE(loss)        \
   FILE(norm)        \
   FILE(peak)        \
   FILE(pool2d)      \
+  FILE(prelu)       \
   FILE(reduce)      \
   FILE(runtime)     \
   FILE(sgd)         \

@@ -60,7 +60,7 @@ def gemm(
     b: _Array,
     bias: _Array | None = None,
     activation: str | None = None,
-    parameter: float = 0.0,
+    parameter: float | tuple[float, float] = 0.0,
     alpha: float = 1.0,
     beta: float = 0.0,
     out: _Array | None = None,
@@ -72,7 +72,7 @@ def gemm_packed(
     columns: int,
     bias: _Array | None = None,
     activation: str | None = None,
-    parameter: float = 0.0,
+    parameter: float | tuple[float, float] = 0.0,
     out: _Array | None = None,
 ) -> _Array: ...
 
@@ -94,33 +94,63 @@ def elu(x: _Array, parameter: float = 1.0, out: _Array | None = None) -> _Array:
 def elu_backward(
     saved: _Array, dy: _Array, parameter: float = 1.0, out: _Array | None = None
 ) -> _Array: ...
-def exp(x: _Array, parameter: float = 0.0, out: _Array | None = None) -> _Array: ...
+def exp(
+    x: _Array, parameter: float | tuple[float, float] = 0.0, out: _Array | None = None
+) -> _Array: ...
 def exp_backward(
-    saved: _Array, dy: _Array, parameter: float = 0.0, out: _Array | None = None
+    saved: _Array,
+    dy: _Array,
+    parameter: float | tuple[float, float] = 0.0,
+    out: _Array | None = None,
 ) -> _Array: ...
-def sigmoid(x: _Array, parameter: float = 0.0, out: _Array | None = None) -> _Array: ...
+def sigmoid(
+    x: _Array, parameter: float | tuple[float, float] = 0.0, out: _Array | None = None
+) -> _Array: ...
 def sigmoid_backward(
-    saved: _Array, dy: _Array, parameter: float = 0.0, out: _Array | None = None
+    saved: _Array,
+    dy: _Array,
+    parameter: float | tuple[float, float] = 0.0,
+    out: _Array | None = None,
 ) -> _Array: ...
-def tanh(x: _Array, parameter: float = 0.0, out: _Array | None = None) -> _Array: ...
+def tanh(
+    x: _Array, parameter: float | tuple[float, float] = 0.0, out: _Array | None = None
+) -> _Array: ...
 def tanh_backward(
-    saved: _Array, dy: _Array, parameter: float = 0.0, out: _Array | None = None
+    saved: _Array,
+    dy: _Array,
+    parameter: float | tuple[float, float] = 0.0,
+    out: _Array | None = None,
 ) -> _Array: ...
 def softplus(x: _Array, parameter: float = 1.0, out: _Array | None = None) -> _Array: ...
 def softplus_backward(
     saved: _Array, dy: _Array, parameter: float = 1.0, out: _Array | None = None
 ) -> _Array: ...
-def gelu(x: _Array, parameter: float = 0.0, out: _Array | None = None) -> _Array: ...
+def gelu(
+    x: _Array, parameter: float | tuple[float, float] = 0.0, out: _Array | None = None
+) -> _Array: ...
 def gelu_backward(
-    saved: _Array, dy: _Array, parameter: float = 0.0, out: _Array | None = None
+    saved: _Array,
+    dy: _Array,
+    parameter: float | tuple[float, float] = 0.0,
+    out: _Array | None = None,
 ) -> _Array: ...
-def gelu_tanh(x: _Array, parameter: float = 0.0, out: _Array | None = None) -> _Array: ...
+def gelu_tanh(
+    x: _Array, parameter: float | tuple[float, float] = 0.0, out: _Array | None = None
+) -> _Array: ...
 def gelu_tanh_backward(
-    saved: _Array, dy: _Array, parameter: float = 0.0, out: _Array | None = None
+    saved: _Array,
+    dy: _Array,
+    parameter: float | tuple[float, float] = 0.0,
+    out: _Array | None = None,
 ) -> _Array: ...
-def silu(x: _Array, parameter: float = 0.0, out: _Array | None = None) -> _Array: ...
+def silu(
+    x: _Array, parameter: float | tuple[float, float] = 0.0, out: _Array | None = None
+) -> _Array: ...
 def silu_backward(
-    saved: _Array, dy: _Array, parameter: float = 0.0, out: _Array | None = None
+    saved: _Array,
+    dy: _Array,
+    parameter: float | tuple[float, float] = 0.0,
+    out: _Array | None = None,
 ) -> _Array: ...
 
 # conv2d
@@ -134,7 +164,7 @@ def conv2d(
     dilation: _Pair,
     groups: int,
     activation: str | None = None,
-    parameter: float = 0.0,
+    parameter: float | tuple[float, float] = 0.0,
     out: _Array | None = None,
 ) -> _Array: ...
 def conv2d_bwd_data(
@@ -148,7 +178,7 @@ def conv2d_bwd_data(
     dilation: _Pair,
     groups: int,
     activation: str | None = None,
-    parameter: float = 0.0,
+    parameter: float | tuple[float, float] = 0.0,
     out: _Array | None = None,
 ) -> _Array: ...
 def conv2d_bwd_weight(
@@ -161,6 +191,12 @@ def conv2d_bwd_weight(
     dilation: _Pair,
     groups: int,
     out: _Array | None = None,
+) -> _Array: ...
+
+# interpolate
+def interpolate(x: _Array, axes: tuple[Any, ...], out: _Array | None = None) -> _Array: ...
+def interpolate_backward(
+    dy: _Array, size: _Numbers, axes: tuple[Any, ...], out: _Array | None = None
 ) -> _Array: ...
 
 # layout
@@ -216,6 +252,12 @@ def max_unpool2d(
     x: _Array, indices: _Array, size: _Numbers, out: _Array | None = None
 ) -> _Array: ...
 def max_unpool2d_backward(dy: _Array, indices: _Array, out: _Array | None = None) -> _Array: ...
+
+# prelu
+def prelu(x: _Array, weight: _Array, out: _Array | None = None) -> _Array: ...
+def prelu_backward(
+    x: _Array, weight: _Array, dy: _Array, out: _Array | None = None
+) -> tuple[_Array, _Array]: ...
 
 # sgd
 def sgd(

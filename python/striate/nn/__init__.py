@@ -13,5 +13,6 @@ from striate.nn.loss import *
 from striate.nn.module import *
 from striate.nn.norm import *
 from striate.nn.parameter import *
+from striate.nn.piecewise import *
 from striate.nn.pooling import *
 from striate.nn.summary import *

@@ -30,7 +30,7 @@ def _fused(layer: Module, follower: Module, input: Any) -> str | None:
     """
     if type(layer) not in _FUSING or not isinstance(follower, Activation):
         return None
-    if layer._hooked or follower._hooked or type(follower).__module__ != Activation.__module__:
+    if layer._hooked or follower._hooked or not type(follower).__module__.startswith("striate.nn."):
         return None
     if follower.needs_input and is_grad_enabled():
         tensors = (input, *layer._parameters.values())

@@ -13,6 +13,7 @@ from striate.nn.arguments import flag, integer, pair, refuse
 from striate.nn.linear import floating, uninitialised
 from striate.nn.module import Module
 from striate.nn.parameter import Parameter
+from striate.ops.activation import Numbers
 from striate.tensor import Tensor
 
 __all__ = [
@@ -136,7 +137,7 @@ class Conv2d(_Conv):
         self,
         input: Tensor,
         activation: str | None = None,
-        activation_parameter: float | None = None,
+        activation_parameter: Numbers | None = None,
     ) -> Tensor:
         return ops.conv2d(
             input,

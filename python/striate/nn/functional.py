@@ -6,6 +6,9 @@ from striate.ops.conv2d import *
 from striate.ops.gemm import linear
 from striate.ops.layout import pad
 from striate.ops.loss import *
+from striate.ops.maxout import *
 from striate.ops.norm import *
+from striate.ops.piecewise import *
 from striate.ops.pool import *
+from striate.ops.prelu import *
 from striate.ops.softmax import *

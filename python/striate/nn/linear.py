@@ -14,6 +14,7 @@ from striate.nn import init
 from striate.nn.arguments import flag, integer, refuse
 from striate.nn.module import Module
 from striate.nn.parameter import Parameter
+from striate.ops.activation import Numbers
 from striate.tensor import Array, Tensor
 
 __all__ = [
@@ -74,7 +75,7 @@ class Linear(Module):
         self,
         input: Tensor,
         activation: str | None = None,
-        activation_parameter: float | None = None,
+        activation_parameter: Numbers | None = None,
     ) -> Tensor:
         return ops.linear(input, self.weight, self.bias, activation, activation_parameter)
 

@@ -14,9 +14,12 @@ from striate.ops.conv2d import *
 from striate.ops.gemm import *
 from striate.ops.layout import *
 from striate.ops.loss import *
+from striate.ops.maxout import *
 from striate.ops.norm import *
+from striate.ops.piecewise import *
 from striate.ops.pointwise import *
 from striate.ops.pool import *
+from striate.ops.prelu import *
 from striate.ops.reduction import *
 from striate.ops.shape import *
 from striate.ops.softmax import *

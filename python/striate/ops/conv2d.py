@@ -9,8 +9,8 @@ import numpy as np
 
 from striate import _C
 from striate.autograd import Node
+from striate.ops.activation import Numbers, with_activation
 from striate.ops.activation import gradient as fused_gradient
-from striate.ops.activation import with_activation
 from striate.ops.arithmetic import same_dtype
 from striate.ops.record import op
 from striate.tensor import Array, Tensor
@@ -70,7 +70,7 @@ def _conv2d(
     *bias: Array,
     options: dict[str, Any],
     activation: str | None = None,
-    parameter: float = 0.0,
+    parameter: Numbers = 0.0,
 ) -> Array:
     x, weight = images(x), images(weight)
     y = _C.conv2d(
@@ -118,7 +118,7 @@ def conv2d(
     dilation: Any = 1,
     groups: int = 1,
     activation: str | None = None,
-    activation_parameter: float | None = None,
+    activation_parameter: Numbers | None = None,
 ) -> Tensor:
     """2-D convolution (cross-correlation), LeCun et al. 1998.
 
