@@ -226,7 +226,7 @@ CASES = [
         lambda x, p: np.abs(x) > p,
         saves="x",
         parameter="lambd",
-        values=(0.5, 2.0, 0.0),
+        values=(0.75, 2.0, 0.0),
     ),
     *_activation(
         "softshrink",
@@ -234,7 +234,7 @@ CASES = [
         lambda x, p: np.abs(x) > p,
         saves="x",
         parameter="lambd",
-        values=(0.5, 2.0, 0.0),
+        values=(0.75, 2.0, 0.0),
     ),
     *_activation(
         "threshold",
@@ -242,7 +242,7 @@ CASES = [
         lambda x, p: x > p[0],
         saves="x",
         parameter=("threshold", "value"),
-        values=((0.5, -2.0), (-1.0, 0.25)),
+        values=((0.625, -2.0), (-1.0, 0.25)),
     ),
     *_activation(
         "step",
