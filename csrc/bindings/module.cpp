@@ -7,6 +7,7 @@
 #define FILES       \
   FILE(activation)  \
   FILE(conv2d)      \
+  FILE(conv3d)      \
   FILE(elementwise) \
   FILE(gemm)        \
   FILE(interpolate) \

@@ -193,6 +193,44 @@ def conv2d_bwd_weight(
     out: _Array | None = None,
 ) -> _Array: ...
 
+# conv3d
+def conv3d(
+    x: _Array,
+    weight: _Array,
+    bias: _Array | None = None,
+    *,
+    stride: _Numbers,
+    padding: tuple[_Pair, ...],
+    dilation: _Numbers,
+    groups: int,
+    activation: str | None = None,
+    parameter: float | tuple[float, float] = 0.0,
+    out: _Array | None = None,
+) -> _Array: ...
+def conv3d_bwd_data(
+    dy: _Array,
+    weight: _Array,
+    *,
+    size: _Numbers,
+    bias: _Array | None = None,
+    stride: _Numbers,
+    padding: tuple[_Pair, ...],
+    dilation: _Numbers,
+    groups: int,
+    out: _Array | None = None,
+) -> _Array: ...
+def conv3d_bwd_weight(
+    x: _Array,
+    dy: _Array,
+    *,
+    size: _Numbers,
+    stride: _Numbers,
+    padding: tuple[_Pair, ...],
+    dilation: _Numbers,
+    groups: int,
+    out: _Array | None = None,
+) -> _Array: ...
+
 # interpolate
 def interpolate(x: _Array, axes: tuple[Any, ...], out: _Array | None = None) -> _Array: ...
 def interpolate_backward(

@@ -33,13 +33,12 @@ def floating(dtype: Any) -> np.dtype[Any]:
 
 
 def uninitialised(layer: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-    """An array for a parameter; one of four axes lies channels-last, as the kernels read it."""
+    """An array for a parameter; from three axes on channels-last, as the kernels read it."""
     if math.prod(shape) * dtype.itemsize >= 2**63:
         refuse(layer, "weight", "a size that the address space holds", f"shape {shape}")
-    if len(shape) != 4:
+    if len(shape) < 3:
         return np.empty(shape, dtype)
-    n, c, h, w = shape
-    return np.empty((n, h, w, c), dtype).transpose(0, 3, 1, 2)
+    return np.moveaxis(np.empty((shape[0], *shape[2:], shape[1]), dtype), -1, 1)
 
 
 class Linear(Module):

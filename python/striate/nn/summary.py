@@ -12,7 +12,7 @@ import numpy as np
 
 from striate.autograd import no_grad
 from striate.dtypes import as_dtype, get_default_dtype
-from striate.nn.conv import Conv2d, ConvTranspose2d
+from striate.nn.conv import _Convolution, _ConvTranspose
 from striate.nn.linear import Linear
 from striate.nn.module import Module
 from striate.tensor import Tensor
@@ -129,9 +129,9 @@ def _tensors(value: Any) -> list[Tensor]:
 def _multiply_adds(module: Module, args: Any, output: Any) -> int:
     if isinstance(module, Linear):
         return int(output.numel()) * module.in_features
-    if isinstance(module, Conv2d):
+    if isinstance(module, _Convolution):
         return int(output.numel()) * math.prod(module.weight.shape[1:])
-    if isinstance(module, ConvTranspose2d):
+    if isinstance(module, _ConvTranspose):
         return int(args[0].numel()) * math.prod(module.weight.shape[1:])
     return 0
 

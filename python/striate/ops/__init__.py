@@ -10,19 +10,25 @@ from typing import TYPE_CHECKING
 
 from striate.ops.activation import *
 from striate.ops.arithmetic import *
+from striate.ops.conv import *
 from striate.ops.conv2d import *
 from striate.ops.gemm import *
+from striate.ops.interpolate import *
 from striate.ops.layout import *
 from striate.ops.loss import *
 from striate.ops.maxout import *
 from striate.ops.norm import *
+from striate.ops.pad import *
+from striate.ops.patches import *
 from striate.ops.piecewise import *
 from striate.ops.pointwise import *
 from striate.ops.pool import *
+from striate.ops.pool_nd import *
 from striate.ops.prelu import *
 from striate.ops.reduction import *
 from striate.ops.shape import *
 from striate.ops.softmax import *
+from striate.ops.unpool_nd import *
 
 
 def _gathered(what: str) -> list[str]:

@@ -13,6 +13,7 @@ from striate.ops.activation import Numbers, with_activation
 from striate.ops.activation import gradient as fused_gradient
 from striate.ops.arithmetic import same_dtype
 from striate.ops.record import op
+from striate.ops.shape import getitem, unsqueeze
 from striate.tensor import Array, Tensor
 
 __all__ = [
@@ -102,11 +103,18 @@ def _(ctx: Node, dy: Array) -> Any:
 def _operands(name: str, input: Tensor, weight: Tensor, bias: Tensor | None) -> list[Tensor]:
     """The operands that are there, checked for rank and dtype."""
     given = same_dtype(name, {"input": input, "weight": weight, "bias": bias})
-    if input.ndim != 4:
-        raise ValueError(f"{name}: input: expected (N, C, H, W), got shape {input.shape}")
+    if input.ndim not in (3, 4):
+        raise ValueError(
+            f"{name}: input: expected (N, C, H, W) or (C, H, W), got shape {input.shape}"
+        )
     if weight.ndim != 4:
         raise ValueError(f"{name}: weight: expected four axes, got shape {weight.shape}")
-    return given
+    return given if input.ndim == 4 else [unsqueeze(input, 0), *given[1:]]
+
+
+def _single(y: Tensor, input: Tensor) -> Tensor:
+    """y without the axis that _operands gave the input."""
+    return y if input.ndim == 4 else getitem(y, 0)
 
 
 def conv2d(
@@ -126,9 +134,9 @@ def conv2d(
     * w[k, c, r, s], with stride (u, v), dilation (d, e), and x zero outside the image.
 
     input (N, C, H, W), weight (K, C / groups, R, S), bias (K,) -> (N, K, P, Q) in channels-last
-    memory, P = (H + top + bottom - d (R - 1) - 1) // u + 1, Q likewise. `padding` is a number,
-    (h, w), ((top, bottom), (left, right)), "valid" or, at stride 1, "same". `activation` names a
-    function applied to the result in the same pass.
+    memory, or both without N; P = (H + top + bottom - d (R - 1) - 1) // u + 1, Q likewise.
+    `padding` is a number, (h, w), ((top, bottom), (left, right)), "valid" or, at stride 1, "same".
+    `activation` names a function applied to the result in the same pass.
 
     Raises ValueError where shapes do not fit or the filter is larger than the padded input.
     """
@@ -141,9 +149,10 @@ def conv2d(
         "dilation": d,
         "groups": groups,
     }
-    return with_activation(
+    y = with_activation(
         "conv2d", _conv2d, operands, activation, activation_parameter, options=options
     )
+    return _single(y, input)
 
 
 @op("(N, C, H, W), (C, K / groups, R, S), (K,)? -> (N, K, P, Q)", name="conv_transpose2d")
@@ -190,9 +199,9 @@ def conv_transpose2d(
     operands = _operands(name, input, weight, bias)
     u, d = pair(name, "stride", stride), pair(name, "dilation", dilation)
     extra = pair(name, "output_padding", output_padding)
-    if input.shape[1] != weight.shape[0]:
+    if input.shape[-3] != weight.shape[0]:
         raise ValueError(
-            f"{name}: weight: expected ({input.shape[1]}, K / groups, R, S) for an input of shape "
+            f"{name}: weight: expected ({input.shape[-3]}, K / groups, R, S) for an input of shape "
             f"{input.shape}, got {weight.shape}"
         )
     filters = (weight.shape[2], weight.shape[3])
@@ -204,9 +213,9 @@ def conv_transpose2d(
         )
     size = tuple(
         (n - 1) * a - sum(pad) + b * (f - 1) + e + 1
-        for n, a, pad, b, f, e in zip(input.shape[2:], u, pads, d, filters, extra, strict=True)
+        for n, a, pad, b, f, e in zip(input.shape[-2:], u, pads, d, filters, extra, strict=True)
     )
     if min(size) < 1:
         raise ValueError(f"{name}: input: shape {input.shape} gives an output of {size}")
     options = {"stride": u, "padding": pads, "dilation": d, "groups": groups}
-    return _conv_transpose2d(*operands, size=size, options=options)
+    return _single(_conv_transpose2d(*operands, size=size, options=options), input)
