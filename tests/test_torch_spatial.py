@@ -22,7 +22,7 @@ def array(shape, layout="first", seed=0, dtype=np.float64):
     return x
 
 
-def check(ours, theirs, x, *more, tolerance=1e-11):
+def check(ours, theirs, x, *more, tolerance=1e-11, gradient=True):
     """ours(x) against theirs(x), and the gradients of a random weighting of the result."""
     mine = [Tensor(a.copy(order="K"), requires_grad=True) for a in (x, *more)]
     other = [torch.from_numpy(a.copy(order="K")).requires_grad_() for a in (x, *more)]
@@ -31,6 +31,8 @@ def check(ours, theirs, x, *more, tolerance=1e-11):
     np.testing.assert_allclose(
         got.detach().numpy(), expected.detach().numpy(), rtol=tolerance, atol=tolerance
     )
+    if not gradient:
+        return got
     weight = np.random.default_rng(1).standard_normal(got.shape)
     (got * Tensor(weight)).sum().backward()
     (expected * torch.from_numpy(weight)).sum().backward()
@@ -71,12 +73,16 @@ def test_interpolate(mode, rank, size, align, layout):
             ops.interpolate(striate.zeros(*SHAPES[rank][0]), mode=mode, align_corners=align, **size)
         return
     options = {"mode": mode, "align_corners": align, **size}
-    for shape in SHAPES[rank]:
+    # A scale that leaves the size as it is counts in PyTorch's forward pass over (N, C, ...)
+    # memory, and neither in its other one nor in its gradients. Here it counts everywhere.
+    odd = size == {"scale_factor": 1.13} and mode in ("nearest", "bicubic")
+    for shape in SHAPES[rank][: 1 if odd else None]:
         y = check(
             lambda t: ops.interpolate(t, **options),
-            lambda t: F.interpolate(t, **options),
+            lambda t: F.interpolate(t.contiguous() if odd else t, **options),
             array(shape, layout),
             tolerance=1e-10,
+            gradient=not odd,
         )
         assert is_channels_last(y)
 
@@ -199,14 +205,10 @@ def test_fold_layer():
 
 @pytest.mark.parametrize("lead", [(), (2,), (2, 3), (0,)], ids=str)
 def test_pixel_shuffle(lead):
-    check(
-        lambda t: ops.pixel_shuffle(t, 3), lambda t: F.pixel_shuffle(t, 3), array((*lead, 18, 4, 5))
-    )
-    check(
-        lambda t: ops.pixel_unshuffle(t, 2),
-        lambda t: F.pixel_unshuffle(t, 2),
-        array((*lead, 3, 4, 6)),
-    )
+    whole = 0 not in lead  # PyTorch has no gradient for an empty batch
+    x, y = array((*lead, 18, 4, 5)), array((*lead, 3, 4, 6))
+    check(lambda t: ops.pixel_shuffle(t, 3), lambda t: F.pixel_shuffle(t, 3), x, gradient=whole)
+    check(lambda t: ops.pixel_unshuffle(t, 2), lambda t: F.pixel_unshuffle(t, 2), y, gradient=whole)
 
 
 @pytest.mark.parametrize(
@@ -243,6 +245,7 @@ CONVOLUTIONS = [
 SPATIAL = {1: (13,), 2: (8, 9), 3: (8, 7, 9)}
 
 
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("options", CONVOLUTIONS, ids=str)
 @pytest.mark.parametrize("dims", [1, 3])
@@ -286,7 +289,7 @@ TRANSPOSED = [
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("options", TRANSPOSED, ids=str)
-@pytest.mark.parametrize("dims", [1, 3])
+@pytest.mark.parametrize("dims", [1, 2, 3])
 def test_transposed(dims, options, layout):
     name = f"conv_transpose{dims}d"
     check(
@@ -380,6 +383,7 @@ POOLED = {1: [(2, 3, 11), (17, 7)], 3: [(2, 3, 5, 7, 6), (5, 4, 5, 6), (1, 17, 6
 @pytest.mark.parametrize("window", WINDOWS, ids=str)
 @pytest.mark.parametrize("dims", [1, 3])
 def test_pools(dims, window, layout):
+    ours, theirs = getattr(ops, f"max_pool{dims}d"), getattr(F, f"max_pool{dims}d")
     for shape in POOLED[dims]:
         x = array(shape, layout if len(shape) == dims + 2 else "first")
         for more in ({}, {"count_include_pad": False}, {"divisor_override": 5}):
@@ -390,7 +394,6 @@ def test_pools(dims, window, layout):
                 lambda t, m=more: getattr(F, f"avg_pool{dims}d")(t, **window, **m),
                 x,
             )
-        ours, theirs = getattr(ops, f"max_pool{dims}d"), getattr(F, f"max_pool{dims}d")
         check(lambda t: ours(t, **window), lambda t: theirs(t, **window), x)
         y, at = ours(Tensor(x), **window, return_indices=True)
         expected, places = theirs(torch.from_numpy(x), **window, return_indices=True)
@@ -478,16 +481,15 @@ def test_unpool(dims, layout):
     ours, theirs = getattr(ops, f"max_unpool{dims}d"), getattr(F, f"max_unpool{dims}d")
     _, at = getattr(F, f"max_pool{dims}d")(torch.from_numpy(big), 2, return_indices=True)
     small = array(at.shape, layout, seed=3)
-    for size in (None, (9,) * dims):
-        places = at if size is None else torch.clamp(at, max=2)
-        if size is not None and dims == 3:
-            places = at  # positions in a larger plane: other places, still inside
+    for size in (None, (9,) * dims):  # in a larger one the positions are other places
         check(
-            lambda t, s=size, a=places: ours(t, Tensor(a.numpy()), 2, output_size=s),
-            lambda t, s=size, a=places: theirs(t, a, 2, output_size=s),
+            lambda t, s=size: ours(t, Tensor(at.numpy()), 2, output_size=s),
+            lambda t, s=size: theirs(t, at, 2, output_size=s),
             small,
-        ) if size is None or dims == 3 else None
-    with pytest.raises(IndexError, match=str(8**dims)):
+        )
+    with pytest.raises(
+        IndexError, match=f"max_unpool{dims}d: indices: expected 0 to {8**dims - 1}"
+    ):
         ours(Tensor(small), Tensor(at.numpy()) + 8**dims, 2)
     with pytest.raises(ValueError, match=f"max_unpool{dims}d: indices"):
         ours(Tensor(small), Tensor(at.numpy())[:1], 2)
@@ -500,7 +502,8 @@ def test_unpool(dims, layout):
         ("AvgPool1d", {"kernel_size": 3}), ("AvgPool3d", {"kernel_size": 2, "padding": 1}),
         ("LPPool1d", {"norm_type": 2, "kernel_size": 3}),
         ("LPPool3d", {"norm_type": 2.0, "kernel_size": 3}),
-        ("AdaptiveAvgPool1d", {"output_size": 3}), ("AdaptiveAvgPool3d", {"output_size": (2, None, 3)}),
+        ("AdaptiveAvgPool1d", {"output_size": 3}),
+        ("AdaptiveAvgPool3d", {"output_size": (2, None, 3)}),
         ("AdaptiveMaxPool1d", {"output_size": 3}), ("AdaptiveMaxPool3d", {"output_size": 2}),
     ],
 )  # fmt: skip

@@ -39,8 +39,10 @@ Options options_of(const char* op, py::handle stride, py::handle padding, py::ha
   };
   if (!within(o.stride, 1)) fail(op, "stride", "1 or more", text(o.stride));
   if (!within(o.dilation, 1)) fail(op, "dilation", "1 or more", text(o.dilation));
+  // Behind the image padding may be negative: the transpose of a convolution that stops short.
   for (Pair p : {Pair{o.top, o.bottom}, Pair{o.left, o.right}})
-    if (!within(p, 0)) fail(op, "padding", "0 or more", text(p));
+    if (!within({p.first, 0}, 0) || !within({0, p.second}, -kMost))
+      fail(op, "padding", "0 or more", text(p));
   if (groups < 1) fail(op, "groups", "1 or more", std::to_string(groups));
   return o;
 }

@@ -32,14 +32,15 @@ Options options_of(const char* op, py::handle stride, py::handle padding, py::ha
     py::tuple pair = py::reinterpret_borrow<py::tuple>(padding)[i];
     o.before[i] = pair[0].cast<ptrdiff_t>(), o.after[i] = pair[1].cast<ptrdiff_t>();
   }
+  // Behind the volume padding may be negative: the transpose of a convolution that stops short.
   constexpr ptrdiff_t kMost = ptrdiff_t(1) << 40;  // so that no sum of them overflows
   auto check = [&](const char* argument, const Triple& values, ptrdiff_t least) {
     for (ptrdiff_t v : values)
       if (v < least || v >= kMost)
-        fail(op, argument, std::to_string(least) + " or more", shape_text(values.data(), 3));
+        fail(op, argument, least == 1 ? "1 or more" : "0 or more", shape_text(values.data(), 3));
   };
   check("stride", o.stride, 1), check("dilation", o.dilation, 1);
-  check("padding", o.before, 0), check("padding", o.after, 0);
+  check("padding", o.before, 0), check("padding", o.after, -kMost);
   if (groups < 1) fail(op, "groups", "1 or more", std::to_string(groups));
   return o;
 }

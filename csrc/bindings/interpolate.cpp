@@ -4,6 +4,7 @@
 // "replicate" or "circular", before, after).
 #include "ops/interpolate/interpolate.h"
 
+#include <algorithm>
 #include <array>
 
 #include "bindings/array.h"
@@ -27,8 +28,10 @@ struct AxisSpec {
 
 void read_padding(const char* op, const py::tuple& values, AxisSpec& s) {
   s.before = values[1].cast<ptrdiff_t>(), s.after = values[2].cast<ptrdiff_t>();
+  const ptrdiff_t cropped = std::min(s.in, std::max<ptrdiff_t>(-std::max(s.before, -s.in), 0) +
+                                               std::max<ptrdiff_t>(-std::max(s.after, -s.in), 0));
   const ptrdiff_t most = s.edge == Padding::reflect    ? s.in - 1
-                         : s.edge == Padding::circular ? s.in
+                         : s.edge == Padding::circular ? s.in - cropped
                                                        : PTRDIFF_MAX;
   if (s.before > most || s.after > most)
     fail(op, "pad", "at most " + std::to_string(most) + " for an axis of " + std::to_string(s.in),

@@ -91,6 +91,9 @@ ResampleAxis interpolation_axis(Interpolation mode, ptrdiff_t in, ptrdiff_t out,
 
 ResampleAxis padding_axis(Padding mode, ptrdiff_t in, ptrdiff_t before, ptrdiff_t after) {
   ResampleAxis axis = sized(in, in + before + after, 1);
+  // Circular padding goes round what cropping leaves.
+  const ptrdiff_t low = std::max<ptrdiff_t>(-before, 0);
+  const ptrdiff_t round = in - low - std::max<ptrdiff_t>(-after, 0);
   for (ptrdiff_t o = 0; o < axis.out; ++o) {
     ptrdiff_t i = o - before;
     switch (mode) {
@@ -101,7 +104,8 @@ ResampleAxis padding_axis(Padding mode, ptrdiff_t in, ptrdiff_t before, ptrdiff_
         i = std::min(std::max<ptrdiff_t>(i, 0), in - 1);
         break;
       case Padding::circular:
-        i = i < 0 ? i + in : i >= in ? i - in : i;
+        i -= low;
+        i = low + (i < 0 ? i + round : i >= round ? i - round : i);
         break;
     }
     axis.add(i, 1);

@@ -56,7 +56,7 @@ ResampleAxis interpolation_axis(Interpolation mode, ptrdiff_t in, ptrdiff_t out,
 
 enum class Padding { reflect, replicate, circular };
 // `before` and `after` outputs more than inputs, fewer where negative. Checked by the caller:
-// reflect needs them below `in`, circular at most `in`.
+// reflect needs them below `in`, circular at most what the other one leaves of `in`.
 ResampleAxis padding_axis(Padding mode, ptrdiff_t in, ptrdiff_t before, ptrdiff_t after);
 
 ResampleAxis identity_axis(ptrdiff_t in);

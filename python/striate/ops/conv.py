@@ -147,7 +147,9 @@ def _transposed_options(
     )
     if min(size) < 1 or 0 in x.shape[1:]:
         raise ValueError(f"{name}: input: shape {x.shape} gives an output of {size}")
-    return size, {"stride": u, "padding": pads, "dilation": d, "groups": int(groups)}
+    # Its convolution stops short of what output_padding adds.
+    ends = tuple((pad[0], pad[1] - e) for pad, e in zip(pads, extra, strict=True))
+    return size, {"stride": u, "padding": ends, "dilation": d, "groups": int(groups)}
 
 
 def _single(y: Tensor, input: Tensor) -> Tensor:

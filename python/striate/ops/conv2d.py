@@ -217,5 +217,7 @@ def conv_transpose2d(
     )
     if min(size) < 1:
         raise ValueError(f"{name}: input: shape {input.shape} gives an output of {size}")
-    options = {"stride": u, "padding": pads, "dilation": d, "groups": groups}
+    # Its convolution stops short of what output_padding adds.
+    ends = tuple((pad[0], pad[1] - e) for pad, e in zip(pads, extra, strict=True))
+    options = {"stride": u, "padding": ends, "dilation": d, "groups": groups}
     return _single(_conv_transpose2d(*operands, size=size, options=options), input)

@@ -74,6 +74,10 @@ def _max_unpool_nd(
         raise ValueError(f"{name}: output_size: expected 0 or more, got {size}")
     at = indices._array if indices.ndim == dims + 2 else indices._array[None]
     flat = np.ascontiguousarray(np.moveaxis(_flat(at), 1, -1))
+    places = int(np.prod(size))
+    if flat.size and not 0 <= flat.min() <= flat.max() < places:
+        wrong = flat[(flat < 0) | (flat >= places)][0]
+        raise IndexError(f"{name}: indices: expected 0 to {places - 1}, got {wrong}")
     return single(_max_unpool(x, indices=flat, size=size), input)
 
 

@@ -26,8 +26,11 @@ def _matrix(spec: tuple[Any, ...], n: int) -> Array:
     """[outputs, n] of an axis."""
     mode = spec[0]
     if mode in ("reflect", "replicate", "circular"):
-        names = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}
+        names = {"reflect": "reflect", "replicate": "edge"}
         before, after = spec[1:]
+        if mode == "circular":  # goes round what cropping leaves
+            kept = np.arange(n)[max(-before, 0) : n - max(-after, 0)]
+            return np.eye(n)[np.pad(kept, (max(before, 0), max(after, 0)), mode="wrap")]
         at = np.pad(np.arange(n), (max(before, 0), max(after, 0)), mode=names[mode])
         at = at[max(-before, 0) : len(at) - max(-after, 0)]
         return np.eye(n)[at]
