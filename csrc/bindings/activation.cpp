@@ -61,6 +61,10 @@ void bind_activation(py::module_& m) {
                  "1 where x > 0, else 0; gradient dy if |x| <= parameter");
   def_activation(m, Activation::elu, one, "x, or parameter * (e^x - 1) where x <= 0");
   def_activation(m, Activation::exp, none, "e^x");
+  def_activation(m, Activation::log, none, "log(x)");
+  def_activation(m, Activation::log1p, none, "log(1 + x)");
+  def_activation(m, Activation::log2, none, "log(x) / log(2)");
+  def_activation(m, Activation::log10, none, "log(x) / log(10)");
   def_activation(m, Activation::sigmoid, none, "1 / (1 + e^-x)");
   def_activation(m, Activation::tanh, none, "tanh(x)");
   def_activation(m, Activation::softplus, one, "log(1 + e^(parameter * x)) / parameter");

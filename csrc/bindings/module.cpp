@@ -8,19 +8,23 @@
   FILE(activation)  \
   FILE(conv2d)      \
   FILE(conv3d)      \
+  FILE(ctc)         \
+  FILE(dropout)     \
   FILE(elementwise) \
+  FILE(embedding)   \
   FILE(gemm)        \
   FILE(interpolate) \
   FILE(layout)      \
   FILE(loss)        \
   FILE(norm)        \
+  FILE(optimizer)   \
   FILE(peak)        \
   FILE(pool2d)      \
   FILE(prelu)       \
   FILE(reduce)      \
   FILE(runtime)     \
-  FILE(sgd)         \
-  FILE(softmax)
+  FILE(softmax)     \
+  FILE(vector_norm)
 
 namespace striate {
 #define FILE(name) void bind_##name(pybind11::module_& m);

@@ -21,6 +21,13 @@ template <class T>
 Mask<T> from(int n);
 template <class T>
 Vec<T> load_u8(const uint8_t* p, int n);
+template <class T>
+Mask<T> not_below(const uint32_t* p, uint32_t least);
+
+template <class T>
+struct Split2 {
+  Vec<T> significand, exponent;
+};
 
 inline __m128i load_bytes(const uint8_t* p, int n, int lanes) {
   uint64_t bytes = 0;
@@ -109,6 +116,12 @@ inline Vec<float> scale2(Vec<float> x, Vec<float> n) {
   __m256i whole = _mm256_cvtps_epi32(n.v), half = _mm256_srai_epi32(whole, 1);
   x.v = _mm256_mul_ps(x.v, power_of_2(half));
   return {_mm256_mul_ps(x.v, power_of_2(_mm256_sub_epi32(whole, half)))};
+}
+inline Split2<float> split2(Vec<float> x) {
+  __m256i bits = _mm256_castps_si256(x.v);
+  __m256i exponent = _mm256_srai_epi32(_mm256_sub_epi32(bits, _mm256_set1_epi32(0x3f3504f3)), 23);
+  bits = _mm256_sub_epi32(bits, _mm256_slli_epi32(exponent, 23));
+  return {{_mm256_castsi256_ps(bits)}, {_mm256_cvtepi32_ps(exponent)}};
 }
 template <>
 inline Vec<float> load_u8<float>(const uint8_t* p, int n) {
@@ -215,6 +228,19 @@ inline Vec<double> scale2(Vec<double> x, Vec<double> n) {
   x.v = _mm256_mul_pd(x.v, power_of_2(half));
   return {_mm256_mul_pd(x.v, power_of_2(_mm_sub_epi32(whole, half)))};
 }
+// Without an arithmetic shift of 64 bits and a conversion of them, the exponent is made with its
+// bias, 1023, and becomes a number as the last bits of 2^52.
+inline Split2<double> split2(Vec<double> x) {
+  const __m256i one = _mm256_set1_epi64x(0x3ff0000000000000);
+  __m256i bits = _mm256_castpd_si256(x.v);
+  __m256i from_root = _mm256_sub_epi64(bits, _mm256_set1_epi64x(0x3fe6a09e667f3bcd));
+  __m256i biased = _mm256_srli_epi64(_mm256_add_epi64(from_root, one), 52);
+  bits = _mm256_add_epi64(_mm256_sub_epi64(bits, _mm256_slli_epi64(biased, 52)), one);
+  const __m256d power = _mm256_set1_pd(4503599627370496.0);
+  __m256d exponent = _mm256_or_pd(_mm256_castsi256_pd(biased), power);
+  return {{_mm256_castsi256_pd(bits)},
+          {_mm256_sub_pd(exponent, _mm256_set1_pd(4503599627370496.0 + 1023))}};
+}
 template <>
 inline Vec<double> load_u8<double>(const uint8_t* p, int n) {
   return {_mm256_cvtepi32_pd(_mm_cvtepu8_epi32(load_bytes(p, n, 4)))};
@@ -230,6 +256,38 @@ inline double sum(Vec<double> x) {
 inline double largest(Vec<double> x) {
   __m128d half = _mm_max_pd(_mm256_castpd256_pd128(x.v), _mm256_extractf128_pd(x.v, 1));
   return _mm_cvtsd_f64(_mm_max_sd(half, _mm_unpackhi_pd(half, half)));
+}
+
+template <>
+inline Mask<float> not_below<float>(const uint32_t* p, uint32_t least) {
+  __m256i words = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+  __m256i larger = _mm256_max_epu32(words, _mm256_set1_epi32(int(least)));
+  return {_mm256_castsi256_ps(_mm256_cmpeq_epi32(words, larger))};
+}
+template <>
+inline Mask<double> not_below<double>(const uint32_t* p, uint32_t least) {
+  __m128i words = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+  __m128i larger = _mm_max_epu32(words, _mm_set1_epi32(int(least)));
+  return {_mm256_castsi256_pd(_mm256_cvtepi32_epi64(_mm_cmpeq_epi32(words, larger)))};
+}
+
+struct U64 {
+  static constexpr int lanes = 4;
+  __m256i v;
+};
+inline U64 u64(uint64_t x) { return {_mm256_set1_epi64x(int64_t(x))}; }
+inline U64 counted(uint64_t x) {
+  return {_mm256_add_epi64(u64(x).v, _mm256_setr_epi64x(0, 2, 1, 3))};
+}
+inline U64 operator^(U64 a, U64 b) { return {_mm256_xor_si256(a.v, b.v)}; }
+inline U64 product(U64 a, U64 b) { return {_mm256_mul_epu32(a.v, b.v)}; }
+inline U64 upper(U64 a) { return {_mm256_srli_epi64(a.v, 32)}; }
+inline void store_fours(uint32_t* p, U64 a, U64 b, U64 c, U64 d) {
+  __m256i ab = _mm256_blend_epi32(a.v, _mm256_slli_epi64(b.v, 32), 0xaa);
+  __m256i cd = _mm256_blend_epi32(c.v, _mm256_slli_epi64(d.v, 32), 0xaa);
+  __m256i* to = reinterpret_cast<__m256i*>(p);
+  _mm256_storeu_si256(to, _mm256_unpacklo_epi64(ab, cd));
+  _mm256_storeu_si256(to + 1, _mm256_unpackhi_epi64(ab, cd));
 }
 
 }  // namespace

@@ -46,6 +46,18 @@ def memory_reset_peak() -> None: ...
 def memory_trim() -> None: ...
 def memory_set_cap(bytes: int) -> None: ...
 
+# dropout
+def dropout(
+    x: _Array,
+    p: float,
+    key: int,
+    scale: float,
+    kept: float = 0.0,
+    dropped: float = 0.0,
+    out: _Array | None = None,
+) -> _Array: ...
+def philox(key: int, block: int, high: int, n: int) -> _Array: ...
+
 # elementwise
 def add(a: _Array | float, b: _Array | float, out: _Array | None = None) -> _Array: ...
 def sub(a: _Array | float, b: _Array | float, out: _Array | None = None) -> _Array: ...
@@ -53,6 +65,26 @@ def mul(a: _Array | float, b: _Array | float, out: _Array | None = None) -> _Arr
 def div(a: _Array | float, b: _Array | float, out: _Array | None = None) -> _Array: ...
 def maximum(a: _Array | float, b: _Array | float, out: _Array | None = None) -> _Array: ...
 def minimum(a: _Array | float, b: _Array | float, out: _Array | None = None) -> _Array: ...
+
+# embedding
+def embedding(weight: _Array, indices: _Array, out: _Array | None = None) -> _Array: ...
+def embedding_sum(
+    rows: _Array,
+    indices: _Array,
+    begin: _Array,
+    shares: _Array | None = None,
+    out: _Array | None = None,
+) -> _Array: ...
+def embedding_backward(
+    dy: _Array,
+    indices: _Array,
+    rows: int,
+    positions: _Array | None = None,
+    shares: _Array | None = None,
+    padding: int = -1,
+    by_frequency: bool = False,
+    out: _Array | None = None,
+) -> _Array: ...
 
 # gemm
 def gemm(
@@ -237,6 +269,18 @@ def interpolate_backward(
     dy: _Array, size: _Numbers, axes: tuple[Any, ...], out: _Array | None = None
 ) -> _Array: ...
 
+# ctc
+def ctc_loss(
+    log_probs: _Array,
+    targets: _Array,
+    input_lengths: _Array,
+    target_lengths: _Array,
+    blank: int = 0,
+    zero_infinity: bool = False,
+    gradient: bool = False,
+    out: _Array | None = None,
+) -> tuple[_Array, _Array | None]: ...
+
 # layout
 def to_channels_last(x: _Array, out: _Array | None = None) -> _Array: ...
 def to_c_order(x: _Array, out: _Array | None = None) -> _Array: ...
@@ -262,6 +306,49 @@ def mse_loss(
     gradient: bool = False,
     out: _Array | None = None,
 ) -> tuple[_Array, _Array | None]: ...
+def l1_loss(
+    x: _Array,
+    target: _Array,
+    reduction: str = "mean",
+    gradient: bool = False,
+    out: _Array | None = None,
+) -> tuple[_Array, _Array | None]: ...
+def binary_cross_entropy_with_logits(
+    x: _Array,
+    target: _Array,
+    reduction: str = "mean",
+    gradient: bool = False,
+    out: _Array | None = None,
+) -> tuple[_Array, _Array | None]: ...
+def huber_loss(
+    x: _Array,
+    target: _Array,
+    delta: float = 1.0,
+    factor: float = 1.0,
+    reduction: str = "mean",
+    gradient: bool = False,
+    out: _Array | None = None,
+) -> tuple[_Array, _Array | None]: ...
+
+# optimizer
+def optimizer_step(
+    rule: str,
+    param: _Array,
+    grad: _Array,
+    states: tuple[_Array, ...],
+    *,
+    rate: float,
+    rate_grad: float = 0.0,
+    first: float = 0.0,
+    first_in: float = 0.0,
+    second: float = 0.0,
+    second_in: float = 0.0,
+    root: float = 1.0,
+    eps: float = 0.0,
+    weight_decay: float = 0.0,
+    keep: float = 1.0,
+    maximize: bool = False,
+) -> None: ...
 
 # peak
 def peak_fma(like: _Array, rounds: int) -> float: ...
@@ -296,19 +383,6 @@ def prelu(x: _Array, weight: _Array, out: _Array | None = None) -> _Array: ...
 def prelu_backward(
     x: _Array, weight: _Array, dy: _Array, out: _Array | None = None
 ) -> tuple[_Array, _Array]: ...
-
-# sgd
-def sgd(
-    param: _Array,
-    grad: _Array,
-    momentum_buffer: _Array | None,
-    lr: float,
-    momentum: float,
-    dampening: float,
-    weight_decay: float,
-    nesterov: bool,
-    maximize: bool,
-) -> None: ...
 
 # softmax
 def softmax(x: _Array, axis: int, out: _Array | None = None) -> _Array: ...
@@ -361,3 +435,6 @@ def local_response_norm_backward(
     k: float = 1.0,
     out: _Array | None = None,
 ) -> _Array: ...
+
+# vector_norm
+def vector_norm(x: _Array, what: str, out: _Array | None = None) -> _Array: ...

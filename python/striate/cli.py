@@ -91,6 +91,11 @@ def add_train(add: Callable[..., Parser]) -> None:
     option("--name", metavar="NAME", help="of the run's folder (DATA-MODEL, numbered)")
     option("--out", metavar="DIR", help="where the run's folder goes (runs)")
     option("--resume", metavar="RUN", help="go on with a run that was interrupted")
+    option(
+        "--profile",
+        action="store_true",
+        help="where the time of 20 steps goes, as tables and trace.json",
+    )
     option("--no-progress", action="store_true", help="no progress bar")
 
 
@@ -117,7 +122,7 @@ def add_summary(add: Callable[..., Parser]) -> None:
         "summary",
         run_summary,
         help="the layers of a network, their shapes and parameters",
-        description="Lists a network's layers with output shapes, parameters and multiplications.",
+        description="Lists a network's layers: output shapes, parameters, operations, memory.",
         examples=[
             ("striate summary lenet", "for 28x28 images in one channel"),
             ("striate summary lenet --input 3x32x32", "for others"),

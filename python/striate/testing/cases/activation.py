@@ -47,6 +47,7 @@ def _activation(
     ulp: Callable[..., Any] = lambda x, p: 4,
     reach: float = 90,
     differentiable: bool = True,
+    draw: Callable[[np.random.Generator, tuple[int, ...]], Array] | None = None,
 ) -> list[Case]:
     """The cases of one activation: f(x, p), f'(x, p), and the binding below the gradient.
 
@@ -77,7 +78,7 @@ def _activation(
         bound=lambda reference, eps, x, **given: (
             eps * ulp(x, value(given)) * np.abs(reference) + 200 * np.finfo(np.float32).tiny
         ),
-        draw=_draw(reach),
+        draw=draw or _draw(reach),
         gradient=differentiable,
         misuses=[
             Misuse(lambda: function(3.0, **samples[0]), TypeError, ("input", "float")),
@@ -103,7 +104,7 @@ def _activation(
         bound=lambda reference, eps, x, dy, **given: (
             8 * eps * (np.abs(dy) * (1 + (np.abs(x) if saves == "x" else 0)) + np.abs(reference))
         ),
-        draw=_draw(reach),
+        draw=draw or _draw(reach),
         misuses=[
             Misuse(
                 lambda: backward(np.zeros(2), np.zeros(3)),
