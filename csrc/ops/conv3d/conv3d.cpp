@@ -14,98 +14,22 @@
 // planes; the images of the batch are added up in dw.
 //
 // A filter of one plane without padding or stride along D is a 2-D convolution of N D images, with
-// all its methods. Bound: as in 2-D, the multiply-adds; few channels keep the tile waiting for
-// pointers (there is no `rows` method here).
+// all its methods. Few channels keep a tile waiting for pointers; then, as in 2-D, the planes are
+// copied once into padded ones, where the S C values under a filter row are neighbours, so that a
+// tap is a whole row. Bound: as in 2-D, the multiply-adds.
 #include "ops/conv3d/conv3d.h"
 
 #include <algorithm>
 
 #include "core/memory.h"
 #include "core/threads.h"
-#include "ops/conv2d/implicit.h"
 #include "ops/conv2d/weight.h"
+#include "ops/conv3d/planes.h"
 #include "ops/gemm/tile.h"
+#include "ops/layout/layout.h"
 
 namespace striate {
 namespace {
-
-// Filter plane t meets input plane `plane`.
-struct PlaneTap {
-  ptrdiff_t t, plane;
-};
-using PlaneTaps = std::vector<PlaneTap>;
-
-// Output planes begin, begin + step, … (`count` of them), of which the first has these taps; those
-// of the i-th are i * in_step planes further.
-struct PlaneRun {
-  ptrdiff_t begin, step, count, in_step;
-  PlaneTaps taps;
-};
-
-bool continues(const PlaneRun& run, const PlaneTaps& next) {
-  if (run.taps.size() != next.size()) return false;
-  for (size_t i = 0; i < next.size(); ++i)
-    if (next[i].t != run.taps[i].t || next[i].plane != run.taps[i].plane + run.count * run.in_step)
-      return false;
-  return true;
-}
-
-// All output planes as runs: `planes` of them in `step` classes, `taps_of(plane)` gives their taps.
-template <class F>
-std::vector<PlaneRun> runs_of(ptrdiff_t planes, ptrdiff_t step, ptrdiff_t in_step, F&& taps_of) {
-  std::vector<PlaneRun> runs;
-  for (ptrdiff_t first = 0; first < std::min(step, planes); ++first) {
-    bool fresh = true;
-    for (ptrdiff_t plane = first; plane < planes; plane += step) {
-      PlaneTaps taps = taps_of(plane);
-      if (!fresh && continues(runs.back(), taps)) {
-        ++runs.back().count;
-      } else {
-        runs.push_back({plane, step, 1, in_step, std::move(taps)});
-        fresh = false;
-      }
-    }
-  }
-  return runs;
-}
-
-// Sizes of both sides of a pass, in elements.
-struct Volumes {
-  ptrdiff_t n, in_planes, in_plane, out_planes, out_plane;
-};
-
-// Calls body(grid, taps) with the images of a run set in the grid (n, both sides' data and image
-// strides), taps[i] being the offset of its i-th plane tap.
-template <class T, class F>
-void for_images(const PlaneRun& run, const Volumes& v, PixelGrid<T> grid, F&& body) {
-  const T* in = grid.in.data;
-  T* out = grid.out.data;
-  std::vector<ptrdiff_t> offsets(run.taps.size());
-  auto call = [&](ptrdiff_t shift) {
-    for (size_t i = 0; i < offsets.size(); ++i)
-      offsets[i] = (run.taps[i].plane + shift) * v.in_plane;
-    body(grid, offsets);
-  };
-  if (run.count >= v.n) {
-    grid.n = run.count;
-    // A single plane, or one without taps, may have an astronomic stride: it is not used.
-    const bool strided = run.count > 1 && !run.taps.empty();
-    grid.in.image = strided ? run.in_step * v.in_plane : 0;
-    grid.out.image = run.step * v.out_plane;
-    for (ptrdiff_t n = 0; n < v.n; ++n) {
-      grid.in.data = in + n * v.in_planes * v.in_plane;
-      grid.out.data = out + (n * v.out_planes + run.begin) * v.out_plane;
-      call(0);
-    }
-  } else {
-    grid.n = v.n;
-    grid.in.image = v.in_planes * v.in_plane, grid.out.image = v.out_planes * v.out_plane;
-    for (ptrdiff_t i = 0; i < run.count; ++i) {
-      grid.out.data = out + (run.begin + i * run.step) * v.out_plane;
-      call(i * run.in_step);
-    }
-  }
-}
 
 template <class T>
 Epilogue<T> of_group(Epilogue<T> e, ptrdiff_t first) {
@@ -124,9 +48,101 @@ ConvShape flat(const Conv3dShape& s) {
   return f;
 }
 
+// Whether rows of padded planes serve: few channels, and a copy of a size like the volume's.
+bool by_rows(const Conv3dShape& s) {
+  const ConvShape& a = s.plane;
+  if (a.groups != 1 || a.dilation_w != 1 || a.s == 1 || a.c >= 32) return false;
+  const double height =
+      double(a.p - 1) * double(a.stride_h) + double(a.r - 1) * double(a.dilation_h);
+  const double width = double(a.q - 1) * double(a.stride_w) + double(a.s);
+  const double planes = double(a.n) * double(s.d) * double(a.c);
+  return planes * (height + 1) * width <= 4 * planes * double(a.h) * double(a.w) + 1e6;
+}
+
+// All planes with zeros around, as far as the filters reach: [N, D, height, width, C].
+template <class T>
+struct PaddedPlanes {
+  ptrdiff_t height, width;
+  Workspace<T> data;
+
+  PaddedPlanes(const Conv3dShape& s, const T* x)
+      : height((s.plane.p - 1) * s.plane.stride_h + (s.plane.r - 1) * s.plane.dilation_h + 1),
+        width((s.plane.q - 1) * s.plane.stride_w + s.plane.s),
+        data(size_t(s.plane.n * s.d * height * width * s.plane.c)) {
+    const ConvShape& a = s.plane;
+    Operand from{const_cast<T*>(x), dtype_of<T>, 4, {a.n * s.d, a.h, a.w, a.c}, {}}, to = from;
+    to.data = data.data(), to.shape[1] = height, to.shape[2] = width;
+    c_order(from.shape, 4, from.stride), c_order(to.shape, 4, to.stride);
+    const ptrdiff_t before[4] = {0, a.top, a.left, 0};
+    const ptrdiff_t after[4] = {0, height - a.h - a.top, width - a.w - a.left, 0};
+    if (data.size() > 0) pad(from, before, after, 0, to);
+  }
+  ptrdiff_t plane(const Conv3dShape& s) const { return height * width * s.plane.c; }
+};
+
 template <class T>
 Image<T> image(T* data, ptrdiff_t h, ptrdiff_t w, ptrdiff_t c) {
   return {data, h * w * c, w * c, c};
+}
+
+template <class T>
+void fwd_rows(const Conv3dShape& s, const T* x, const T* w, const Epilogue<T>& e, T* y) {
+  const ConvShape& a = s.plane;
+  PaddedPlanes<T> padded(s, x);
+  const ptrdiff_t row = a.s * a.c, depth = s.t * a.r * row;
+  const Volumes volumes{a.n, s.d, padded.plane(s), s.o, a.p * a.q * a.k};
+  Workspace<T> b(packed_b_size<T>(depth, a.k));
+  pack_b<T>({w, 1, depth, 0}, depth, a.k, b.data());
+  const T* from = padded.data.data();
+  PixelGrid<T> grid{0,
+                    a.p,
+                    a.q,
+                    image(y, a.p, a.q, a.k),
+                    image(from, padded.height, padded.width, a.c),
+                    padded.height,
+                    padded.width,
+                    a.stride_h,
+                    a.stride_w,
+                    row,
+                    a.k,
+                    {},
+                    b.data(),
+                    depth,
+                    of_group(e, 0)};
+  for (const PlaneRun& run : runs_of_fwd(s))
+    for_images(run, volumes, grid, [&](PixelGrid<T>& part, const std::vector<ptrdiff_t>& plane) {
+      part.taps.clear();
+      for (size_t i = 0; i < plane.size(); ++i)
+        for (ptrdiff_t r = 0; r < a.r; ++r)
+          part.taps.push_back({r * a.dilation_h, 0, (run.taps[i].t * a.r + r) * row, plane[i]});
+      implicit_gemm(part);
+    });
+}
+
+template <class T>
+void bwd_weight_rows(const Conv3dShape& s, const T* x, const T* dy, T* dw) {
+  const ConvShape& a = s.plane;
+  PaddedPlanes<T> padded(s, x);
+  const ptrdiff_t plane = padded.plane(s), row = a.s * a.c, filter = a.r * row;
+  std::vector<Tap> taps;
+  for (ptrdiff_t r = 0; r < a.r; ++r) taps.push_back({r * a.dilation_h, 0, r * row});
+  Workspace<T> part(size_t(a.k * filter));  // of one filter plane and image
+  std::fill_n(dw, a.k * s.t * filter, T(0));
+  for (ptrdiff_t t = 0; t < s.t; ++t) {
+    const PlaneRange planes(s, t);
+    for (ptrdiff_t n = 0; n < a.n && planes.count() > 0; ++n) {
+      const T* from =
+          padded.data.data() + (n * s.d + planes.low * s.stride_d + planes.shift) * plane;
+      const Image<const T> images{from, planes.count() > 1 ? s.stride_d * plane : plane,
+                                  padded.width * a.c, a.c};
+      narrow_weight<T>({planes.count(), a.p, a.q, dy + (n * s.o + planes.low) * a.p * a.q * a.k,
+                        a.k, images, padded.height, padded.width, a.stride_h, a.stride_w, taps, row,
+                        a.k, part.data(), filter});
+      for (ptrdiff_t k = 0; k < a.k; ++k)
+        for (ptrdiff_t j = 0; j < filter; ++j)
+          dw[(k * s.t + t) * filter + j] += part[size_t(k * filter + j)];
+    }
+  }
 }
 
 }  // namespace
@@ -135,17 +151,11 @@ template <class T>
 void conv3d_fwd(const Conv3dShape& s, const T* x, const T* w, const Epilogue<T>& e, T* y) {
   if (is_flat(s)) return conv2d_fwd(flat(s), x, w, e, y);
   FlushDenormals flush;
+  if (by_rows(s)) return fwd_rows(s, x, w, e, y);
   const ConvShape& a = s.plane;
   const ptrdiff_t c = a.group_c(), k = a.group_k(), filter = a.r * a.s, depth = s.t * filter * c;
   const Volumes volumes{a.n, s.d, a.h * a.w * a.c, s.o, a.p * a.q * a.k};
-  const std::vector<PlaneRun> runs = runs_of(s.o, 1, s.stride_d, [&](ptrdiff_t o) {
-    PlaneTaps taps;
-    for (ptrdiff_t t = 0; t < s.t; ++t) {
-      ptrdiff_t d = o * s.stride_d + t * s.dilation_d - s.front;
-      if (d >= 0 && d < s.d) taps.push_back({t, d});
-    }
-    return taps;
-  });
+  const std::vector<PlaneRun> runs = runs_of_fwd(s);
   Workspace<T> b(packed_b_size<T>(depth, k));
   for (ptrdiff_t g = 0; g < a.groups; ++g) {
     pack_b<T>({w + g * k * depth, 1, depth, 0}, depth, k, b.data());
@@ -184,15 +194,7 @@ void conv3d_bwd_data(const Conv3dShape& s, const T* dy, const T* w, const Epilog
   const ptrdiff_t c = a.group_c(), k = a.group_k(), filter = a.r * a.s, taps = s.t * filter;
   const ptrdiff_t nr = gemm_kernel(dtype_of<T>).nr;
   const Volumes volumes{a.n, s.o, a.p * a.q * a.k, s.d, a.h * a.w * a.c};
-  const std::vector<PlaneRun> runs = runs_of(s.d, s.stride_d, 1, [&](ptrdiff_t d) {
-    PlaneTaps met;
-    for (ptrdiff_t t = 0; t < s.t; ++t) {
-      ptrdiff_t at = d + s.front - t * s.dilation_d;
-      if (at >= 0 && at % s.stride_d == 0 && at / s.stride_d < s.o)
-        met.push_back({t, at / s.stride_d});
-    }
-    return met;
-  });
+  const std::vector<PlaneRun> runs = runs_of_bwd_data(s);
   Workspace<T> b(packed_b_size<T>(taps * k, c));  // panels [C / NR][tap][K][NR]
   for (ptrdiff_t g = 0; g < a.groups; ++g) {
     for (ptrdiff_t j = 0; j < taps; ++j)
@@ -239,31 +241,31 @@ template <class T>
 void conv3d_bwd_weight(const Conv3dShape& s, const T* x, const T* dy, T* dw) {
   if (is_flat(s)) return conv2d_bwd_weight(flat(s), x, dy, dw);
   FlushDenormals flush;
+  if (by_rows(s)) return bwd_weight_rows(s, x, dy, dw);
   const ConvShape& a = s.plane;
   const ptrdiff_t c = a.group_c(), k = a.group_k(), filter = a.r * a.s, row = s.t * filter * c;
   const ptrdiff_t in_plane = a.h * a.w * a.c, out_plane = a.p * a.q * a.k;
   for (ptrdiff_t g = 0; g < a.groups; ++g) {
     for (ptrdiff_t t = 0; t < s.t; ++t) {
-      const ptrdiff_t shift = t * s.dilation_d - s.front;  // o stride_d + shift is the input plane
-      const ptrdiff_t low = shift >= 0 ? 0 : (-shift + s.stride_d - 1) / s.stride_d;
-      const ptrdiff_t high = shift >= s.d ? 0 : std::min(s.o, (s.d - 1 - shift) / s.stride_d + 1);
-      const ptrdiff_t planes = a.n > 0 ? std::max<ptrdiff_t>(high - low, 0) : 0;
+      const PlaneRange range(s, t);
+      const ptrdiff_t planes = a.n > 0 ? range.count() : 0;
       std::vector<Tap> taps;
       for (ptrdiff_t j = 0; j < filter; ++j)
         taps.push_back({j / a.s * a.dilation_h - a.top, j % a.s * a.dilation_w - a.left, j * c});
       ptrdiff_t n = 0;
       do {  // once even with no planes: dw is still to be written
-        const ptrdiff_t from = planes > 0 ? n * s.d + low * s.stride_d + shift : 0;
+        const ptrdiff_t from = planes > 0 ? n * s.d + range.low * s.stride_d + range.shift : 0;
         const ptrdiff_t between = planes > 1 ? s.stride_d * in_plane : in_plane;
         Image<const T> images{x + from * in_plane + g * c, between, a.w * a.c, a.c};
-        WeightGrid<T> grid{planes,     a.p,
-                           a.q,        dy + (planes > 0 ? (n * s.o + low) * out_plane : 0) + g * k,
-                           a.k,        images,
-                           a.h,        a.w,
-                           a.stride_h, a.stride_w,
-                           taps,       c,
-                           k,          dw + g * k * row + t * filter * c,
-                           row,        n > 0};
+        WeightGrid<T> grid{
+            planes,     a.p,
+            a.q,        dy + (planes > 0 ? (n * s.o + range.low) * out_plane : 0) + g * k,
+            a.k,        images,
+            a.h,        a.w,
+            a.stride_h, a.stride_w,
+            taps,       c,
+            k,          dw + g * k * row + t * filter * c,
+            row,        n > 0};
         implicit_weight(grid);
       } while (++n < a.n && planes > 0);
     }

@@ -46,8 +46,11 @@ ResampleAxis nearest_axis(bool exact, ptrdiff_t in, ptrdiff_t out, double scale)
   // In float, as PyTorch: where o * step falls on a whole number, rounding decides.
   const float step = pitch<float>(in, out, scale, false);
   for (ptrdiff_t o = 0; o < out; ++o) {
-    float from = std::floor((float(o) + (exact ? 0.5f : 0.0f)) * step);
-    axis.add(std::min(ptrdiff_t(from), in - 1), 1);
+    ptrdiff_t from = ptrdiff_t(std::floor((float(o) + (exact ? 0.5f : 0.0f)) * step));
+    // As PyTorch's gradient, whatever the scale: a size that stays is a copy, a double one pairs.
+    if (!exact && out == in) from = o;
+    if (!exact && out == 2 * in) from = o / 2;
+    axis.add(std::min(from, in - 1), 1);
     axis.end_row();
   }
   return axis;

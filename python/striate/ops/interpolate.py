@@ -116,9 +116,10 @@ def interpolate(
         sizes = [math.floor(n * f) for n, f in zip(input.shape[2:], factors, strict=True)]
         if not recompute_scale_factor:
             steps = [1.0 / f for f in factors]
-    if min(sizes) < 1:
+    if min(sizes) < 1 or max(sizes) >= 2**40:
+        expected = "1 or more" if min(sizes) < 1 else "less than 2^40"
         raise ValueError(
-            f"interpolate: size: expected 1 or more, got {tuple(sizes)} for an input of shape "
+            f"interpolate: size: expected {expected}, got {tuple(sizes)} for an input of shape "
             f"{input.shape}"
         )
     if mode == "area":

@@ -118,7 +118,10 @@ _VOLUMES = [
     _layer((1, 2, 2, 2, 2), 3, (2, 2, 2), stride=5, pad=2),
     _layer((1, 2, 3, 2, 2), 3, (1, 1, 1), stride=(2, 1, 1), pad=(4, 0, 0)),  # planes with no taps
     _layer((0, 2, 3, 3, 3), 3, (3, 3, 3), pad=1),
-    _layer((2, 32, 6, 7, 7), 40, (3, 3, 3), pad=1),
+    _layer((2, 32, 6, 7, 7), 40, (3, 3, 3), pad=1),  # many channels: taps one by one
+    _layer((2, 34, 7, 6, 5), 5, (3, 2, 2), stride=2, pad=1),
+    _layer((3, 32, 5, 7, 6), 6, (2, 3, 3), stride=(3, 1, 2), pad=((2, 0), (0, 1), (1, 0))),
+    _layer((1, 33, 3, 4, 2), 3, (1, 2, 1), stride=(2, 1, 1), pad=(4, 0, 0)),
 ]
 _SEQUENCES = [
     _layer((1, 1, 1), 1, (1,)),

@@ -40,6 +40,8 @@ def _matrix(spec: tuple[Any, ...], n: int) -> Array:
         if mode.startswith("nearest"):
             step = np.float32(scale or n / size)
             from_ = np.float32(o + (0.5 if mode == "nearest-exact" else 0)) * step
+            if mode == "nearest" and size in (n, 2 * n):  # whatever the scale
+                from_ = np.float32(o * n // size)
             m[o, min(int(from_), n - 1)] = 1
             continue
         if align:
