@@ -60,6 +60,8 @@ void bind_activation(py::module_& m) {
   def_activation(m, Activation::step, one,
                  "1 where x > 0, else 0; gradient dy if |x| <= parameter");
   def_activation(m, Activation::elu, one, "x, or parameter * (e^x - 1) where x <= 0");
+  def_activation(m, Activation::erf, none, "2 / sqrt(pi) times the integral of e^-t^2 from 0 to x");
+  def_activation(m, Activation::erfc, none, "1 - erf(x)");
   def_activation(m, Activation::exp, none, "e^x");
   def_activation(m, Activation::log, none, "log(x)");
   def_activation(m, Activation::log1p, none, "log(1 + x)");

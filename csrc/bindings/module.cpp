@@ -14,6 +14,7 @@
   FILE(embedding)   \
   FILE(gemm)        \
   FILE(interpolate) \
+  FILE(layer_norm)  \
   FILE(layout)      \
   FILE(loss)        \
   FILE(norm)        \

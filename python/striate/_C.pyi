@@ -75,6 +75,12 @@ def embedding_sum(
     shares: _Array | None = None,
     out: _Array | None = None,
 ) -> _Array: ...
+def embedding_max(
+    rows: _Array, indices: _Array, begin: _Array, out: _Array | None = None
+) -> tuple[_Array, _Array]: ...
+def embedding_max_backward(
+    dy: _Array, which: _Array, rows: int, out: _Array | None = None
+) -> _Array: ...
 def embedding_backward(
     dy: _Array,
     indices: _Array,
@@ -108,6 +114,12 @@ def gemm_packed(
     out: _Array | None = None,
 ) -> _Array: ...
 
+# prelu
+def prelu(x: _Array, weight: _Array, out: _Array | None = None) -> _Array: ...
+def prelu_backward(
+    x: _Array, weight: _Array, dy: _Array, out: _Array | None = None
+) -> tuple[_Array, _Array]: ...
+
 # reduce
 def broadcast_to(x: _Array, shape: tuple[int, ...]) -> _Array: ...
 def sum(x: _Array, axes: tuple[int, ...], out: _Array | None = None) -> _Array: ...
@@ -126,63 +138,43 @@ def elu(x: _Array, parameter: float = 1.0, out: _Array | None = None) -> _Array:
 def elu_backward(
     saved: _Array, dy: _Array, parameter: float = 1.0, out: _Array | None = None
 ) -> _Array: ...
-def exp(
-    x: _Array, parameter: float | tuple[float, float] = 0.0, out: _Array | None = None
+def erf(x: _Array, parameter: float = 0.0, out: _Array | None = None) -> _Array: ...
+def erf_backward(
+    saved: _Array, dy: _Array, parameter: float = 0.0, out: _Array | None = None
 ) -> _Array: ...
+def erfc(x: _Array, parameter: float = 0.0, out: _Array | None = None) -> _Array: ...
+def erfc_backward(
+    saved: _Array, dy: _Array, parameter: float = 0.0, out: _Array | None = None
+) -> _Array: ...
+def exp(x: _Array, parameter: float = 0.0, out: _Array | None = None) -> _Array: ...
 def exp_backward(
-    saved: _Array,
-    dy: _Array,
-    parameter: float | tuple[float, float] = 0.0,
-    out: _Array | None = None,
+    saved: _Array, dy: _Array, parameter: float = 0.0, out: _Array | None = None
 ) -> _Array: ...
-def sigmoid(
-    x: _Array, parameter: float | tuple[float, float] = 0.0, out: _Array | None = None
-) -> _Array: ...
+def log(x: _Array, parameter: float = 0.0, out: _Array | None = None) -> _Array: ...
+def log1p(x: _Array, parameter: float = 0.0, out: _Array | None = None) -> _Array: ...
+def sigmoid(x: _Array, parameter: float = 0.0, out: _Array | None = None) -> _Array: ...
 def sigmoid_backward(
-    saved: _Array,
-    dy: _Array,
-    parameter: float | tuple[float, float] = 0.0,
-    out: _Array | None = None,
+    saved: _Array, dy: _Array, parameter: float = 0.0, out: _Array | None = None
 ) -> _Array: ...
-def tanh(
-    x: _Array, parameter: float | tuple[float, float] = 0.0, out: _Array | None = None
-) -> _Array: ...
+def tanh(x: _Array, parameter: float = 0.0, out: _Array | None = None) -> _Array: ...
 def tanh_backward(
-    saved: _Array,
-    dy: _Array,
-    parameter: float | tuple[float, float] = 0.0,
-    out: _Array | None = None,
+    saved: _Array, dy: _Array, parameter: float = 0.0, out: _Array | None = None
 ) -> _Array: ...
 def softplus(x: _Array, parameter: float = 1.0, out: _Array | None = None) -> _Array: ...
 def softplus_backward(
     saved: _Array, dy: _Array, parameter: float = 1.0, out: _Array | None = None
 ) -> _Array: ...
-def gelu(
-    x: _Array, parameter: float | tuple[float, float] = 0.0, out: _Array | None = None
-) -> _Array: ...
+def gelu(x: _Array, parameter: float = 0.0, out: _Array | None = None) -> _Array: ...
 def gelu_backward(
-    saved: _Array,
-    dy: _Array,
-    parameter: float | tuple[float, float] = 0.0,
-    out: _Array | None = None,
+    saved: _Array, dy: _Array, parameter: float = 0.0, out: _Array | None = None
 ) -> _Array: ...
-def gelu_tanh(
-    x: _Array, parameter: float | tuple[float, float] = 0.0, out: _Array | None = None
-) -> _Array: ...
+def gelu_tanh(x: _Array, parameter: float = 0.0, out: _Array | None = None) -> _Array: ...
 def gelu_tanh_backward(
-    saved: _Array,
-    dy: _Array,
-    parameter: float | tuple[float, float] = 0.0,
-    out: _Array | None = None,
+    saved: _Array, dy: _Array, parameter: float = 0.0, out: _Array | None = None
 ) -> _Array: ...
-def silu(
-    x: _Array, parameter: float | tuple[float, float] = 0.0, out: _Array | None = None
-) -> _Array: ...
+def silu(x: _Array, parameter: float = 0.0, out: _Array | None = None) -> _Array: ...
 def silu_backward(
-    saved: _Array,
-    dy: _Array,
-    parameter: float | tuple[float, float] = 0.0,
-    out: _Array | None = None,
+    saved: _Array, dy: _Array, parameter: float = 0.0, out: _Array | None = None
 ) -> _Array: ...
 
 # conv2d
@@ -261,12 +253,6 @@ def conv3d_bwd_weight(
     dilation: _Numbers,
     groups: int,
     out: _Array | None = None,
-) -> _Array: ...
-
-# interpolate
-def interpolate(x: _Array, axes: tuple[Any, ...], out: _Array | None = None) -> _Array: ...
-def interpolate_backward(
-    dy: _Array, size: _Numbers, axes: tuple[Any, ...], out: _Array | None = None
 ) -> _Array: ...
 
 # ctc
@@ -378,17 +364,48 @@ def max_unpool2d(
 ) -> _Array: ...
 def max_unpool2d_backward(dy: _Array, indices: _Array, out: _Array | None = None) -> _Array: ...
 
-# prelu
-def prelu(x: _Array, weight: _Array, out: _Array | None = None) -> _Array: ...
-def prelu_backward(
-    x: _Array, weight: _Array, dy: _Array, out: _Array | None = None
-) -> tuple[_Array, _Array]: ...
-
 # softmax
 def softmax(x: _Array, axis: int, out: _Array | None = None) -> _Array: ...
 def softmax_backward(y: _Array, dy: _Array, axis: int, out: _Array | None = None) -> _Array: ...
 def log_softmax(x: _Array, axis: int, out: _Array | None = None) -> _Array: ...
 def log_softmax_backward(y: _Array, dy: _Array, axis: int, out: _Array | None = None) -> _Array: ...
+
+# interpolate
+def interpolate(x: _Array, axes: tuple[Any, ...], out: _Array | None = None) -> _Array: ...
+def interpolate_backward(
+    dy: _Array, size: _Numbers, axes: tuple[Any, ...], out: _Array | None = None
+) -> _Array: ...
+
+# layer_norm
+def layer_norm(
+    x: _Array,
+    axes: int,
+    eps: float,
+    weight: _Array | None = None,
+    bias: _Array | None = None,
+    out: _Array | None = None,
+) -> tuple[_Array, _Array, _Array]: ...
+def layer_norm_backward(
+    dy: _Array,
+    x: _Array,
+    axes: int,
+    mean: _Array,
+    invstd: _Array,
+    weight: _Array | None = None,
+    biased: bool = False,
+    out: _Array | None = None,
+) -> tuple[_Array, _Array | None, _Array | None]: ...
+def rms_norm(
+    x: _Array, axes: int, eps: float, weight: _Array | None = None, out: _Array | None = None
+) -> tuple[_Array, _Array]: ...
+def rms_norm_backward(
+    dy: _Array,
+    x: _Array,
+    axes: int,
+    invstd: _Array,
+    weight: _Array | None = None,
+    out: _Array | None = None,
+) -> tuple[_Array, _Array | None]: ...
 
 # norm
 def batch_norm_train(
@@ -416,6 +433,22 @@ def batch_norm_backward(
     invstd: _Array,
     weight: _Array | None = None,
     statistics: str = "batch",
+    out: _Array | None = None,
+) -> tuple[_Array, _Array, _Array]: ...
+def group_norm(
+    x: _Array,
+    groups: int,
+    eps: float,
+    weight: _Array | None = None,
+    bias: _Array | None = None,
+    out: _Array | None = None,
+) -> tuple[_Array, _Array, _Array, _Array]: ...
+def group_norm_backward(
+    dy: _Array,
+    x: _Array,
+    mean: _Array,
+    invstd: _Array,
+    weight: _Array | None = None,
     out: _Array | None = None,
 ) -> tuple[_Array, _Array, _Array]: ...
 def local_response_norm(

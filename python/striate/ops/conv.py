@@ -17,9 +17,10 @@ from striate.autograd import Node
 from striate.ops.activation import Numbers, with_activation
 from striate.ops.activation import gradient as fused_gradient
 from striate.ops.arithmetic import same_dtype
+from striate.ops.indexing import getitem
 from striate.ops.layout import channels_last
 from striate.ops.record import op
-from striate.ops.shape import getitem, unsqueeze
+from striate.ops.shape import unsqueeze
 from striate.tensor import Array, Tensor
 
 __all__ = [

@@ -11,9 +11,9 @@ from striate import _C
 from striate.autograd import Node
 from striate.ops.activation import as_float, sigmoid
 from striate.ops.arithmetic import mul
+from striate.ops.indexing import getitem
 from striate.ops.layout import c_order
 from striate.ops.record import op
-from striate.ops.shape import getitem
 from striate.tensor import Array, Tensor
 
 __all__ = [

@@ -10,9 +10,10 @@ import numpy as np
 
 from striate import _C
 from striate.autograd import Node
+from striate.ops.indexing import getitem
 from striate.ops.interpolate import resample
 from striate.ops.record import op
-from striate.ops.shape import getitem, unsqueeze
+from striate.ops.shape import unsqueeze
 from striate.tensor import Array, Tensor
 
 __all__ = [

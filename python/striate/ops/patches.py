@@ -11,9 +11,10 @@ import numpy as np
 from striate import _C
 from striate.autograd import Node
 from striate.ops.conv2d import pair
+from striate.ops.indexing import getitem
 from striate.ops.layout import c_order, channels_last, reshaped
 from striate.ops.record import op
-from striate.ops.shape import getitem, unsqueeze
+from striate.ops.shape import unsqueeze
 from striate.tensor import Array, Tensor
 
 __all__ = [

@@ -19,11 +19,12 @@ from striate.autograd import Node
 from striate.ops.arithmetic import mul
 from striate.ops.arithmetic import pow as power
 from striate.ops.conv import numbers
+from striate.ops.indexing import getitem
 from striate.ops.layout import channels_last
 from striate.ops.pointwise import abs as absolute
 from striate.ops.pointwise import sign
 from striate.ops.record import op
-from striate.ops.shape import getitem, unsqueeze
+from striate.ops.shape import unsqueeze
 from striate.tensor import Array, Tensor
 
 __all__ = [
