@@ -17,6 +17,7 @@
   FILE(layer_norm)  \
   FILE(layout)      \
   FILE(loss)        \
+  FILE(lstm)        \
   FILE(norm)        \
   FILE(optimizer)   \
   FILE(peak)        \

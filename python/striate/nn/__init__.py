@@ -23,5 +23,6 @@ from striate.nn.parameter import *
 from striate.nn.piecewise import *
 from striate.nn.pooling import *
 from striate.nn.pooling_nd import *
+from striate.nn.rnn import *
 from striate.nn.summary import *
 from striate.nn.upsampling import *

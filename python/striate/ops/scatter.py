@@ -23,8 +23,10 @@ from striate.ops.indexing import (
     vector_of,
 )
 from striate.ops.layout import in_order_of
+from striate.ops.operand import of_tensor
 from striate.ops.record import op
 from striate.ops.shape import clone, reshape, where
+from striate.ops.views import broadcast_tensors
 from striate.tensor import Array, Tensor
 
 __all__ = [
@@ -38,8 +40,9 @@ __all__ = [
     "scatter",
     "scatter_add",
     "scatter_reduce",
+    "setitem",
 ]
-METHODS = [n for n in __all__ if n != "put"]
+METHODS = [n for n in __all__ if n != "setitem"]
 
 
 def _filled(name: str, input: Tensor, value: Any) -> Tensor:
@@ -47,6 +50,8 @@ def _filled(name: str, input: Tensor, value: Any) -> Tensor:
     if getattr(value, "ndim", 0) != 0:
         raise ValueError(f"{name}: value: expected one number, got shape {value.shape}")
     kind = result_type(value)
+    if input.dtype.kind == "b" and kind.kind != "f":
+        return Tensor._wrap(np.array(bool(value)))
     if CATEGORY[kind.kind] > CATEGORY[input.dtype.kind]:
         raise TypeError(f"{name}: value: a number of {kind} can't be kept in {input.dtype}")
     return as_operand(value, input.dtype, f"{name}: value")
@@ -75,7 +80,8 @@ def _(ctx: Node, grad: Array) -> Any:
     return dx, dv
 
 
-def put(input: Tensor, values: Any, index: Any) -> Tensor:
+@of_tensor
+def setitem(input: Tensor, values: Any, index: Any) -> Tensor:
     """A copy of input in which input[index] is `values`: what an assignment computes."""
     values = as_operand(values, input.dtype, "indexed assignment: value")
     try:
@@ -84,6 +90,7 @@ def put(input: Tensor, values: Any, index: Any) -> Tensor:
         raise type(error)(f"indexed assignment: {error}") from None
 
 
+@of_tensor
 def index_put(input: Tensor, indices: Any, values: Any, accumulate: bool = False) -> Tensor:
     """A copy of input in which input[indices] is `values` (or was added, if `accumulate`)."""
     index = as_index(indices if isinstance(indices, tuple) else tuple(indices))
@@ -97,6 +104,18 @@ def index_put(input: Tensor, indices: Any, values: Any, accumulate: bool = False
         return _index_put(input, values, index=index)
     except (ValueError, IndexError) as error:
         raise type(error)(f"index_put: {error}") from None
+
+
+@of_tensor
+def put(input: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) -> Tensor:
+    """A copy of input in which the flat places `index` hold `source` (or were added it)."""
+    expect_same_dtype("put", input, source, "source")
+    places = vector_of("put", reshape(input, (-1,)), 0, index._array.reshape(-1))[1]
+    values = reshape(source, (source.numel(),))
+    if values.shape != places.shape:
+        raise ValueError(f"put: source: expected {places.size} elements, got {values.numel()}")
+    flat = index_put(reshape(input, (-1,)), (places,), values, accumulate)
+    return reshape(flat, input.shape)
 
 
 @op("(...), index (...), (...) -> (...)", name="scatter")
@@ -132,6 +151,7 @@ def _with_source(name: str, input: Tensor, dim: int, index: Any, src: Tensor) ->
     return axis, array
 
 
+@of_tensor
 def scatter(input: Tensor, dim: int, index: Tensor, src: Any) -> Tensor:
     """A copy of input with y[index[i, j, …], j, …] = src[i, j, …] for dim 0, and so on.
 
@@ -167,6 +187,7 @@ def _(ctx: Node, grad: Array) -> Any:
     return grad, dsrc
 
 
+@of_tensor
 def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     """A copy of input with src[i, j, …] added at [index[i, j, …], j, …] for dim 0, and so on."""
     axis, array = _with_source("scatter_add", input, dim, index, src)
@@ -209,6 +230,7 @@ def _(ctx: Node, grad: Array) -> Any:
     return np.where(own, each.reshape(grad.shape), 0).astype(grad.dtype), dsrc
 
 
+@of_tensor
 def scatter_reduce(
     input: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str, *, include_self: bool = True
 ) -> Tensor:
@@ -220,6 +242,8 @@ def scatter_reduce(
     if reduce not in choices:
         raise ValueError(f"scatter_reduce: reduce: expected one of {choices}, got {reduce!r}")
     axis, array = _with_source("scatter_reduce", input, dim, index, src)
+    if input.dtype.kind == "b":
+        raise TypeError("scatter_reduce: input: expected numbers, got bools")
     if array.size == 0:
         return clone(input)
     if input.ndim == 0:
@@ -263,6 +287,7 @@ def _slices(name: str, input: Tensor, dim: int, index: Any, source: Tensor) -> A
     return axis, array
 
 
+@of_tensor
 def index_add(
     input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: float = 1
 ) -> Tensor:
@@ -275,6 +300,7 @@ def index_add(
     return _index_add(input, source, index=array, axis=axis)
 
 
+@of_tensor
 def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
     """A copy of input in which slice index[i] along `dim` is slice i of source."""
     axis, array = _slices("index_copy", input, dim, index, source)
@@ -283,15 +309,17 @@ def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor
     return _index_put(input, source, index=(*[slice(None)] * axis, array))
 
 
+@of_tensor
 def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
     """A copy of input in which the slices `index` along `dim` hold one number."""
     axis, array = vector_of("index_fill", input, dim, index)
     number = _filled("index_fill", input, value)
     if input.ndim == 0:
         return clone(number)
-    return _index_put(input, number, index=(*[slice(None)] * axis, array))
+    return _index_put(input, number, index=(*[slice(None)] * axis, np.unique(array)))
 
 
+@of_tensor
 def masked_fill(input: Tensor, mask: Any, value: Any) -> Tensor:
     """A copy of input with one number where the mask holds; both broadcast."""
     held = mask_array("masked_fill", mask)
@@ -302,10 +330,16 @@ def masked_fill(input: Tensor, mask: Any, value: Any) -> Tensor:
         raise ValueError(f"masked_fill: {error}") from None
 
 
+@of_tensor
 def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
     """A copy of input in which the elements where the mask holds are source's first, in order."""
     expect_same_dtype("masked_scatter", input, source, "source")
-    held = np.broadcast_to(mask_array("masked_scatter", mask), input.shape)
+    held = mask_array("masked_scatter", mask)
+    try:
+        input, spread = broadcast_tensors(input, Tensor._wrap(held))
+    except ValueError as error:
+        raise ValueError(f"masked_scatter: {error}") from None
+    held = spread._array
     count = int(np.count_nonzero(held))
     if source.numel() < count:
         raise ValueError(

@@ -14,6 +14,7 @@ from striate.autograd import Node
 from striate.dtypes import result_type
 from striate.ops.arithmetic import as_operand, unbroadcast
 from striate.ops.layout import reshaped
+from striate.ops.operand import of_tensor
 from striate.ops.record import Op, op
 from striate.tensor import Array, Tensor
 
@@ -45,7 +46,12 @@ METHODS = [n for n in __all__ if n not in ("clone", "expand", "permute", "reshap
 def of(input: Tensor, record: Op, **parameters: Any) -> Tensor:
     """record(input), whose result shares the storage where NumPy gave a view."""
     out: Tensor = record(input, **parameters)
-    if out._array is input._array or np.may_share_memory(out._array, input._array):
+    array, source = out._array, input._array
+    if (
+        array is source
+        or array.base is source
+        or (array.base is not None and np.may_share_memory(array, source))
+    ):
         out._version = input._version_counter()
         out._is_view = True
     return out
@@ -75,10 +81,9 @@ def _(ctx: Node, grad: Array) -> Any:
     return reshaped(grad, ctx.saved[0])
 
 
-def reshape(input: Tensor, *shape: Any) -> Tensor:
+def reshape(input: Tensor, shape: Any, *more: Any) -> Tensor:
     """The elements in logical order under another shape; one size may be -1."""
-    if len(shape) == 1 and isinstance(shape[0], (tuple, list)):
-        shape = tuple(shape[0])
+    shape = tuple(shape) if isinstance(shape, (tuple, list)) else (shape, *more)
     try:
         return of(input, _reshape, shape=shape)
     except ValueError:
@@ -100,6 +105,7 @@ def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     return reshape(input, (*input.shape[:first], count, *input.shape[last + 1 :]))
 
 
+@of_tensor
 def squeeze(input: Tensor, dim: Any = None) -> Tensor:
     """Without the axes of size 1, or without those of them that `dim` names."""
     if dim is None:
@@ -129,10 +135,9 @@ def _(ctx: Node, grad: Array) -> Any:
     return grad.transpose(np.argsort(ctx.saved[0]))
 
 
-def permute(input: Tensor, *dims: Any) -> Tensor:
+def permute(input: Tensor, dims: Any, *more: Any) -> Tensor:
     """The axes in another order."""
-    if len(dims) == 1 and isinstance(dims[0], (tuple, list)):
-        dims = tuple(dims[0])
+    dims = tuple(dims) if isinstance(dims, (tuple, list)) else (dims, *more)
     order = tuple(axis_of("permute", d, input.ndim) for d in dims)
     if sorted(order) != list(range(input.ndim)):
         raise ValueError(f"permute: dims: expected each of {input.ndim} axes once, got {dims}")
@@ -141,15 +146,16 @@ def permute(input: Tensor, *dims: Any) -> Tensor:
 
 def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
     """With two axes exchanged."""
-    order = list(range(input.ndim))
+    order = list(range(input.ndim)) or [0]
     a, b = axis_of("transpose", dim0, input.ndim), axis_of("transpose", dim1, input.ndim)
     order[a], order[b] = order[b], order[a]
-    return permute(input, tuple(order))
+    return permute(input, tuple(order[: input.ndim]))
 
 
 swapaxes = swapdims = transpose
 
 
+@of_tensor
 def movedim(input: Tensor, source: Any, destination: Any) -> Tensor:
     """The axes `source` moved to the places `destination`; the others keep their order."""
     moved = [d if isinstance(d, (tuple, list)) else (d,) for d in (source, destination)]
@@ -167,6 +173,7 @@ def movedim(input: Tensor, source: Any, destination: Any) -> Tensor:
 moveaxis = movedim
 
 
+@of_tensor
 def t(input: Tensor) -> Tensor:
     """A matrix transposed."""
     if input.ndim > 2:
@@ -202,11 +209,13 @@ def expand(input: Tensor, *shape: Any) -> Tensor:
 broadcast_to = expand
 
 
+@of_tensor
 def expand_as(input: Tensor, other: Tensor) -> Tensor:
     """`expand` to the shape of `other`."""
     return expand(input, other.shape)
 
 
+@of_tensor
 def reshape_as(input: Tensor, other: Tensor) -> Tensor:
     """`reshape` to the shape of `other`."""
     return reshape(input, other.shape)
@@ -215,11 +224,13 @@ def reshape_as(input: Tensor, other: Tensor) -> Tensor:
 view_as = reshape_as
 
 
+@of_tensor
 def ravel(input: Tensor) -> Tensor:
     """The elements along one axis, in logical order."""
     return reshape(input, (input.numel(),))
 
 
+@of_tensor
 def unflatten(input: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
     """Axis `dim` as axes of `sizes`, of which one may be -1."""
     d = axis_of("unflatten", dim, input.ndim)

@@ -10,10 +10,12 @@ import numpy as np
 
 from striate import _C
 from striate.autograd import Node
+from striate.dtypes import as_dtype, get_default_dtype
 from striate.ops.arithmetic import cast
 from striate.ops.comparison import isnan
 from striate.ops.gemm import matmul
 from striate.ops.layout import in_order_of
+from striate.ops.operand import of_tensor
 from striate.ops.record import op
 from striate.ops.reduction import axes_of, keep_dims, mean, sum
 from striate.ops.scatter import masked_fill
@@ -64,6 +66,7 @@ def _(ctx: Node, grad: Array) -> Any:
     return dx.astype(x.dtype)
 
 
+@of_tensor
 def prod(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """The product over `dim` (all axes if None). Integers and bools give int64."""
     if dtype is not None:
@@ -97,10 +100,9 @@ def _(ctx: Node, grad: Array) -> Any:
     return _C.mul(share, grad.reshape(shape))
 
 
+@of_tensor
 def logsumexp(input: Tensor, dim: Any, keepdim: bool = False) -> Tensor:
     """log of the sum of e^x over `dim`, computed from x - max x so that nothing overflows."""
-    from striate.dtypes import get_default_dtype
-
     if input.dtype.kind != "f":
         input = cast(input, get_default_dtype())
     axes = axes_of("logsumexp", dim, input.ndim)
@@ -108,6 +110,7 @@ def logsumexp(input: Tensor, dim: Any, keepdim: bool = False) -> Tensor:
     return reshape(out, keep_dims(input.shape, axes)) if keepdim else out
 
 
+@of_tensor
 def nansum(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
     """`sum` of the elements that are not NaN."""
     if input.dtype.kind != "f":
@@ -115,6 +118,7 @@ def nansum(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
     return sum(masked_fill(input, isnan(input), 0), dim, keepdim)
 
 
+@of_tensor
 def nanmean(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
     """`mean` of the elements that are not NaN."""
     axes = axes_of("nanmean", dim, input.ndim)
@@ -122,10 +126,36 @@ def nanmean(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
     return nansum(input, dim, keepdim) / Tensor._wrap(count.astype(input.dtype))
 
 
-def quantile(input: Tensor, q: Any, dim: int | None = None, keepdim: bool = False) -> Tensor:
-    """The values below which a share q of the elements along `dim` lies, linear in between.
+def _rounded(interpolation: str, places: Array, below: Array) -> Array:
+    """How far on the way from the element below to the one above a quantile lies."""
+    part = places - below
+    ways = {
+        "linear": part,
+        "lower": np.zeros_like(part),
+        "higher": np.ceil(part),
+        "midpoint": np.where(part > 0, 0.5, 0.0),
+        "nearest": np.round(places) - below,
+    }
+    if interpolation not in ways:
+        raise ValueError(
+            f"quantile: interpolation: expected one of {list(ways)}, got {interpolation!r}"
+        )
+    return ways[interpolation]
 
-    q is a number or a vector, from 0 to 1; a vector adds a leading axis.
+
+@of_tensor
+def quantile(
+    input: Tensor,
+    q: Any,
+    dim: int | None = None,
+    keepdim: bool = False,
+    *,
+    interpolation: str = "linear",
+) -> Tensor:
+    """The values below which a share q of the elements along `dim` lies.
+
+    q is a number or a vector, from 0 to 1; a vector adds a leading axis. Between two elements the
+    result is `interpolation`: "linear", "lower", "higher", "midpoint" or "nearest".
     """
     from striate.ops.indexing import index_select
     from striate.ops.shape import axis_of, movedim
@@ -147,7 +177,11 @@ def quantile(input: Tensor, q: Any, dim: int | None = None, keepdim: bool = Fals
     ordered = movedim(sort(x, axis).values, axis, 0)
     low = index_select(ordered, 0, Tensor._wrap(below))
     high = index_select(ordered, 0, Tensor._wrap(np.minimum(below + 1, n - 1)))
-    part = (places - below).astype(x.dtype).reshape([-1] + [1] * (ordered.ndim - 1))
+    part = (
+        _rounded(interpolation, places, below)
+        .astype(x.dtype)
+        .reshape([-1] + [1] * (ordered.ndim - 1))
+    )
     result = low + (high - low) * Tensor._wrap(part)
     missing = np.isnan(ordered._array[-1:])
     if np.any(missing):
@@ -174,24 +208,26 @@ def _triangle_of(name: str, input: Tensor, diagonal: int) -> Tensor:
     return _triangle(input, diagonal=int(diagonal), upper=name == "triu")
 
 
+@of_tensor
 def tril(input: Tensor, diagonal: int = 0) -> Tensor:
     """Matrices with zeros above a diagonal (0 the main one, 1 the next one up)."""
     return _triangle_of("tril", input, diagonal)
 
 
+@of_tensor
 def triu(input: Tensor, diagonal: int = 0) -> Tensor:
     """Matrices with zeros below a diagonal (0 the main one, 1 the next one up)."""
     return _triangle_of("triu", input, diagonal)
 
 
-def tril_indices(row: int, col: int, offset: int = 0) -> Tensor:
+def tril_indices(row: int, col: int, offset: int = 0, *, dtype: Any = np.int64) -> Tensor:
     """The places (2, n) of the elements that `tril` keeps, row by row."""
-    return Tensor._wrap(np.array(np.tril_indices(row, offset, col), np.int64))
+    return Tensor._wrap(np.array(np.tril_indices(row, offset, col), as_dtype(dtype)))
 
 
-def triu_indices(row: int, col: int, offset: int = 0) -> Tensor:
+def triu_indices(row: int, col: int, offset: int = 0, *, dtype: Any = np.int64) -> Tensor:
     """The places (2, n) of the elements that `triu` keeps, row by row."""
-    return Tensor._wrap(np.array(np.triu_indices(row, offset, col), np.int64))
+    return Tensor._wrap(np.array(np.triu_indices(row, offset, col), as_dtype(dtype)))
 
 
 @op("(..., N) -> (..., N, N)", name="diag_embed")
@@ -211,6 +247,7 @@ def _(ctx: Node, grad: Array) -> Any:
     return np.diagonal(grad, *ctx.saved)
 
 
+@of_tensor
 def diag_embed(input: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
     """Matrices of zeros with the rows of input on a diagonal."""
     axes = axes_of("diag_embed", (dim1, dim2), input.ndim + 1)
@@ -220,6 +257,7 @@ def diag_embed(input: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -
     return _diag_embed(input, offset=offset, axis1=first, axis2=second)
 
 
+@of_tensor
 def diag(input: Tensor, diagonal: int = 0) -> Tensor:
     """A matrix with a vector on its diagonal, or a copy of the diagonal of a matrix."""
     if input.ndim == 1:
@@ -229,6 +267,7 @@ def diag(input: Tensor, diagonal: int = 0) -> Tensor:
     return _diagonal(input, diagonal).clone()
 
 
+@of_tensor
 def cov(input: Tensor, *, correction: int = 1) -> Tensor:
     """The covariance of variables, a row each: (x - mean) (x - mean)^T / (n - correction)."""
     if input.ndim > 2:
@@ -236,9 +275,10 @@ def cov(input: Tensor, *, correction: int = 1) -> Tensor:
     x = reshape(input, (1, -1)) if input.ndim < 2 else input
     off = x - mean(x, 1, keepdim=True)
     products = matmul(off, off.T) / max(x.shape[1] - correction, 0)
-    return products if input.ndim == 2 else reshape(products, ())
+    return products if x.shape[0] != 1 else reshape(products, ())
 
 
+@of_tensor
 def corrcoef(input: Tensor) -> Tensor:
     """The correlation of variables, a row each: covariances over standard deviations."""
     c = cov(input)
