@@ -174,7 +174,7 @@ def test_every_layer_with_arguments_of_torchs_is_tried():
     others = {
         "Module", "Sequential", "ModuleList", "ModuleDict", "Parameter", "MaxUnpool2d", "Embedding",
         "EmbeddingBag", "Bilinear", "CosineSimilarity", "PairwiseDistance", "LSTMCell", "GRUCell",
-        "RNNCell", "ParameterList", "ParameterDict",
+        "RNNCell", "RNNBase", "RNNCellBase", "ParameterList", "ParameterDict",
     }  # fmt: skip
     both = {n for n in vars(nn) if n[0].isupper() and hasattr(tnn, n)} - others
     both = {n for n in both if not n.endswith("Loss") and "Dropout" not in n}
