@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sphinx: `sphinx-build -W docs build/docs` (extra [docs]). It writes generated/ first."""
+
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import reference
+import striate
+import support
+
+project = "striate"
+author = "the striate authors"
+copyright = author
+release = version = striate.__version__
+extensions = ["sphinx.ext.autodoc", "sphinx.ext.viewcode"]
+html_theme = "alabaster"
+html_theme_options = {"description": striate.__doc__, "page_width": "1080px"}
+exclude_patterns = ["_build", "decisions.md"]
+autodoc_typehints = "none"
+autodoc_member_order = "alphabetical"
+default_role = "code"
+
+_GENERATED = Path(__file__).parent / "generated"
+support.write_pages(_GENERATED)
+reference.write_pages(_GENERATED)
+
+
+def _escaped(line: str) -> str:
+    """A line of prose with `code` as code, and everything else as it stands."""
+    parts = re.split(r"`([^`]+)`", line)
+    plain = [re.sub(r"([\\*|_])", r"\\\1", part) for part in parts[::2]]
+    code = [f"``{part.strip()}``" for part in parts[1::2]]
+    text = plain[0]
+    for c, p in zip(code, plain[1:], strict=True):
+        text += c + ("\\ " if p[:1].isalnum() else "") + p
+    return text
+
+
+def _as_rst(app: Any, what: str, name: str, value: Any, options: Any, lines: list[str]) -> None:
+    """Docstrings are plain text: prose, indented formulas, lists with -, examples with >>>."""
+    made: list[str] = []
+    paragraph: list[str] = []
+
+    def finish() -> None:
+        if not paragraph:
+            return
+        if paragraph[0].lstrip().startswith(">>>"):
+            indent = len(paragraph[0]) - len(paragraph[0].lstrip())
+            made.extend(line[indent:] for line in paragraph)
+        else:
+            literal = False
+            for line in paragraph:
+                indented = line.startswith("    ")
+                if indented and not literal:
+                    made.extend(["", "::", ""])
+                elif literal and not indented:
+                    made.append("")
+                literal = indented
+                made.append(line if indented else _escaped(line))
+        made.append("")
+        paragraph.clear()
+
+    for line in lines:
+        if line.strip():
+            paragraph.append(line)
+        else:
+            finish()
+    finish()
+    lines[:] = made
+
+
+def setup(app: Any) -> None:
+    app.connect("autodoc-process-docstring", _as_rst)
