@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ops/embedding/embedding.h"
 
-#include "bindings/array.h"
-#include "ops/layout/layout.h"
+#include "bindings/dense.h"
 
 namespace striate {
 namespace {
@@ -38,19 +37,6 @@ struct Shares {
 
 Numbers numbers_of(const Indices& x) { return {x.data, x.size, x.shape, x.rank}; }
 
-// A result computed in C order, then copied to an `out` that is in another.
-struct Dense {
-  Result wanted, made;
-
-  Dense(const char* op, py::handle out, Dtype dtype, const ptrdiff_t* shape, int rank)
-      : wanted(result(op, out, dtype, shape, rank)),
-        made(is_c_order(wanted.operand) ? wanted : result(op, py::none(), dtype, shape, rank)) {}
-  py::object finish() {
-    if (made.operand.data != wanted.operand.data) copy(made.operand, wanted.operand);
-    return std::move(wanted.object);
-  }
-};
-
 py::object embedding_binding(py::handle weight, py::handle indices, py::handle out) {
   const char* op = "embedding";
   Matrix table(op, "weight", weight);
@@ -59,8 +45,8 @@ py::object embedding_binding(py::handle weight, py::handle indices, py::handle o
   ptrdiff_t shape[kMaxRank];
   for (int i = 0; i < index.rank; ++i) shape[i] = index.shape[i];
   shape[index.rank] = table.operand.shape[1];
-  Dense y(op, out, table.operand.dtype, shape, index.rank + 1);
-  Operand flat = y.made.operand;
+  DenseResult y(op, out, table.operand.dtype, shape, index.rank + 1);
+  Operand flat = y.operand();
   flat.rank = 2, flat.shape[0] = index.size, flat.stride[0] = flat.shape[1] = shape[index.rank];
   {
     ReleaseGil release(0.3 * double(flat.shape[1]) * double(index.size));
@@ -83,10 +69,10 @@ py::object embedding_sum_binding(py::handle rows, py::handle indices, py::handle
   if (!ordered) fail(op, "begin", "ascending numbers from 0 to the count of indices", "others");
   Shares share(op, shares, table.operand, index.size);
   ptrdiff_t shape[] = {bags, table.operand.shape[1]};
-  Dense y(op, out, table.operand.dtype, shape, 2);
+  DenseResult y(op, out, table.operand.dtype, shape, 2);
   {
     ReleaseGil release(0.2 * double(shape[1]) * double(index.size + bags));
-    embedding_sum(table.operand, numbers_of(index), share.data, first.data, y.made.operand);
+    embedding_sum(table.operand, numbers_of(index), share.data, first.data, y.operand());
   }
   return y.finish();
 }
@@ -110,12 +96,11 @@ py::object embedding_backward_binding(py::handle dy, py::handle indices, ptrdiff
   }
   Shares share(op, shares, rows.operand, index.size);
   ptrdiff_t shape[] = {count, rows.operand.shape[1]};
-  Dense dweight(op, out, rows.operand.dtype, shape, 2);
+  DenseResult dweight(op, out, rows.operand.dtype, shape, 2);
   {
     ReleaseGil release(0.2 * double(shape[1]) * double(index.size + count));
     embedding_backward(rows.operand, numbers_of(index), position, share.data, padding,
-                       by_frequency ? RowScale::by_frequency : RowScale::none,
-                       dweight.made.operand);
+                       by_frequency ? RowScale::by_frequency : RowScale::none, dweight.operand());
   }
   return dweight.finish();
 }

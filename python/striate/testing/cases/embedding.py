@@ -93,8 +93,8 @@ def _bag_reference(w: Array, share: Array | None, n: int, bags: int) -> Array:
 
 
 def _bag_bound(reference: Any, eps: float, w: Array, share: Any, n: int, bags: int) -> Any:
-    largest = np.max(np.abs(w), initial=0) * (1 if share is None else np.max(np.abs(share)))
-    return eps * (2 + min(n, 256)) * n * largest
+    absolute = _bag_reference(np.abs(w), None if share is None else np.abs(share), n, bags)
+    return eps * (2 + min(n, 256) / 4) * absolute
 
 
 _WIDTHS = (1, 2, 3, 4, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 100)
