@@ -75,6 +75,12 @@ def embedding_sum(
     shares: _Array | None = None,
     out: _Array | None = None,
 ) -> _Array: ...
+def embedding_max(
+    rows: _Array, indices: _Array, begin: _Array, out: _Array | None = None
+) -> tuple[_Array, _Array]: ...
+def embedding_max_backward(
+    dy: _Array, which: _Array, rows: int, out: _Array | None = None
+) -> _Array: ...
 def embedding_backward(
     dy: _Array,
     indices: _Array,
