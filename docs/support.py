@@ -16,6 +16,12 @@ from typing import Any
 
 HERE = Path(__file__).parent
 TABLE = HERE / "support.toml"
+# Arguments that PyTorch has for other devices, layouts and compilers, or keeps for old programs.
+PASSED_OVER = {
+    "args", "kwargs", "device", "layout", "pin_memory", "memory_format", "out", "size_average",
+    "reduce", "foreach", "fused", "capturable", "differentiable", "_weight", "_freeze",
+    "_stacklevel", "only_inputs", "non_blocking", "self", "input", "is_grads_batched",
+}  # fmt: skip
 STATUSES = ("same", "different", "own", "absent")
 
 
@@ -197,6 +203,22 @@ def untold() -> dict[str, list[str]]:
         told = {item.name for item in section.items}
         missing[key] = sorted(names - told - _NOT_PUBLIC.get(key, set()))
     return missing
+
+
+def unlisted(section: Section) -> list[str]:
+    """What a namespace of layers, functions or optimizers here offers, and no line tells of."""
+    if section.key not in ("nn", "functional", "optim", "lr_scheduler"):
+        return []
+    told = {item.name for item in section.items} | _NOT_PUBLIC.get(section.key, set()) | {"Summary"}
+    space = vars(resolve(section.ours))
+    return sorted(
+        name
+        for name, value in space.items()
+        if callable(value)
+        and not name.startswith("_")
+        and (getattr(value, "__module__", None) or "").startswith("striate")
+        and name not in told
+    )
 
 
 if __name__ == "__main__":

@@ -65,6 +65,8 @@ def compare(module, *inputs, gradients=True):
 # --- every layer ----------------------------------------------------------------------------------
 
 IMAGE, SEQUENCE, ROWS, VOLUME = (2, 4, 9, 9), (2, 4, 9), (5, 4), (1, 4, 5, 5, 5)
+RANKS = [(1, SEQUENCE), (2, IMAGE), (3, VOLUME)]
+PADS = ("Zero", "Reflection", "Replication", "Circular")
 # (name, input's shape, arguments). Layers that are not here yet are skipped.
 LAYERS = [
     ("Linear", ROWS, {"in_features": 4, "out_features": 3}),
@@ -117,9 +119,36 @@ LAYERS = [
     ("AdaptiveMaxPool2d", IMAGE, {"output_size": 2}),
     ("Upsample", IMAGE, {"scale_factor": 2, "mode": "nearest"}),
     ("Upsample", IMAGE, {"scale_factor": 2, "mode": "bilinear", "align_corners": True}),
-    ("ZeroPad2d", IMAGE, {"padding": 1}),
-    ("ReflectionPad2d", IMAGE, {"padding": 1}),
-    ("ReplicationPad2d", IMAGE, {"padding": 1}),
+    ("InstanceNorm3d", VOLUME, {"num_features": 4}),
+    ("MaxPool1d", SEQUENCE, {"kernel_size": 3, "stride": 1, "padding": 1}),
+    ("LPPool1d", SEQUENCE, {"norm_type": 2, "kernel_size": 2}),
+    ("LPPool3d", VOLUME, {"norm_type": 2, "kernel_size": 2}),
+    ("AdaptiveAvgPool3d", VOLUME, {"output_size": 2}),
+    ("AdaptiveMaxPool1d", SEQUENCE, {"output_size": 3}),
+    ("AdaptiveMaxPool3d", VOLUME, {"output_size": 2}),
+    ("UpsamplingNearest2d", IMAGE, {"scale_factor": 2}),
+    ("UpsamplingBilinear2d", IMAGE, {"scale_factor": 2}),
+    *[(f"{kind}Pad1d", SEQUENCE, {"padding": 2}) for kind in PADS],
+    *[(f"{kind}Pad2d", IMAGE, {"padding": (1, 2, 0, 1)}) for kind in PADS],
+    *[(f"{kind}Pad3d", VOLUME, {"padding": 1}) for kind in PADS],
+    *[(f"ConstantPad{n}d", s, {"padding": 1, "value": 0.5}) for n, s in RANKS],
+    ("PixelShuffle", IMAGE, {"upscale_factor": 2}),
+    ("PixelUnshuffle", (1, 2, 4, 6), {"downscale_factor": 2}),
+    ("ChannelShuffle", IMAGE, {"groups": 2}),
+    ("Fold", (2, 16, 12), {"output_size": (4, 5), "kernel_size": 2}),
+    ("Unfold", IMAGE, {"kernel_size": 3, "padding": 1}),
+    ("CELU", ROWS, {"alpha": 0.5}),
+    ("SELU", ROWS, {}),
+    ("GLU", ROWS, {"dim": 1}),
+    ("Mish", ROWS, {}),
+    ("Hardshrink", ROWS, {"lambd": 0.3}),
+    ("Softshrink", ROWS, {"lambd": 0.3}),
+    ("Tanhshrink", ROWS, {}),
+    ("LogSigmoid", ROWS, {}),
+    ("Threshold", ROWS, {"threshold": 0.1, "value": 0.2}),
+    ("Softmin", ROWS, {"dim": 0}),
+    ("Softmax2d", IMAGE, {}),
+    ("CrossMapLRN2d", IMAGE, {"size": 3}),
     ("Flatten", IMAGE, {"start_dim": 2}),
     ("Unflatten", ROWS, {"dim": 1, "unflattened_size": (2, 2)}),
     ("Identity", ROWS, {}),
@@ -172,7 +201,8 @@ def test_every_layer_with_arguments_of_torchs_is_tried():
     others = {
         "Module", "Sequential", "ModuleList", "ModuleDict", "Parameter", "MaxUnpool2d", "Embedding",
         "EmbeddingBag", "Bilinear", "CosineSimilarity", "PairwiseDistance", "LSTMCell", "GRUCell",
-        "RNNCell", "ParameterList", "ParameterDict",
+        "RNNCell", "ParameterList", "ParameterDict", "RReLU", "MaxUnpool1d", "MaxUnpool3d", "Buffer",
+        "FractionalMaxPool2d", "FractionalMaxPool3d", "MultiheadAttention",
     }  # fmt: skip
     both = {n for n in vars(nn) if n[0].isupper() and hasattr(tnn, n)} - others
     both = {n for n in both if not n.endswith("Loss") and "Dropout" not in n}

@@ -74,6 +74,31 @@ LINES = [
     lambda t: t.nn.Linear(2, 3).extra_repr().split(", bias")[0],
     lambda t: registered(t),
     lambda t: dataset(t),
+    lambda t: schedule(t),
+    lambda t: t.ger(x(t)[0], y(t)[1]),
+    lambda t: t.not_equal(x(t), y(t)),
+    lambda t: t.tril_indices(3, 4),
+    lambda t: t.triu_indices(3, 4),
+    lambda t: (2.0 in x(t), 9.0 in x(t)),  # __contains__
+    lambda t: x(t).abs_(),
+    lambda t: x(t).clamp_(-1, 1),
+    lambda t: x(t).neg_(),
+    lambda t: x(t).floor_(),
+    lambda t: x(t).round_(),
+    lambda t: x(t).relu_(),
+    lambda t: x(t).addcdiv_(y(t), t.full((2, 3), 2.0), value=2),
+    lambda t: x(t).addcmul_(y(t), x(t), value=2),
+    lambda t: x(t).masked_fill_(y(t) > 0, 9.0),
+    lambda t: x(t).new_empty((2, 1)).shape,
+    lambda t: x(t).index_add_(1, t.tensor([0, 2]), y(t)[:, :2]),
+    lambda t: x(t).index_copy_(1, t.tensor([2, 0]), y(t)[:, :2]),
+    lambda t: x(t).index_put_((t.tensor([0, 1]), t.tensor([2, 0])), t.tensor([8.0, 9.0])),
+    lambda t: x(t).masked_scatter_(y(t) > 0, t.tensor([7.0, 8.0, 9.0, 10.0])),
+    lambda t: x(t).scatter_(1, t.tensor([[0, 2], [1, 0]]), y(t)[:, :2]),
+    lambda t: x(t).scatter_add_(1, t.tensor([[0, 2], [1, 0]]), y(t)[:, :2]),
+    lambda t: rounded(x(t).sigmoid_()),
+    lambda t: rounded(x(t).tanh_()),
+    lambda t: rounded(x(t).exp_()),
 ]
 
 
@@ -94,6 +119,16 @@ def registered(t):
 def dataset(t):
     data = t.utils.data if t is torch else striate_data
     return isinstance(data.TensorDataset(x(t)), data.Dataset)
+
+
+def schedule(t):
+    optimizer = t.optim.SGD(t.nn.Linear(1, 1).parameters(), lr=0.1)
+    schedules = t.optim.lr_scheduler
+    return isinstance(schedules.StepLR(optimizer, 2), schedules.LRScheduler)
+
+
+def rounded(values):
+    return [[round(v, 5) for v in row] for row in values.tolist()]
 
 
 def plain(value):
