@@ -201,7 +201,8 @@ def test_every_layer_with_arguments_of_torchs_is_tried():
     others = {
         "Module", "Sequential", "ModuleList", "ModuleDict", "Parameter", "MaxUnpool2d", "Embedding",
         "EmbeddingBag", "Bilinear", "CosineSimilarity", "PairwiseDistance", "LSTMCell", "GRUCell",
-        "RNNCell", "ParameterList", "ParameterDict", "RReLU", "MaxUnpool1d", "MaxUnpool3d", "Buffer",
+        "RNNCell", "ParameterList", "ParameterDict", "RReLU", "MaxUnpool1d", "Buffer",
+        "MaxUnpool3d",
         "FractionalMaxPool2d", "FractionalMaxPool3d", "MultiheadAttention",
     }  # fmt: skip
     both = {n for n in vars(nn) if n[0].isupper() and hasattr(tnn, n)} - others
