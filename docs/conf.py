@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sphinx: `sphinx-build -W docs build/docs` (extra [docs]). It writes generated/ first."""
 
-import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -29,17 +28,6 @@ support.write_pages(_GENERATED)
 reference.write_pages(_GENERATED)
 
 
-def _escaped(line: str) -> str:
-    """A line of prose with `code` as code, and everything else as it stands."""
-    parts = re.split(r"`([^`]+)`", line)
-    plain = [re.sub(r"([\\*|_])", r"\\\1", part) for part in parts[::2]]
-    code = [f"``{part.strip()}``" for part in parts[1::2]]
-    text = plain[0]
-    for c, p in zip(code, plain[1:], strict=True):
-        text += c + ("\\ " if p[:1].isalnum() else "") + p
-    return text
-
-
 def _as_rst(app: Any, what: str, name: str, value: Any, options: Any, lines: list[str]) -> None:
     """Docstrings are plain text: prose, indented formulas, lists with -, examples with >>>."""
     made: list[str] = []
@@ -60,7 +48,7 @@ def _as_rst(app: Any, what: str, name: str, value: Any, options: Any, lines: lis
                 elif literal and not indented:
                     made.append("")
                 literal = indented
-                made.append(line if indented else _escaped(line))
+                made.append(line if indented else support.rst(line))
         made.append("")
         paragraph.clear()
 

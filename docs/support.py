@@ -8,6 +8,7 @@ holds it against both libraries. `python docs/support.py` prints what torch has 
 from __future__ import annotations
 
 import importlib
+import re
 import sys
 import tomllib
 from dataclasses import dataclass
@@ -40,7 +41,7 @@ class Item:
     def difference(self) -> str:
         """What differs, in words."""
         missing = f"without {', '.join(f'``{name}``' for name in self.lacks)}" if self.lacks else ""
-        return "; ".join(filter(None, (missing, self.what)))
+        return "; ".join(filter(None, (missing, rst(self.what))))
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,17 @@ def resolve(path: str) -> Any:
     return found
 
 
+def rst(line: str) -> str:
+    """A line of prose with `code` as code, and everything else as it stands."""
+    parts = re.split(r"`([^`]+)`", line)
+    plain = [re.sub(r"([\\*|_])", r"\\\1", part) for part in parts[::2]]
+    code = [f"``{part.strip()}``" for part in parts[1::2]]
+    text = plain[0]
+    for c, p in zip(code, plain[1:], strict=True):
+        text += c + ("\\ " if p[:1].isalnum() else "") + p
+    return text
+
+
 # --- pages ----------------------------------------------------------------------------------------
 
 
@@ -136,10 +148,10 @@ def coming_from_pytorch(sections: list[Section]) -> str:
         if different:
             lines += ["**Different:**", ""]
             lines += _table(("Name", "What differs"), different, "25 75")
-        own = [(f"``{i.name}``", i.what) for i in section.of("own")]
+        own = [(f"``{i.name}``", rst(i.what)) for i in section.of("own")]
         if own:
             lines += ["**Only here:**", "", *_table(("Name", "What it is"), own, "25 75")]
-        absent = [(f"``{i.name}``", i.what) for i in section.of("absent")]
+        absent = [(f"``{i.name}``", rst(i.what)) for i in section.of("absent")]
         if absent:
             lines += ["**Absent:**", "", *_table(("Name", "Why, or what instead"), absent, "25 75")]
     return "\n".join(lines)
