@@ -19,9 +19,9 @@ __all__ = [
     "flip",
     "fliplr",
     "flipud",
-    "unfold",
 ]
-METHODS = __all__[1:]
+# The function of the name `unfold` takes windows of images (patches.py).
+METHODS = [*__all__[1:], "unfold"]
 
 
 def broadcast_tensors(*tensors: Tensor) -> tuple[Tensor, ...]:
