@@ -180,11 +180,11 @@ class _Converter:
         """What the constructor here is called with; None where torch's asks for more."""
         accepted = inspect.signature(ours).parameters
         known = self._class_of(module)
-        theirs = dict(inspect.signature(getattr(self.torch.nn, str(known))).parameters)
+        theirs = inspect.signature(getattr(self.torch.nn, str(known))).parameters
+        if all(p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in theirs.values()):
+            theirs = accepted  # (*args, **kwargs), as recurrent layers have, tells nothing
         arguments: dict[str, Any] = {}
         before = len(self.problems)
-        if "kwargs" in theirs:  # a constructor that tells nothing: torch's recurrent layers
-            theirs = {name: p for name, p in accepted.items() if hasattr(module, name)}
         for name, parameter in theirs.items():
             if name in _PASSED_OVER or not hasattr(module, name):
                 continue
