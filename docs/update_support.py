@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import support
 
 TESTS = support.HERE.parent / "tests"
-OTHERS = {"test_support.py", "test_docs.py", "test_documents.py"}
+OTHERS = {"test_support.py", "test_docs.py", "test_documents.py", "test_bench.py"}
 LISTS = {"test_every_layer_with_arguments_of_torchs_is_tried"}  # tests that mention, and don't try
 OP_TEST = "test_ops.py::test_forward"  # reads the table of cases
 HEAD = """\
@@ -99,6 +99,12 @@ class Tests:
             section, "test_torch"
         )
         files = sorted(self.files, key=lambda f: (not f.startswith(first), "opinfo" in f, f))
+        if section in ("torch", "tensor"):  # the tests made to compare these come first
+            for pattern in patterns[:2]:
+                for file in ("test_torch_tensor.py", "test_torch_small.py"):
+                    found = self._in(file, pattern)
+                    if found:
+                        return found
         for pattern in patterns:
             for file in files:
                 found = self._in(file, pattern)
