@@ -8,7 +8,7 @@ from typing import Any
 def lines(records: list[dict[str, Any]], wide: bool) -> list[str]:
     """The summary; with `wide` also a line for each operation, and what striate lacks."""
     out: list[str] = []
-    for kind, title in (("op", "operations"), ("module", "modules")):
+    for kind, title in (("op", "operations"), ("module", "modules"), ("optimizer", "optimizers")):
         ran = [r for r in records if kind in r]
         absent = [name for r in records for name in r.get(f"absent_{kind}s", [])]
         if ran or absent:

@@ -4,7 +4,7 @@
 import random
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +13,7 @@ import torch
 from striate import Tensor
 
 from opinfo import compare, deviations
-from opinfo.deviations import Deviation, Sample
+from opinfo.deviations import Sample
 from opinfo.names import variants
 
 TYPES = [torch.float32, torch.float64, torch.int64, torch.bool]
@@ -34,9 +34,10 @@ class Tally:
     failures: list[str] = field(default_factory=list)
     used: set[int] = field(default_factory=set)  # lines of the table of deviations
 
-    def record(self, name: str) -> dict[str, Any]:
+    def record(self, kind: str, name: str) -> dict[str, Any]:
+        """The figures, for report.py; kind is "op", "module" or "optimizer"."""
         return {
-            "op": name,
+            kind: name,
             "passed": self.passed,
             "undetermined": self.undetermined,
             "gradients": self.gradients,
@@ -55,13 +56,12 @@ class Tally:
                 return
         self.failures.append(f"{sample}\n    {kind}: {text}")
 
-    def stale(self, names: Iterable[str]) -> list[Deviation]:
-        """Lines of the table for these operations that covered nothing."""
-        wanted = set(names)
+    def stale(self, name: str) -> list[str]:
+        """The reasons of lines of the table for this operation that covered nothing of it."""
         return [
-            line
+            line.reason
             for i, line in enumerate(deviations.DEVIATIONS)
-            if i not in self.used and wanted & set(line.ops.split())
+            if i not in self.used and name in line.ops.split()
         ]
 
 
