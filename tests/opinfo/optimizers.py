@@ -39,9 +39,7 @@ def run(info: Any, tally: Tally) -> None:
             _one(tally, info, options, dtype, name)
 
 
-def _one(
-    tally: Tally, info: Any, options: dict[str, Any], dtype: torch.dtype, name: str
-) -> None:
+def _one(tally: Tally, info: Any, options: dict[str, Any], dtype: torch.dtype, name: str) -> None:
     sample = Sample(name, "optimizer", str(dtype)[6:], None, (), options)
     theirs = [v.clone().requires_grad_() for v in _values(dtype)]
     mine = [compare.ours(v).requires_grad_() for v in _values(dtype)]

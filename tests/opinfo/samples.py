@@ -99,9 +99,7 @@ class Reference:
         ]
         seeds = [w for w in self.weights if w is not None]
         try:
-            found = quietly(
-                lambda: torch.autograd.grad(outputs, wanted, seeds, allow_unused=True)
-            )
+            found = quietly(lambda: torch.autograd.grad(outputs, wanted, seeds, allow_unused=True))
         except (RuntimeError, NotImplementedError):  # torch has no gradient for this sample
             return
         by_id = {id(t): g for t, g in zip(wanted, found, strict=True)}
@@ -190,9 +188,7 @@ def run_samples(info: Any, name: str, tally: Tally) -> None:
                 run(tally, sample, reference, function, values)
 
 
-def _run_refused(
-    tally: Tally, sample: Sample, function: Callable[..., Any], why: str
-) -> None:
+def _run_refused(tally: Tally, sample: Sample, function: Callable[..., Any], why: str) -> None:
     """A call that torch refuses: striate must too, with an exception that says something."""
     try:
         input, args, kwargs = compare.ours((sample.input, sample.args, sample.kwargs))
