@@ -68,6 +68,7 @@ void check_signals() {
 }  // namespace
 
 void bind_runtime(py::module_& m) {
+  load_numpy();
   set_interrupt_check(&check_signals);
   m.def("isa", [] { return isa_name(isa_cap()); }, "The ISA family in use.");
   m.def(
