@@ -7,7 +7,9 @@
 #define FILES       \
   FILE(activation)  \
   FILE(conv2d)      \
+  FILE(dropout)     \
   FILE(elementwise) \
+  FILE(embedding)   \
   FILE(gemm)        \
   FILE(layout)      \
   FILE(loss)        \

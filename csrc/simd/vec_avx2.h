@@ -21,6 +21,8 @@ template <class T>
 Mask<T> from(int n);
 template <class T>
 Vec<T> load_u8(const uint8_t* p, int n);
+template <class T>
+Mask<T> not_below(const uint32_t* p, uint32_t least);
 
 inline __m128i load_bytes(const uint8_t* p, int n, int lanes) {
   uint64_t bytes = 0;
@@ -230,6 +232,38 @@ inline double sum(Vec<double> x) {
 inline double largest(Vec<double> x) {
   __m128d half = _mm_max_pd(_mm256_castpd256_pd128(x.v), _mm256_extractf128_pd(x.v, 1));
   return _mm_cvtsd_f64(_mm_max_sd(half, _mm_unpackhi_pd(half, half)));
+}
+
+template <>
+inline Mask<float> not_below<float>(const uint32_t* p, uint32_t least) {
+  __m256i words = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+  __m256i larger = _mm256_max_epu32(words, _mm256_set1_epi32(int(least)));
+  return {_mm256_castsi256_ps(_mm256_cmpeq_epi32(words, larger))};
+}
+template <>
+inline Mask<double> not_below<double>(const uint32_t* p, uint32_t least) {
+  __m128i words = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+  __m128i larger = _mm_max_epu32(words, _mm_set1_epi32(int(least)));
+  return {_mm256_castsi256_pd(_mm256_cvtepi32_epi64(_mm_cmpeq_epi32(words, larger)))};
+}
+
+struct U64 {
+  static constexpr int lanes = 4;
+  __m256i v;
+};
+inline U64 u64(uint64_t x) { return {_mm256_set1_epi64x(int64_t(x))}; }
+inline U64 counted(uint64_t x) {
+  return {_mm256_add_epi64(u64(x).v, _mm256_setr_epi64x(0, 2, 1, 3))};
+}
+inline U64 operator^(U64 a, U64 b) { return {_mm256_xor_si256(a.v, b.v)}; }
+inline U64 product(U64 a, U64 b) { return {_mm256_mul_epu32(a.v, b.v)}; }
+inline U64 upper(U64 a) { return {_mm256_srli_epi64(a.v, 32)}; }
+inline void store_fours(uint32_t* p, U64 a, U64 b, U64 c, U64 d) {
+  __m256i ab = _mm256_blend_epi32(a.v, _mm256_slli_epi64(b.v, 32), 0xaa);
+  __m256i cd = _mm256_blend_epi32(c.v, _mm256_slli_epi64(d.v, 32), 0xaa);
+  __m256i* to = reinterpret_cast<__m256i*>(p);
+  _mm256_storeu_si256(to, _mm256_unpacklo_epi64(ab, cd));
+  _mm256_storeu_si256(to + 1, _mm256_unpackhi_epi64(ab, cd));
 }
 
 }  // namespace

@@ -21,6 +21,8 @@ template <class T>
 Mask<T> from(int n);
 template <class T>
 Vec<T> load_u8(const uint8_t* p, int n);
+template <class T>
+Mask<T> not_below(const uint32_t* p, uint32_t least);
 
 template <>
 struct Vec<float> {
@@ -177,6 +179,34 @@ inline void store_u8(uint8_t* p, Vec<double> x, int n) {
 }
 inline double sum(Vec<double> x) { return _mm512_reduce_add_pd(x.v); }
 inline double largest(Vec<double> x) { return _mm512_reduce_max_pd(x.v); }
+
+template <>
+inline Mask<float> not_below<float>(const uint32_t* p, uint32_t least) {
+  return {_mm512_cmpge_epu32_mask(_mm512_loadu_si512(p), _mm512_set1_epi32(int(least)))};
+}
+template <>
+inline Mask<double> not_below<double>(const uint32_t* p, uint32_t least) {
+  __m256i words = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+  return {_mm256_cmpge_epu32_mask(words, _mm256_set1_epi32(int(least)))};
+}
+
+struct U64 {
+  static constexpr int lanes = 8;
+  __m512i v;
+};
+inline U64 u64(uint64_t x) { return {_mm512_set1_epi64(int64_t(x))}; }
+inline U64 counted(uint64_t x) {
+  return {_mm512_add_epi64(u64(x).v, _mm512_setr_epi64(0, 4, 1, 5, 2, 6, 3, 7))};
+}
+inline U64 operator^(U64 a, U64 b) { return {_mm512_xor_si512(a.v, b.v)}; }
+inline U64 product(U64 a, U64 b) { return {_mm512_mul_epu32(a.v, b.v)}; }
+inline U64 upper(U64 a) { return {_mm512_srli_epi64(a.v, 32)}; }
+inline void store_fours(uint32_t* p, U64 a, U64 b, U64 c, U64 d) {
+  __m512i ab = _mm512_mask_blend_epi32(0xaaaa, a.v, _mm512_slli_epi64(b.v, 32));
+  __m512i cd = _mm512_mask_blend_epi32(0xaaaa, c.v, _mm512_slli_epi64(d.v, 32));
+  _mm512_storeu_si512(p, _mm512_unpacklo_epi64(ab, cd));
+  _mm512_storeu_si512(p + 16, _mm512_unpackhi_epi64(ab, cd));
+}
 
 }  // namespace
 }  // namespace striate

@@ -16,6 +16,14 @@
 //   scale2(x, n)      x * 2^n for an integral n, |n| <= 252; past the range inf or, flushed, 0
 //   sum(x), largest(x)   over the lanes
 //   load_u8<T>(p, n), store_u8(p, x, n)   the first n lanes as bytes; x holds whole numbers 0 … 255
+//   not_below<T>(p, least)   the lanes whose 32-bit word at p is >= least, unsigned
+//
+//   U64               `U64::lanes` unsigned 64-bit numbers; ^ works on them
+//   u64(x)            x in every lane
+//   counted(x)        x, x + 1, … in the lanes that store_fours() stores first, second, …
+//   product(a, b)     of the lower halves
+//   upper(a)          the upper halves, as numbers
+//   store_fours(p, a, b, c, d)   the lower halves, lane by lane: p[4 i] = a, … p[4 i + 3] = d
 //
 // Sealed: everything is in an anonymous namespace, so no ISA's code can stand in for another's.
 #pragma once
@@ -191,6 +199,24 @@ inline T sum(Vec<T> x) {
 template <class T>
 inline T largest(Vec<T> x) {
   return x.v;
+}
+
+template <class T>
+inline Mask<T> not_below(const uint32_t* p, uint32_t least) {
+  return {*p >= least};
+}
+
+struct U64 {
+  static constexpr int lanes = 1;
+  uint64_t v;
+};
+inline U64 u64(uint64_t x) { return {x}; }
+inline U64 counted(uint64_t x) { return {x}; }
+inline U64 operator^(U64 a, U64 b) { return {a.v ^ b.v}; }
+inline U64 product(U64 a, U64 b) { return {(a.v & 0xffffffff) * (b.v & 0xffffffff)}; }
+inline U64 upper(U64 a) { return {a.v >> 32}; }
+inline void store_fours(uint32_t* p, U64 a, U64 b, U64 c, U64 d) {
+  p[0] = uint32_t(a.v), p[1] = uint32_t(b.v), p[2] = uint32_t(c.v), p[3] = uint32_t(d.v);
 }
 
 }  // namespace

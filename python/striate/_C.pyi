@@ -47,6 +47,18 @@ def memory_trim() -> None: ...
 def memory_set_cap(bytes: int) -> None: ...
 def memory_fail_at(n: int) -> int: ...
 
+# dropout
+def dropout(
+    x: _Array,
+    p: float,
+    key: int,
+    scale: float,
+    kept: float = 0.0,
+    dropped: float = 0.0,
+    out: _Array | None = None,
+) -> _Array: ...
+def philox(key: int, block: int, high: int, n: int) -> _Array: ...
+
 # elementwise
 def add(a: _Array | float, b: _Array | float, out: _Array | None = None) -> _Array: ...
 def sub(a: _Array | float, b: _Array | float, out: _Array | None = None) -> _Array: ...
@@ -54,6 +66,26 @@ def mul(a: _Array | float, b: _Array | float, out: _Array | None = None) -> _Arr
 def div(a: _Array | float, b: _Array | float, out: _Array | None = None) -> _Array: ...
 def maximum(a: _Array | float, b: _Array | float, out: _Array | None = None) -> _Array: ...
 def minimum(a: _Array | float, b: _Array | float, out: _Array | None = None) -> _Array: ...
+
+# embedding
+def embedding(weight: _Array, indices: _Array, out: _Array | None = None) -> _Array: ...
+def embedding_sum(
+    rows: _Array,
+    indices: _Array,
+    begin: _Array,
+    shares: _Array | None = None,
+    out: _Array | None = None,
+) -> _Array: ...
+def embedding_backward(
+    dy: _Array,
+    indices: _Array,
+    rows: int,
+    positions: _Array | None = None,
+    shares: _Array | None = None,
+    padding: int = -1,
+    by_frequency: bool = False,
+    out: _Array | None = None,
+) -> _Array: ...
 
 # gemm
 def gemm(

@@ -2,7 +2,7 @@
 """striate: deep learning on handwritten kernels that anyone can read."""
 
 from striate.tensor import Tensor  # isort: skip  (first: the operations need the class)
-from striate import _C, ops
+from striate import _C, autograd, ops
 from striate._C import num_threads as get_num_threads
 from striate._C import set_num_threads
 from striate.autograd import enable_grad, is_grad_enabled, no_grad
@@ -47,6 +47,6 @@ from striate.random import (
 )
 from striate.serialization import load, save
 
-from striate import nn, optim  # isort: skip  (they use the names above)
+from striate import nn, optim, profiler  # isort: skip  (they use the names above)
 
 __version__ = "0.1.0"

@@ -91,6 +91,11 @@ def add_train(add: Callable[..., Parser]) -> None:
     option("--name", metavar="NAME", help="of the run's folder (DATA-MODEL, numbered)")
     option("--out", metavar="DIR", help="where the run's folder goes (runs)")
     option("--resume", metavar="RUN", help="go on with a run that was interrupted")
+    option(
+        "--profile",
+        action="store_true",
+        help="where the time of 20 steps goes, as tables and trace.json",
+    )
     option("--no-progress", action="store_true", help="no progress bar")
 
 

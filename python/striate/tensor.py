@@ -3,14 +3,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from striate import autograd
 from striate.arrays import Array, _varargs, as_array
-from striate.autograd import Node, Version
+from striate.autograd import Node, Version, hooks
+from striate.autograd.hooks import HookHandle, LeafHooks
 from striate.dtypes import (
     CATEGORY,
     DType,
@@ -36,6 +37,7 @@ class Tensor:
     _grad: Tensor | None = None
     _version: Version | None = None
     _is_view: bool = False
+    _hooks: LeafHooks | None = None
     requires_grad: bool = False
 
     __array_ufunc__ = None  # ndarray + Tensor asks the Tensor
@@ -246,23 +248,33 @@ class Tensor:
                 "backward: create_graph=True: gradients of gradients are not recorded (first order "
                 "only)"
             )
-        if not self.requires_grad:
-            raise RuntimeError(
-                "backward: this tensor does not require grad: nothing it was made from does, or it "
-                "was made under no_grad()"
-            )
-        if gradient is None:
-            if self.numel() != 1:
-                raise RuntimeError(
-                    f"backward: shape {self.shape} has more than one element; pass `gradient`, or "
-                    "reduce it with sum() or mean() first"
-                )
-            seed = autograd.one_like(self._array)
+        if gradient is None and self.requires_grad and self._array.size == 1:
+            array = autograd.one_like(self._array)
         else:
-            seed = as_array(gradient, self.dtype, "gradient")
-            if seed.shape != self.shape:
-                raise ValueError(f"backward: gradient: expected {self.shape}, got {seed.shape}")
-        autograd.backward(self, seed, retain_graph)
+            array = autograd.seed("backward", self, gradient)
+        root = autograd.copied_for_backward(self, retain_graph) if autograd.heeded else self
+        autograd.sweep(root, array, retain_graph)
+
+    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> HookHandle:
+        """Calls hook(gradient) whenever backward has brought this tensor its whole gradient.
+
+        What it returns, if not None, takes the gradient's place: a tensor of its shape and dtype.
+        The hook must not write to its argument. Returns a handle; `handle.remove()` takes it off.
+        """
+        return hooks.register_hook(self, hook)
+
+    def register_post_accumulate_grad_hook(self, hook: Callable[[Tensor], None]) -> HookHandle:
+        """Calls hook(self) after each backward has added to this leaf's `.grad`."""
+        return hooks.register_post_accumulate_grad_hook(self, hook)
+
+    def retain_grad(self) -> None:
+        """Makes backward add to this tensor's `.grad` though it is a result. Leaves do anyway."""
+        hooks.retain_grad(self)
+
+    @property
+    def retains_grad(self) -> bool:
+        """Whether `retain_grad` was called on this result."""
+        return hooks.retains_grad(self)
 
     def detach(self) -> Tensor:
         """The same storage without history."""
@@ -326,8 +338,11 @@ class Tensor:
                 f"{name}: other: expected a tensor that requires no grad, as this one is a view"
             )
         result = self._kept(name, function(self, other))
+        retained = hooks.let_go(self)
         self._array, self._version = result._array, result._version
         self._node, self._output, self.requires_grad = result._node, result._output, True
+        if retained:
+            self.retain_grad()
         return self
 
     def _kept(self, name: str, result: Tensor) -> Tensor:

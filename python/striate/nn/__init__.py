@@ -8,6 +8,8 @@ from striate.nn import functional, init
 from striate.nn.activation import *
 from striate.nn.container import *
 from striate.nn.conv import *
+from striate.nn.dropout import *
+from striate.nn.embedding import *
 from striate.nn.linear import *
 from striate.nn.loss import *
 from striate.nn.module import *

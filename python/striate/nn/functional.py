@@ -3,6 +3,8 @@
 
 from striate.ops.activation import *
 from striate.ops.conv2d import *
+from striate.ops.dropout import *
+from striate.ops.embedding import *
 from striate.ops.gemm import linear
 from striate.ops.layout import pad
 from striate.ops.loss import *

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Forward hooks of modules."""
+"""Hooks of modules. Those on gradients are in backward_hooks.py."""
 
 from __future__ import annotations
 
@@ -47,7 +47,14 @@ class RemovableHandle:
         """Takes the hook off. Doing so twice is harmless."""
         module = self._module
         getattr(module, self._kind).pop(self._number, None)
-        hooked = bool(module._forward_hooks or module._forward_pre_hooks)
+        hooked = any(
+            (
+                module._forward_hooks,
+                module._forward_pre_hooks,
+                module._backward_hooks,
+                module._backward_pre_hooks,
+            )
+        )
         object.__setattr__(module, "_hooked", hooked)
 
     def __enter__(self) -> RemovableHandle:
@@ -76,7 +83,12 @@ def _before(module: Module, args: Any, kwargs: Any) -> tuple[Any, Any]:
 def call_with_hooks(module: Module, args: Any, kwargs: Any) -> Any:
     """module.forward(*args, **kwargs) between its hooks."""
     args, kwargs = _before(module, args, kwargs)
-    output = module.forward(*args, **kwargs)
+    if module._backward_hooks or module._backward_pre_hooks:
+        from striate.nn.backward_hooks import call_between
+
+        output = call_between(module, module.forward, args, kwargs)
+    else:
+        output = module.forward(*args, **kwargs)
     for hook, with_kwargs in list(module._forward_hooks.values()):
         given = (module, args, kwargs, output) if with_kwargs else (module, args, output)
         changed = hook(*given)

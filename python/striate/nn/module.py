@@ -54,6 +54,8 @@ class Module:
     _transient: set[str]  # buffers that a state dict leaves out
     _forward_hooks: dict[int, Any]
     _forward_pre_hooks: dict[int, Any]
+    _backward_hooks: dict[int, Any]
+    _backward_pre_hooks: dict[int, Any]
 
     def __init__(self) -> None:
         set_plain = object.__setattr__
@@ -63,6 +65,8 @@ class Module:
         set_plain(self, "_transient", set())
         set_plain(self, "_forward_hooks", {})
         set_plain(self, "_forward_pre_hooks", {})
+        set_plain(self, "_backward_hooks", {})
+        set_plain(self, "_backward_pre_hooks", {})
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """What the module computes. Every subclass defines it."""
@@ -367,6 +371,25 @@ class Module:
         With `with_kwargs`: hook(module, args, kwargs, output).
         """
         return RemovableHandle.register(self, "_forward_hooks", hook, prepend, with_kwargs)
+
+    def register_full_backward_hook(
+        self, hook: Callable[..., Any], prepend: bool = False
+    ) -> RemovableHandle:
+        """Calls hook(module, grad_input, grad_output) when backward has passed through the module.
+
+        Both are tuples: a gradient, or None, for each positional argument and each result. What it
+        returns, if not None, replaces grad_input.
+        """
+        return RemovableHandle.register(self, "_backward_hooks", hook, prepend, False)
+
+    def register_full_backward_pre_hook(
+        self, hook: Callable[..., Any], prepend: bool = False
+    ) -> RemovableHandle:
+        """Calls hook(module, grad_output) before backward passes through the module.
+
+        What it returns, if not None, replaces grad_output.
+        """
+        return RemovableHandle.register(self, "_backward_pre_hooks", hook, prepend, False)
 
     def summary(self, *inputs: Any, dtype: Any = None) -> Summary:
         """A table of layers, shapes, parameters and costs: `striate.nn.summary`."""

@@ -32,7 +32,9 @@ def _path_to(module: Module, parent: Module) -> str:
 
 def name_place(error: Exception, module: Module) -> None:
     """Notes that `error` passes `module`: "features.3 (Conv2d): " and the message."""
-    place: _Place | None = getattr(error, "_striate_place", None)
+    place: _Place | str | None = getattr(error, "_striate_place", None)
+    if isinstance(place, str):  # the message says it
+        return
     if place is None:
         if len(error.args) == 1 and isinstance(error.args[0], str):
             error._striate_place = _Place(module, error.args[0])  # type: ignore[attr-defined]

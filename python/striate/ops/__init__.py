@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from striate.ops.activation import *
 from striate.ops.arithmetic import *
 from striate.ops.conv2d import *
+from striate.ops.dropout import *
+from striate.ops.embedding import *
 from striate.ops.gemm import *
 from striate.ops.layout import *
 from striate.ops.loss import *

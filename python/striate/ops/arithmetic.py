@@ -257,6 +257,18 @@ def same_dtype(name: str, operands: dict[str, Tensor | None]) -> list[Tensor]:
     return given
 
 
+_SHORTCUTS: list[Callable[[bool], None]] = []
+
+
+def use_kernels_directly(direct: bool) -> None:
+    """Whether operands without gradients go straight to the kernel, past the record.
+
+    They do, unless somebody observes the records (autograd/observe.py).
+    """
+    for use in _SHORTCUTS:
+        use(direct)
+
+
 def _binary(
     record: Op,
     numpy: Callable[..., Any],
@@ -298,6 +310,11 @@ def _binary(
         except (ValueError, TypeError) as error:
             raise type(error)(f"{name}: {error}") from None
 
+    def use(direct: bool, chosen: Any = kernel) -> None:
+        nonlocal kernel
+        kernel = chosen if direct else None
+
+    _SHORTCUTS.append(use)
     call.__name__ = call.__qualname__ = record.name
     call.__doc__ = doc
     return call

@@ -14,6 +14,7 @@ from striate.data.idx import NotFound
 from striate.train import files, pictures
 from striate.train.config import Config
 from striate.train.evaluate import evaluate
+from striate.train.profiled import ProfiledTrainer
 from striate.train.runs import CONFIG, MODEL, build, describe, new_folder, run_folder
 from striate.train.task import Task, load_task
 from striate.train.trainer import CHECKPOINT, Trainer
@@ -46,7 +47,7 @@ def start(options: argparse.Namespace) -> int:
     folder = new_folder(Path(options.out or "runs"), options.name, f"{data}-{model}")
     files.write_json(folder / CONFIG, describe(config, task))
     try:
-        return train(config, task, folder, not options.no_progress)
+        return train(config, task, folder, options)
     except BaseException:
         if not (folder / CHECKPOINT).exists():  # nothing to go on with
             (folder / CONFIG).unlink()
@@ -61,7 +62,7 @@ def resume(options: argparse.Namespace) -> int:
     if given:
         raise ValueError(
             f"--resume: {', '.join(given)}: a run goes on as it was begun\n"
-            "  only --out, --threads and --no-progress go with --resume"
+            "  only --out, --threads, --profile and --no-progress go with --resume"
         )
     folder = run_folder(options.resume, options.out)
     config, whole = Config.from_file(folder / CONFIG)
@@ -78,15 +79,18 @@ def resume(options: argparse.Namespace) -> int:
             "in the last bits",
             file=sys.stderr,
         )
-    return train(config, task, folder, not options.no_progress, resumed=True)
+    return train(config, task, folder, options, resumed=True)
 
 
-def train(config: Config, task: Task, folder: Path, progress: bool, resumed: bool = False) -> int:
+def train(
+    config: Config, task: Task, folder: Path, options: argparse.Namespace, resumed: bool = False
+) -> int:
     """Trains into a folder and leaves the run's files there."""
     striate.manual_seed(config.seed)
     model = build(config.model, task.scaling.shape, len(task.classes))
     loader = task.train_loader(config)
-    trainer = Trainer(model, loader, task.test_loader(), config, folder)
+    kind = ProfiledTrainer if options.profile else Trainer
+    trainer = kind(model, loader, task.test_loader(), config, folder)
     if resumed:
         trainer.load_checkpoint()
     count = sum(p.numel() for p in model.parameters())
@@ -94,7 +98,10 @@ def train(config: Config, task: Task, folder: Path, progress: bool, resumed: boo
         f"{config.model} with {count:,} parameters on {len(task.train):,} {config.data} images, "
         f"tested on {len(task.test):,}; {_C.isa()}, {_C.num_threads()} threads"
     )
-    if not trainer.run(progress):
+    completed = trainer.run(not options.no_progress)
+    if isinstance(trainer, ProfiledTrainer):
+        print(trainer.report())
+    if not completed:
         print(
             f"stopped in epoch {trainer.epoch + 1} of {config.epochs}, after {trainer.batch} of "
             f"{len(loader)} batches; this goes on from there:\n  striate train --resume {folder}",

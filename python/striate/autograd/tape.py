@@ -21,12 +21,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from striate import _C
+from striate.arrays import Array
 
 if TYPE_CHECKING:
     from striate.ops.record import Op
     from striate.tensor import Tensor
-
-    Array = np.ndarray[Any, Any]
 
 
 class _Mode(threading.local):
@@ -210,7 +209,12 @@ def _deliver(slots: Slots, output: int, gradient: Array, exclusive: bool) -> Non
         slots[at], slots[at + 1] = _C.add(held, gradient), True
 
 
-def backward(root: Tensor, gradient: Array, retain_graph: bool = False) -> None:
+# What there is to heed besides the graph: leaves with hooks, by id, and observers. Where there is
+# anything, `backward` sweeps a copy of the graph that has it built in (graph.py).
+heeded: dict[Any, Any] = {}
+
+
+def sweep(root: Tensor, gradient: Array, retain_graph: bool = False) -> None:
     """Adds to the `.grad` of every leaf that `root` depends on: gradient * d root / d leaf."""
     if root._node is None:
         add_to_leaf(root, gradient, exclusive=False)

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+// Rows of a table (V, D) by their numbers: taken one by one, or summed in groups.
+//
+//   embedding            out[i] = table[index[i]]
+//   embedding_sum        out[g] = scale[g] sum of share[k] rows[position[k]] over group g's k
+//
+// The gradient of the first is the second over the gradient's rows, grouped by the table row that
+// each was taken from. Groups keep the order of positions, and long ones are cut into runs of a
+// fixed length, so a sum does not depend on the number of threads.
+#pragma once
+#include "core/operand.h"
+
+namespace striate {
+
+enum class Embedding { embedding_rows, embedding_sum };
+
+// out[i * out_row + j] = table[index[i] * row + j]      i < count, j < n
+template <class T>
+struct EmbeddingRowsArgs {
+  const T* table;
+  ptrdiff_t row;
+  const int64_t* index;
+  ptrdiff_t count, n;
+  T* out;
+  ptrdiff_t out_row;
+};
+
+// out[j] = scale * sum of shares[k] * rows[positions[k] * row + j], k < count, j < n
+// positions null: k itself; shares null: 1.
+template <class T>
+struct EmbeddingSumArgs {
+  const T* rows;
+  ptrdiff_t row;
+  const int64_t* positions;
+  const T* shares;
+  ptrdiff_t count, n;
+  T scale;
+  T* out;
+};
+
+template <class T>
+using EmbeddingRowsFn = void(const EmbeddingRowsArgs<T>&);
+template <class T>
+using EmbeddingSumFn = void(const EmbeddingSumArgs<T>&);
+
+#define TAKE(name, T, isa, what) STRIATE_WITH_##isa(EmbeddingRowsFn<T> name;)
+#define SUM(name, T, isa, what) STRIATE_WITH_##isa(EmbeddingSumFn<T> name;)
+#include "ops/embedding/kernels.inc"
+#undef TAKE
+#undef SUM
+
+// --- drivers -------------------------------------------------------------------------------------
+
+// Numbers in C order. `shape` is theirs as users see it, for errors.
+struct Numbers {
+  const int64_t* data;
+  ptrdiff_t count;
+  const ptrdiff_t* shape;
+  int rank;
+};
+
+// Throws std::out_of_range, naming value and place, unless every number is in [0, below).
+void check_numbers(const char* op, const char* argument, const Numbers& numbers, ptrdiff_t below);
+
+// table (V, D) with unit-stride rows; out (count, D) likewise.
+void embedding(const Operand& table, const Numbers& index, const Operand& out);
+
+// rows (R, D) with unit-stride rows; position[k] < R; share dense or null; group g has the k in
+// [begin[g], begin[g + 1]); out (groups, D) dense.
+void embedding_sum(const Operand& rows, const Numbers& position, const void* share,
+                   const int64_t* begin, const Operand& out);
+
+// out[v] = sum of share[k] rows[position[k]] over the k with index[k] == v; their mean with
+// by_frequency. 0 for v == padding. position null: k itself. out (V, D) dense.
+enum class RowScale { none, by_frequency };
+void embedding_backward(const Operand& rows, const Numbers& index, const int64_t* position,
+                        const void* share, ptrdiff_t padding, RowScale scale, const Operand& out);
+
+}  // namespace striate

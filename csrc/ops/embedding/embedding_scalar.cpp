@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "simd/vec_scalar.h"
+//
+#include "ops/embedding/embedding.inl"
+
+namespace striate {
+
+void embedding_rows_f32_scalar(const EmbeddingRowsArgs<float>& args) { take_rows(args); }
+void embedding_rows_f64_scalar(const EmbeddingRowsArgs<double>& args) { take_rows(args); }
+void embedding_sum_f32_scalar(const EmbeddingSumArgs<float>& args) { sum_rows(args); }
+void embedding_sum_f64_scalar(const EmbeddingSumArgs<double>& args) { sum_rows(args); }
+
+}  // namespace striate
