@@ -12,6 +12,7 @@ ISAS = ["scalar", "avx2", "avx512"]
 TINY = float(np.finfo(np.float32).tiny)
 ACTIVATIONS = [
     "relu", "leaky_relu", "elu", "exp", "sigmoid", "tanh", "softplus", "gelu", "gelu_tanh", "silu",
+    "log", "log1p", "log2", "log10",
 ]  # fmt: skip
 
 
@@ -48,6 +49,10 @@ ACCURACY = {
     "softplus": (lambda x: np.logaddexp(0, x), lambda x: 4, 0),
     "silu": (lambda x: x * sigmoid(x), lambda x: 4, 100 * TINY),
     "gelu_tanh": (lambda x: x * sigmoid(twice_u(x)), lambda x: 6 + 3 * abs(twice_u(x)), 20 * TINY),
+    "log": (np.log, lambda x: 1, 0),
+    "log1p": (np.log1p, lambda x: 3, 0),
+    "log2": (np.log2, lambda x: 2, 0),
+    "log10": (np.log10, lambda x: 3, 0),
 }
 
 
@@ -55,7 +60,7 @@ def ulp_error(got, exact, slack):
     """Distance in units of the exact value's last place; results below normal count as 0."""
     exact = np.where(np.abs(exact) < TINY, 0, exact)
     rounded = exact.astype(np.float32)
-    same = (got == rounded) | (np.abs(got - exact) <= slack)
+    same = (got == rounded) | (np.isnan(got) & np.isnan(exact)) | (np.abs(got - exact) <= slack)
     unit = np.spacing(np.abs(rounded)).astype(np.float64)
     return np.where(same, 0, np.abs(got.astype(np.float64) - exact) / unit)
 
@@ -72,8 +77,58 @@ def test_ulp(name, isa):
         exact = reference(x.astype(np.float64))
         error = ulp_error(got, exact, slack)
         worst = np.nanargmax(error / most(x.astype(np.float64)))
-    assert not np.any(np.isnan(error)), f"NaN at {x[np.isnan(error)][0]}"
+    assert np.array_equal(np.isnan(got), np.isnan(exact)), f"NaN at {x[np.isnan(got)]}"
     assert error[worst] <= most(float(x[worst])), f"{error[worst]:.2f} ULP at {x[worst]!r}"
+
+
+# The logarithms in float64, against 80-bit arithmetic: most ULP.
+LOGARITHMS = {"log": 1, "log1p": 3, "log2": 2, "log10": 3}
+
+
+def all_doubles(count):
+    """Bit patterns of positive normal doubles, evenly spread, and as many close to 1."""
+    rng = np.random.default_rng(0)
+    bits = rng.integers(0x0010000000000000, 0x7FF0000000000000, count, dtype=np.uint64)
+    near = 1 + np.ldexp(rng.uniform(-1, 1, count), -rng.integers(0, 50, count))
+    return np.concatenate([bits.view(np.float64), near])
+
+
+@pytest.mark.skipif(np.finfo(np.longdouble).nmant < 63, reason="no wider numbers here")
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("name", list(LOGARITHMS))
+def test_ulp_of_doubles(name, isa):
+    runnable(isa)
+    x = all_doubles(200_000)
+    if name == "log1p":
+        x = np.concatenate([x, x - 1, -x[x < 1]])
+        x = x[(np.abs(x) >= np.finfo(np.float64).tiny) & (x > -1)]
+    with _C.pin_rows([f"{name}_f64_{isa}"]):
+        got = getattr(_C, name)(x)
+    exact = getattr(np, name)(x.astype(np.longdouble))
+    unit = np.spacing(np.maximum(np.abs(exact).astype(np.float64), np.finfo(np.float64).tiny))
+    error = np.abs(got.astype(np.longdouble) - exact) / unit
+    worst = np.argmax(error)
+    assert error[worst] <= LOGARITHMS[name], f"{float(error[worst]):.3f} ULP at {x[worst]!r}"
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_logarithms_where_they_are_exact(isa, dtype):
+    runnable(isa)
+    suffix = "f32" if dtype is np.float32 else "f64"
+    info = np.finfo(dtype)
+    powers = np.arange(info.minexp, info.maxexp, dtype=np.int32)
+    with _C.pin_rows([f"log_{suffix}_{isa}", f"log2_{suffix}_{isa}", f"log1p_{suffix}_{isa}"]):
+        assert np.array_equal(_C.log2(np.ldexp(dtype(1), powers)), powers)
+        special = np.array([0, -0.0, 1, np.inf, -np.inf, -1, np.nan, info.tiny / 2], dtype)
+        with np.errstate(all="ignore"):
+            expected = np.log(special)
+        expected[-1] = -np.inf  # what is flushed is 0
+        assert np.array_equal(_C.log(special), expected, equal_nan=True)
+        zero = _C.log1p(np.array([0, -0.0], dtype))
+        assert not zero.any()
+        assert np.signbit(zero).tolist() == [False, True]
+        assert _C.log1p(np.array([-1], dtype))[0] == -np.inf
 
 
 @pytest.mark.parametrize("isa", ISAS)

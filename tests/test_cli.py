@@ -339,6 +339,6 @@ def test_a_name_is_used_once(run, trained):
 def test_summary(run, trained):
     status, out, _ = run("summary", "lenet", "--input", "1x28x28")
     assert status == 0 and "Conv2d" in out and "(1, 16, 28, 28)" in out
-    assert "313,600" in out and "(1, 16, 8, 8)" in run("summary", trained)[1]
+    assert "639,744" in out and "(1, 16, 8, 8)" in run("summary", trained)[1]
     assert run("summary", "mlp", "--input", "3x5x5")[0] == 0
     refused(run("summary", trained, "--input", "3x8x8"), "0 (Conv2d)", "3 channels")

@@ -4,7 +4,7 @@
 import numpy as np
 import pytest
 import striate
-from striate import nn
+from striate import _C, nn, optim
 from striate.optim import SGD, Optimizer
 
 OPTIONS = [
@@ -177,3 +177,114 @@ def test_subclasses_must_update():
     p.grad = striate.ones(2)
     with pytest.raises(NotImplementedError, match=r"Optimizer defines no update"):
         Optimizer([p], {}).step()
+
+
+ADAPTIVE = ["Adam", "AdamW", "NAdam", "RAdam", "Adamax", "Adagrad", "Adadelta", "RMSprop"]
+
+
+@pytest.mark.parametrize("name", ADAPTIVE)
+def test_adaptive_optimizers_check_their_options(name):
+    make = getattr(optim, name)
+    options = make([striate.zeros(1, requires_grad=True)]).defaults
+    for option, value in options.items():
+        if option == "betas":
+            for bad in ((0.9,), 0.9, (1.0, 0.9), (0.9, -0.1), (0.9, float("nan"))):
+                with pytest.raises(ValueError, match=rf"{name}: betas.*expected.*got"):
+                    make([striate.zeros(1, requires_grad=True)], betas=bad)
+        elif isinstance(value, float):
+            for bad in (-1.0, float("nan"), float("inf"), "1"):
+                with pytest.raises(ValueError, match=rf"{name}: {option}: expected .*, got"):
+                    make([striate.zeros(1, requires_grad=True)], **{option: bad})
+
+
+@pytest.mark.parametrize("name", ["SGD", *ADAPTIVE])
+def test_empty_parameters_and_those_without_gradient(name):
+    empty = striate.zeros(0, 3, requires_grad=True)
+    still = striate.ones(3, requires_grad=True)
+    optimizer = getattr(optim, name)([empty, still])
+    empty.grad = striate.zeros(0, 3)
+    optimizer.step()
+    assert still not in optimizer.state
+    assert still.detach().numpy().tolist() == [1, 1, 1]
+
+
+def test_state_is_made_when_an_option_asks_for_it():
+    """amsgrad and momentum may be switched on between steps."""
+    p = striate.ones(3, requires_grad=True)
+    for optimizer, option, value, key in (
+        (optim.Adam([p]), "amsgrad", True, "max_exp_avg_sq"),
+        (optim.RMSprop([p]), "momentum", 0.9, "momentum_buffer"),
+        (optim.RMSprop([p]), "centered", True, "grad_avg"),
+    ):
+        for _ in range(2):
+            p.grad = striate.ones(3)
+            optimizer.step()
+            optimizer.param_groups[0][option] = value
+        assert key in optimizer.state[p]
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_steps_do_not_depend_on_threads(threads):
+    results = []
+    for count in (1, threads):
+        _C.set_num_threads(count)
+        p = striate.tensor(np.linspace(-1, 1, 100_003, dtype=np.float32), requires_grad=True)
+        optimizer = optim.Adam([p], lr=0.1)
+        for i in range(3):
+            p.grad = striate.tensor(np.cos(np.arange(100_003, dtype=np.float32) * (i + 1)))
+            striate.nn.utils.clip_grad_norm_([p], 10.0)
+            optimizer.step()
+        results.append(p.detach().numpy())
+    assert np.array_equal(*results)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "words"),
+    [
+        (lambda s, o: s.StepLR(o, 0), ValueError, "StepLR: step_size: expected 1 or more, got 0"),
+        (lambda s, o: s.StepLR("x", 3), TypeError, "StepLR: optimizer: expected an Optimizer"),
+        (lambda s, o: s.LambdaLR(o, 0.5), TypeError, "LambdaLR: lr_lambda: expected a function"),
+        (lambda s, o: s.LambdaLR(o, [abs, abs]), ValueError, "LambdaLR: lr_lambda: .* 1 groups"),
+        (lambda s, o: s.ConstantLR(o, 1.5), ValueError, "ConstantLR: factor: .* from|above 0 to 1"),
+        (lambda s, o: s.LinearLR(o, 0.0), ValueError, "LinearLR: start_factor: .* above 0 to 1"),
+        (lambda s, o: s.CosineAnnealingLR(o, 1.5), TypeError, "T_max: expected an integer"),
+        (lambda s, o: s.CyclicLR(o, 0.1, 1.0), ValueError, "CyclicLR: cycle_momentum: .*Adagrad"),
+        (
+            lambda s, o: s.CyclicLR(o, 0.1, 1.0, mode="square", cycle_momentum=False),
+            ValueError,
+            "CyclicLR: mode: expected one of 'triangular'",
+        ),
+        (lambda s, o: s.OneCycleLR(o, 0.1), ValueError, "OneCycleLR: total_steps: .* epochs"),
+        (lambda s, o: s.ReduceLROnPlateau(o, factor=1.0), ValueError, "factor: .* below 1"),
+        (lambda s, o: s.SequentialLR(o, [], []), ValueError, "schedulers: expected at least one"),
+        (
+            lambda s, o: s.SequentialLR(o, [s.ExponentialLR(o, 0.9)], [3]),
+            ValueError,
+            "milestones: expected 0",
+        ),
+        (
+            lambda s, o: s.ChainedScheduler([s.ReduceLROnPlateau(o)]),
+            ValueError,
+            "ChainedScheduler: schedulers.0.: expected one that steps without",
+        ),
+        (
+            lambda s, o: s.StepLR(o, 3).load_state_dict(s.ExponentialLR(o, 0.9).state_dict()),
+            ValueError,
+            "StepLR.load_state_dict: expected .*step_size.*got .*gamma",
+        ),
+        (lambda s, o: s.StepLR(o, 3, last_epoch=5), KeyError, "group 0 has no 'initial_lr'"),
+    ],
+)
+def test_misused_schedules(call, error, words):
+    optimizer = optim.Adagrad([striate.zeros(1, requires_grad=True)])
+    with pytest.raises(error, match=words):
+        call(optim.lr_scheduler, optimizer)
+
+
+def test_one_cycle_ends():
+    optimizer = optim.SGD([striate.zeros(1, requires_grad=True)], momentum=0.9)
+    schedule = optim.lr_scheduler.OneCycleLR(optimizer, 0.1, total_steps=3)
+    for _ in range(3):
+        schedule.step()
+    with pytest.raises(ValueError, match="total_steps=3 steps, got 4"):
+        schedule.step()

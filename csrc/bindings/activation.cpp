@@ -48,6 +48,10 @@ void bind_activation(py::module_& m) {
   def_activation(m, Activation::leaky_relu, 0.01, "x, or parameter * x where x <= 0");
   def_activation(m, Activation::elu, 1, "x, or parameter * (e^x - 1) where x <= 0");
   def_activation(m, Activation::exp, 0, "e^x");
+  def_activation(m, Activation::log, 0, "log(x)");
+  def_activation(m, Activation::log1p, 0, "log(1 + x)");
+  def_activation(m, Activation::log2, 0, "log(x) / log(2)");
+  def_activation(m, Activation::log10, 0, "log(x) / log(10)");
   def_activation(m, Activation::sigmoid, 0, "1 / (1 + e^-x)");
   def_activation(m, Activation::tanh, 0, "tanh(x)");
   def_activation(m, Activation::softplus, 1, "log(1 + e^(parameter * x)) / parameter");

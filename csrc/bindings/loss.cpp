@@ -78,37 +78,55 @@ py::object cross_entropy_binding(py::handle x_array, py::handle target, py::hand
   return py::make_tuple(loss.object, gradient_object);
 }
 
-// x where it lies, if target lies alike; else both in C order.
-py::object mse_binding(py::handle x_array, py::handle target_array, const char* reduction,
-                       bool gradient, py::handle out) {
-  const char* op = "mse_loss";
-  Operand x = read(x_array, op, "input"), target = read(target_array, op, "target");
-  same_dtype(op, "target", x, target);
-  expect_shape(op, "target", target, x.shape, x.rank);
-  LossReduction how = reduction_by_name(op, reduction);
-  if (how == LossReduction::none) fail(op, "reduction", "\"mean\" or \"sum\" here", "\"none\"");
+bool equal_strides(const Operand& a, const Operand& b) {
+  for (int i = 0; i < a.rank; ++i)
+    if (a.shape[i] > 1 && a.stride[i] != b.stride[i]) return false;
+  return true;
+}
+
+// x where it lies, if target lies alike; else both in C order. Returns (loss, gradient or None).
+py::object pointwise_binding(const char* op, Loss what, py::handle x_array, py::handle target_array,
+                             double parameter, double factor, const char* reduction, bool gradient,
+                             py::handle out) {
+  Pointwise p{};
+  p.what = what, p.parameter = parameter, p.factor = factor;
+  p.reduction = reduction_by_name(op, reduction);
+  p.x = read(x_array, op, "input"), p.target = read(target_array, op, "target");
+  same_dtype(op, "target", p.x, p.target);
+  expect_shape(op, "target", p.target, p.x.shape, p.x.rank);
+  const int rank = p.x.rank;
   Result dx;
-  dx.operand = x, dx.operand.data = nullptr;
-  if (gradient) dx = result_like(op, out, x);
-  auto alike = [&](const Operand& other) {
-    for (int i = 0; i < x.rank; ++i)
-      if (x.shape[i] > 1 && x.stride[i] != other.stride[i]) return false;
-    return is_dense(x);
-  };
+  dx.operand = p.x, dx.operand.data = nullptr;
+  if (gradient) dx = result_like(op, out, p.x);
   py::object x_held, target_held, dx_held = gradient ? dx.object : py::none();
-  if (!alike(target) || !alike(dx.operand)) {
-    x_held = c_contiguous(x_array, op, "input"), x = read(x_held, op, "input");
-    target_held = c_contiguous(target_array, op, "target"),
-    target = read(target_held, op, "target");
-    if (gradient && !is_c_order(dx.operand)) dx = result(op, py::none(), x.dtype, x.shape, x.rank);
+  const bool alike = is_dense(p.x) && equal_strides(p.x, p.target);
+  if (!alike || (gradient && !equal_strides(p.x, dx.operand))) {
+    x_held = c_contiguous(x_array, op, "input"), p.x = read(x_held, op, "input");
+    target_held = c_contiguous(target_array, op, "target");
+    p.target = read(target_held, op, "target");
+    if (gradient && !is_c_order(dx.operand))
+      dx = result(op, py::none(), p.x.dtype, p.x.shape, rank);
   }
-  Result loss = result(op, py::none(), x.dtype, x.shape, 0);
+  Result loss = p.reduction == LossReduction::none
+                    ? result_like(op, py::none(), p.x)
+                    : result(op, py::none(), p.x.dtype, p.x.shape, 0);
   {
-    ReleaseGil release(0.5 * double(x.size()));
-    mse(x, target, how, loss.operand, dx.operand);
+    ReleaseGil release(0.5 * double(p.x.size()));
+    pointwise_loss(p, loss.operand, dx.operand);
   }
   if (gradient && !dx.object.is(dx_held)) dx_held[py::ellipsis()] = dx.object;
   return py::make_tuple(loss.object, dx_held);
+}
+
+void def_pointwise(py::module_& m, const char* op, Loss what, const char* doc) {
+  m.def(
+      op,
+      [op, what](py::handle x, py::handle target, const char* reduction, bool gradient,
+                 py::handle out) {
+        return pointwise_binding(op, what, x, target, 0, 1, reduction, gradient, out);
+      },
+      py::arg("x"), py::arg("target"), py::arg("reduction") = "mean", py::arg("gradient") = false,
+      py::arg("out") = py::none(), doc);
 }
 
 }  // namespace
@@ -120,9 +138,23 @@ void bind_loss(py::module_& m) {
         py::arg("gradient") = false, py::arg("out") = py::none(),
         "(loss, gradient of the loss or None). target: int64 labels, or probabilities like x. out "
         "takes the gradient.");
-  m.def("mse_loss", &mse_binding, py::arg("x"), py::arg("target"), py::arg("reduction") = "mean",
-        py::arg("gradient") = false, py::arg("out") = py::none(),
-        "(mean or sum of (x - target)^2, its gradient or None). out takes the gradient.");
+  def_pointwise(m, "mse_loss", Loss::squared_error,
+                "((x - target)^2, its gradient or None). out takes the gradient.");
+  def_pointwise(m, "l1_loss", Loss::absolute_error,
+                "(|x - target|, its gradient or None). out takes the gradient.");
+  def_pointwise(m, "binary_cross_entropy_with_logits", Loss::binary_logits,
+                "((1 - target) x + log(1 + e^-x), its gradient or None). out takes the gradient.");
+  m.def(
+      "huber_loss",
+      [](py::handle x, py::handle target, double delta, double factor, const char* reduction,
+         bool gradient, py::handle out) {
+        return pointwise_binding("huber_loss", Loss::huber, x, target, delta, factor, reduction,
+                                 gradient, out);
+      },
+      py::arg("x"), py::arg("target"), py::arg("delta") = 1.0, py::arg("factor") = 1.0,
+      py::arg("reduction") = "mean", py::arg("gradient") = false, py::arg("out") = py::none(),
+      "(factor m (d - m / 2) with d = |x - target| and m = min(d, delta), its gradient or None). "
+      "out takes the gradient.");
 }
 
 }  // namespace striate

@@ -7,6 +7,7 @@
 #define FILES       \
   FILE(activation)  \
   FILE(conv2d)      \
+  FILE(ctc)         \
   FILE(dropout)     \
   FILE(elementwise) \
   FILE(embedding)   \
@@ -14,12 +15,13 @@
   FILE(layout)      \
   FILE(loss)        \
   FILE(norm)        \
+  FILE(optimizer)   \
   FILE(peak)        \
   FILE(pool2d)      \
   FILE(reduce)      \
   FILE(runtime)     \
-  FILE(sgd)         \
-  FILE(softmax)
+  FILE(softmax)     \
+  FILE(vector_norm)
 
 namespace striate {
 #define FILE(name) void bind_##name(pybind11::module_& m);

@@ -5,7 +5,7 @@
 // beside each, in units of the last place (ULP), is held to by tests/test_activation.py over all
 // floats on every ISA. Drivers flush denormals, so those count as 0, here as there. Every function
 // is right at 0, infinities and NaN, and keeps the sign of zero where the real function is odd.
-// double: libm, lane by lane; it is there for gradient checks.
+// double: libm, lane by lane, but for the logarithms; it is there for gradient checks.
 #pragma once
 #include <cmath>
 
@@ -67,6 +67,85 @@ inline Vec<float> tanh(Vec<float> x) {
 inline Vec<float> sigmoid(Vec<float> x) {
   const Vec<float> one = broadcast(1.0f);
   return one / (one + exp(-x));
+}
+
+// log(x) = n ln 2 + log(1 + f) with x = 2^n (1 + f), sqrt(1/2) <= 1 + f < sqrt(2). ln 2 is in two
+// parts of which n times the first is exact. float:
+//   log(1 + f) = f - f^2 / 2 + f^3 p(f)        p of degree 7, error 5.9e-9 of the logarithm
+inline Vec<float> log_parts(Split2<float> x) {
+  const Vec<float> f = x.significand - broadcast(1.0f), n = x.exponent;
+  Vec<float> p = broadcast(-7.6321458e-2f);
+  p = fma(p, f, broadcast(1.2760511e-1f));
+  p = fma(p, f, broadcast(-1.3160555e-1f));
+  p = fma(p, f, broadcast(1.4201926e-1f));
+  p = fma(p, f, broadcast(-1.6623336e-1f));
+  p = fma(p, f, broadcast(2.0001219e-1f));
+  p = fma(p, f, broadcast(-2.5000822e-1f));
+  p = fma(p, f, broadcast(3.3333332e-1f));
+  const Vec<float> z = f * f;
+  p = fma(n, broadcast(-2.12194440e-4f), p * f * z);
+  p = fma(z, broadcast(-0.5f), p);
+  return fma(n, broadcast(0.693359375f), f + p);
+}
+// double: 2 atanh(s), s = f / (2 + f); with h = f^2 / 2 that is f - (h - s (h + z q(z))), z = s^2,
+//   q of degree 6, error 2.5e-18
+inline Vec<double> log_parts(Split2<double> x) {
+  const Vec<double> f = x.significand - broadcast(1.0), n = x.exponent;
+  const Vec<double> s = f / (broadcast(2.0) + f), z = s * s;
+  Vec<double> q = broadcast(0.14796164359914184);
+  q = fma(q, z, broadcast(0.15314029819710738));
+  q = fma(q, z, broadcast(0.18183565109396076));
+  q = fma(q, z, broadcast(0.22222198558591197));
+  q = fma(q, z, broadcast(0.28571428742526007));
+  q = fma(q, z, broadcast(0.39999999999414065));
+  q = fma(q, z, broadcast(0.66666666666667345));
+  const Vec<double> h = f * f * broadcast(0.5);
+  const Vec<double> low = fma(s, fma(z, q, h), n * broadcast(1.9082149292705877e-10));
+  return fma(n, broadcast(0.6931471803691238), f - (h - low));
+}
+
+inline float smallest_normal(float) { return 1.17549435e-38f; }
+inline double smallest_normal(double) { return 2.2250738585072014e-308; }
+
+// y, the logarithm of a normal x > 0, with the values that a logarithm has elsewhere: -inf at 0
+// (and at denormals, which count as 0), inf at inf, NaN below 0 and at NaN.
+template <class T>
+inline Vec<T> log_anywhere(Vec<T> x, Vec<T> y) {
+  const Vec<T> inf = broadcast(T(HUGE_VAL));
+  y = select(x < broadcast(smallest_normal(T())), -inf, y);
+  y = select(x == inf, inf, y);
+  return select((x < broadcast(T(0))) | is_nan(x), broadcast(T(NAN)), y);
+}
+
+// The natural logarithm. 1 ULP.
+template <class T>
+inline Vec<T> log(Vec<T> x) {
+  return log_anywhere(x, log_parts(split2(x)));
+}
+
+// To the base 2, exact at powers of 2. 2 ULP.
+template <class T>
+inline Vec<T> log2(Vec<T> x) {
+  Split2<T> parts = split2(x);
+  const Vec<T> n = parts.exponent;
+  parts.exponent = broadcast(T(0));
+  return log_anywhere(x, fma(log_parts(parts), broadcast(T(1.4426950408889634)), n));
+}
+
+// To the base 10. 3 ULP.
+template <class T>
+inline Vec<T> log10(Vec<T> x) {
+  return log(x) * broadcast(T(0.43429448190325183));
+}
+
+// log(1 + x): log(u) and what u, 1 + x rounded, is off by. 3 ULP. x itself where that is tiny.
+template <class T>
+inline Vec<T> log1p(Vec<T> x) {
+  const Vec<T> one = broadcast(T(1)), u = one + x;
+  const Vec<T> off = (x - (u - one)) / u;
+  const Mask<T> counts = (u > broadcast(T(0))) & (x < broadcast(T(1 << 20)));
+  const Vec<T> y = log(u) + select(counts, off, broadcast(T(0)));
+  return select(abs(x) < broadcast(sizeof(T) == 4 ? T(6e-8) : T(1e-16)), x, y);
 }
 
 // log(1 + x) for 0 <= x <= 1. 3 ULP.

@@ -95,8 +95,11 @@ T row_exp_sum(const T* x, ptrdiff_t n, T shift, T* y) {
   });
 }
 
-inline float log_of(float x) { return ::logf(x); }
-inline double log_of(double x) { return ::log(x); }
+// The logarithm of one number: that of its copies, all alike.
+template <class T>
+T log_of(T x) {
+  return largest(log(broadcast(x)));
+}
 
 }  // namespace
 }  // namespace striate

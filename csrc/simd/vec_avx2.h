@@ -24,6 +24,11 @@ Vec<T> load_u8(const uint8_t* p, int n);
 template <class T>
 Mask<T> not_below(const uint32_t* p, uint32_t least);
 
+template <class T>
+struct Split2 {
+  Vec<T> significand, exponent;
+};
+
 inline __m128i load_bytes(const uint8_t* p, int n, int lanes) {
   uint64_t bytes = 0;
   __builtin_memcpy(&bytes, p, size_t(n < lanes ? n : lanes));
@@ -111,6 +116,12 @@ inline Vec<float> scale2(Vec<float> x, Vec<float> n) {
   __m256i whole = _mm256_cvtps_epi32(n.v), half = _mm256_srai_epi32(whole, 1);
   x.v = _mm256_mul_ps(x.v, power_of_2(half));
   return {_mm256_mul_ps(x.v, power_of_2(_mm256_sub_epi32(whole, half)))};
+}
+inline Split2<float> split2(Vec<float> x) {
+  __m256i bits = _mm256_castps_si256(x.v);
+  __m256i exponent = _mm256_srai_epi32(_mm256_sub_epi32(bits, _mm256_set1_epi32(0x3f3504f3)), 23);
+  bits = _mm256_sub_epi32(bits, _mm256_slli_epi32(exponent, 23));
+  return {{_mm256_castsi256_ps(bits)}, {_mm256_cvtepi32_ps(exponent)}};
 }
 template <>
 inline Vec<float> load_u8<float>(const uint8_t* p, int n) {
@@ -216,6 +227,19 @@ inline Vec<double> scale2(Vec<double> x, Vec<double> n) {
   __m128i whole = _mm256_cvtpd_epi32(n.v), half = _mm_srai_epi32(whole, 1);
   x.v = _mm256_mul_pd(x.v, power_of_2(half));
   return {_mm256_mul_pd(x.v, power_of_2(_mm_sub_epi32(whole, half)))};
+}
+// Without an arithmetic shift of 64 bits and a conversion of them, the exponent is made with its
+// bias, 1023, and becomes a number as the last bits of 2^52.
+inline Split2<double> split2(Vec<double> x) {
+  const __m256i one = _mm256_set1_epi64x(0x3ff0000000000000);
+  __m256i bits = _mm256_castpd_si256(x.v);
+  __m256i from_root = _mm256_sub_epi64(bits, _mm256_set1_epi64x(0x3fe6a09e667f3bcd));
+  __m256i biased = _mm256_srli_epi64(_mm256_add_epi64(from_root, one), 52);
+  bits = _mm256_add_epi64(_mm256_sub_epi64(bits, _mm256_slli_epi64(biased, 52)), one);
+  const __m256d power = _mm256_set1_pd(4503599627370496.0);
+  __m256d exponent = _mm256_or_pd(_mm256_castsi256_pd(biased), power);
+  return {{_mm256_castsi256_pd(bits)},
+          {_mm256_sub_pd(exponent, _mm256_set1_pd(4503599627370496.0 + 1023))}};
 }
 template <>
 inline Vec<double> load_u8<double>(const uint8_t* p, int n) {

@@ -24,6 +24,11 @@ Vec<T> load_u8(const uint8_t* p, int n);
 template <class T>
 Mask<T> not_below(const uint32_t* p, uint32_t least);
 
+template <class T>
+struct Split2 {
+  Vec<T> significand, exponent;
+};
+
 template <>
 struct Vec<float> {
   using Scalar = float;
@@ -89,6 +94,12 @@ inline Vec<float> copysign(Vec<float> magnitude, Vec<float> sign) {
   return {_mm512_or_ps(_mm512_andnot_ps(bit, magnitude.v), _mm512_and_ps(bit, sign.v))};
 }
 inline Vec<float> scale2(Vec<float> x, Vec<float> n) { return {_mm512_scalef_ps(x.v, n.v)}; }
+inline Split2<float> split2(Vec<float> x) {
+  __m512i bits = _mm512_castps_si512(x.v);
+  __m512i exponent = _mm512_srai_epi32(_mm512_sub_epi32(bits, _mm512_set1_epi32(0x3f3504f3)), 23);
+  bits = _mm512_sub_epi32(bits, _mm512_slli_epi32(exponent, 23));
+  return {{_mm512_castsi512_ps(bits)}, {_mm512_cvtepi32_ps(exponent)}};
+}
 template <>
 inline Vec<float> load_u8<float>(const uint8_t* p, int n) {
   __m128i bytes = _mm_maskz_loadu_epi8(__mmask16((1u << n) - 1), p);
@@ -169,6 +180,13 @@ inline Vec<double> copysign(Vec<double> magnitude, Vec<double> sign) {
   return {_mm512_or_pd(_mm512_andnot_pd(bit, magnitude.v), _mm512_and_pd(bit, sign.v))};
 }
 inline Vec<double> scale2(Vec<double> x, Vec<double> n) { return {_mm512_scalef_pd(x.v, n.v)}; }
+inline Split2<double> split2(Vec<double> x) {
+  __m512i bits = _mm512_castpd_si512(x.v);
+  __m512i exponent =
+      _mm512_srai_epi64(_mm512_sub_epi64(bits, _mm512_set1_epi64(0x3fe6a09e667f3bcd)), 52);
+  bits = _mm512_sub_epi64(bits, _mm512_slli_epi64(exponent, 52));
+  return {{_mm512_castsi512_pd(bits)}, {_mm512_cvtepi64_pd(exponent)}};
+}
 template <>
 inline Vec<double> load_u8<double>(const uint8_t* p, int n) {
   __m128i bytes = _mm_maskz_loadu_epi8(__mmask16((1u << n) - 1), p);

@@ -14,6 +14,8 @@
 //   copysign(a, b)    |a| with b's sign
 //   round(x)          to the nearest integer, ties to even
 //   scale2(x, n)      x * 2^n for an integral n, |n| <= 252; past the range inf or, flushed, 0
+//   split2(x)         for a normal x > 0: x = significand 2^exponent, sqrt(1/2) <= significand <
+//                     sqrt(2), the exponent integral; for another x two numbers without a meaning
 //   sum(x), largest(x)   over the lanes
 //   load_u8<T>(p, n), store_u8(p, x, n)   the first n lanes as bytes; x holds whole numbers 0 … 255
 //   not_below<T>(p, least)   the lanes whose 32-bit word at p is >= least, unsigned
@@ -181,6 +183,29 @@ template <class T>
 inline Vec<T> scale2(Vec<T> x, Vec<T> n) {
   int32_t whole = int32_t(n.v), half = whole / 2;
   return {x.v * power_of_2(half, T()) * power_of_2(whole - half, T())};
+}
+
+template <class T>
+struct Split2 {
+  Vec<T> significand, exponent;
+};
+inline Split2<float> split2(Vec<float> x) {
+  uint32_t bits;
+  std::memcpy(&bits, &x.v, sizeof bits);
+  int32_t exponent = int32_t(bits - 0x3f3504f3u) >> 23;
+  bits -= uint32_t(exponent) << 23;
+  float significand;
+  std::memcpy(&significand, &bits, sizeof bits);
+  return {{significand}, {float(exponent)}};
+}
+inline Split2<double> split2(Vec<double> x) {
+  uint64_t bits;
+  std::memcpy(&bits, &x.v, sizeof bits);
+  int64_t exponent = int64_t(bits - 0x3fe6a09e667f3bcdu) >> 52;
+  bits -= uint64_t(exponent) << 52;
+  double significand;
+  std::memcpy(&significand, &bits, sizeof bits);
+  return {{significand}, {double(exponent)}};
 }
 
 template <class T>

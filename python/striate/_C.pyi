@@ -196,6 +196,18 @@ def conv2d_bwd_weight(
     out: _Array | None = None,
 ) -> _Array: ...
 
+# ctc
+def ctc_loss(
+    log_probs: _Array,
+    targets: _Array,
+    input_lengths: _Array,
+    target_lengths: _Array,
+    blank: int = 0,
+    zero_infinity: bool = False,
+    gradient: bool = False,
+    out: _Array | None = None,
+) -> tuple[_Array, _Array | None]: ...
+
 # layout
 def to_channels_last(x: _Array, out: _Array | None = None) -> _Array: ...
 def to_c_order(x: _Array, out: _Array | None = None) -> _Array: ...
@@ -221,6 +233,49 @@ def mse_loss(
     gradient: bool = False,
     out: _Array | None = None,
 ) -> tuple[_Array, _Array | None]: ...
+def l1_loss(
+    x: _Array,
+    target: _Array,
+    reduction: str = "mean",
+    gradient: bool = False,
+    out: _Array | None = None,
+) -> tuple[_Array, _Array | None]: ...
+def binary_cross_entropy_with_logits(
+    x: _Array,
+    target: _Array,
+    reduction: str = "mean",
+    gradient: bool = False,
+    out: _Array | None = None,
+) -> tuple[_Array, _Array | None]: ...
+def huber_loss(
+    x: _Array,
+    target: _Array,
+    delta: float = 1.0,
+    factor: float = 1.0,
+    reduction: str = "mean",
+    gradient: bool = False,
+    out: _Array | None = None,
+) -> tuple[_Array, _Array | None]: ...
+
+# optimizer
+def optimizer_step(
+    rule: str,
+    param: _Array,
+    grad: _Array,
+    states: tuple[_Array, ...],
+    *,
+    rate: float,
+    rate_grad: float = 0.0,
+    first: float = 0.0,
+    first_in: float = 0.0,
+    second: float = 0.0,
+    second_in: float = 0.0,
+    root: float = 1.0,
+    eps: float = 0.0,
+    weight_decay: float = 0.0,
+    keep: float = 1.0,
+    maximize: bool = False,
+) -> None: ...
 
 # peak
 def peak_fma(like: _Array, rounds: int) -> float: ...
@@ -249,19 +304,6 @@ def max_unpool2d(
     x: _Array, indices: _Array, size: _Numbers, out: _Array | None = None
 ) -> _Array: ...
 def max_unpool2d_backward(dy: _Array, indices: _Array, out: _Array | None = None) -> _Array: ...
-
-# sgd
-def sgd(
-    param: _Array,
-    grad: _Array,
-    momentum_buffer: _Array | None,
-    lr: float,
-    momentum: float,
-    dampening: float,
-    weight_decay: float,
-    nesterov: bool,
-    maximize: bool,
-) -> None: ...
 
 # softmax
 def softmax(x: _Array, axis: int, out: _Array | None = None) -> _Array: ...
@@ -314,3 +356,6 @@ def local_response_norm_backward(
     k: float = 1.0,
     out: _Array | None = None,
 ) -> _Array: ...
+
+# vector_norm
+def vector_norm(x: _Array, what: str, out: _Array | None = None) -> _Array: ...

@@ -47,6 +47,6 @@ from striate.random import (
 )
 from striate.serialization import load, save
 
-from striate import nn, optim, profiler  # isort: skip  (they use the names above)
+from striate import interop, nn, optim, profiler  # isort: skip  (they use the names above)
 
 __version__ = "0.1.0"

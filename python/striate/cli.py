@@ -122,7 +122,7 @@ def add_summary(add: Callable[..., Parser]) -> None:
         "summary",
         run_summary,
         help="the layers of a network, their shapes and parameters",
-        description="Lists a network's layers with output shapes, parameters and multiplications.",
+        description="Lists a network's layers: output shapes, parameters, operations, memory.",
         examples=[
             ("striate summary lenet", "for 28x28 images in one channel"),
             ("striate summary lenet --input 3x32x32", "for others"),

@@ -66,6 +66,51 @@ struct Exp {
   }
 };
 
+// Logarithms, to the base e, of 1 + x, to the bases 2 and 10; save x. -inf at 0, NaN below.
+struct Log {
+  template <class V>
+  static V forward(V x, V) {
+    return log(x);
+  }
+  template <class V>
+  static V backward(V x, V dy, V) {
+    return dy / x;
+  }
+};
+
+struct Log1p {
+  template <class V>
+  static V forward(V x, V) {
+    return log1p(x);
+  }
+  template <class V>
+  static V backward(V x, V dy, V) {
+    return dy / (constant<V>(1) + x);
+  }
+};
+
+struct Log2 {
+  template <class V>
+  static V forward(V x, V) {
+    return log2(x);
+  }
+  template <class V>
+  static V backward(V x, V dy, V) {
+    return dy / (x * constant<V>(0.6931471805599453));
+  }
+};
+
+struct Log10 {
+  template <class V>
+  static V forward(V x, V) {
+    return log10(x);
+  }
+  template <class V>
+  static V backward(V x, V dy, V) {
+    return dy / (x * constant<V>(2.302585092994046));
+  }
+};
+
 // 1 / (1 + e^-x); saves y.
 struct Sigmoid {
   template <class V>

@@ -8,7 +8,7 @@ namespace striate {
 namespace {
 
 const Table<Kernel> kernels{
-#define ROW(name, T, isa, what, Fn) STRIATE_KERNEL(loss, name, T, isa, int(Loss::what))
+#define ROW(name, T, isa, what, Kind) STRIATE_KERNEL(loss, name, T, isa, int(Loss::what))
 #include "ops/loss/kernels.inc"
 #undef ROW
 };
@@ -90,16 +90,22 @@ void run_cross_entropy(const CrossEntropy& p, T* loss, const Operand& dx) {
 constexpr ptrdiff_t kPart = 1 << 15;  // elements a part of a long sum has; fixed, so order is too
 
 template <class T>
-void run_mse(const Operand& x, const Operand& target, bool mean, T* loss, const Operand& dx) {
-  const ptrdiff_t n = x.size(), parts = (n + kPart - 1) / kPart;
-  const T scale = T(mean ? 2 / double(n) : 2);
-  auto* kernel = kernels.best(x.dtype, int(Loss::squared_error)).template as<SquaredErrorFn<T>>();
+void run_pointwise(const Pointwise& problem, const Operand& loss, const Operand& dx) {
+  const ptrdiff_t n = problem.x.size(), parts = (n + kPart - 1) / kPart;
+  const bool mean = problem.reduction == LossReduction::mean;
+  const bool each = problem.reduction == LossReduction::none;
+  auto* kernel = kernels.best(problem.x.dtype, int(problem.what)).template as<PointwiseFn<T>>();
   Workspace<T> partial{size_t(parts)};
   auto part = [&](ptrdiff_t p) {
-    ptrdiff_t begin = p * kPart, count = n - begin < kPart ? n - begin : kPart;
-    T* gradient = dx.data ? dx.as<T>() + begin : nullptr;
-    partial[p] =
-        kernel(x.as<const T>() + begin, target.as<const T>() + begin, count, scale, gradient);
+    const ptrdiff_t begin = p * kPart;
+    PointwiseRun<T> run{};
+    run.x = problem.x.as<const T>() + begin, run.target = problem.target.as<const T>() + begin;
+    run.n = n - begin < kPart ? n - begin : kPart;
+    run.parameter = T(problem.parameter), run.factor = T(problem.factor);
+    run.scale = T(problem.factor / (mean ? double(n) : 1));
+    if (each) run.loss = loss.as<T>() + begin;
+    if (dx.data) run.dx = dx.as<T>() + begin;
+    partial[size_t(p)] = kernel(run);
   };
   if (parts > 1) {
     parallel_for(parts, part);
@@ -107,8 +113,10 @@ void run_mse(const Operand& x, const Operand& target, bool mean, T* loss, const 
     FlushDenormals flush;
     part(0);
   }
-  sum_into(partial.data(), parts, x.dtype, loss);
-  if (mean) *loss = T(double(*loss) / double(n));
+  if (each) return;
+  T* total = loss.as<T>();
+  sum_into(partial.data(), parts, problem.x.dtype, total);
+  if (mean) *total = T(double(*total) / double(n));
 }
 
 }  // namespace
@@ -120,11 +128,10 @@ void cross_entropy(const CrossEntropy& problem, const Operand& loss, const Opera
   });
 }
 
-void mse(const Operand& x, const Operand& target, LossReduction reduction, const Operand& loss,
-         const Operand& dx) {
-  dispatch(x.dtype, [&](auto* t) {
+void pointwise_loss(const Pointwise& problem, const Operand& loss, const Operand& dx) {
+  dispatch(problem.x.dtype, [&](auto* t) {
     using T = pointee<decltype(t)>;
-    run_mse<T>(x, target, reduction == LossReduction::mean, loss.as<T>(), dx);
+    run_pointwise<T>(problem, loss, dx);
   });
 }
 

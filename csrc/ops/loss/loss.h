@@ -7,10 +7,11 @@
 //   dx[c]   = scale (A p[c] - a[c])                  a[c] = w[c] t[c],  A = sum over c of a[c]
 //   t[c]    = (1 - smoothing) target[c] + smoothing / C
 //
-// with target given, or 1 at a label and 0 elsewhere. Squared error of n elements:
+// with target given, or 1 at a label and 0 elsewhere. Pointwise losses of n elements, f and its
+// slope f' as in pointwise.inl:
 //
-//   loss    = sum over i of (x[i] - target[i])^2
-//   dx[i]   = scale (x[i] - target[i])
+//   loss[i] = factor f(x[i], target[i])          their sum is the kernel's result
+//   dx[i]   = scale f'(x[i], target[i])
 #pragma once
 #include "core/operand.h"
 
@@ -35,11 +36,25 @@ template <class T>
 using CrossEntropyFn = void(const CrossEntropyRows<T>&);
 
 template <class T>
-using SquaredErrorFn = T(const T* x, const T* target, ptrdiff_t n, T scale, T* dx);  // dx or null
+struct PointwiseRun {
+  const T *x, *target;  // [n], unit stride
+  ptrdiff_t n;
+  T parameter, factor, scale;
+  T *loss, *dx;  // [n], or null
+};
+template <class T>
+using PointwiseFn = T(const PointwiseRun<T>&);
 
-enum class Loss { cross_entropy_labels, cross_entropy_probabilities, squared_error };
+enum class Loss {
+  cross_entropy_labels,
+  cross_entropy_probabilities,
+  squared_error,
+  absolute_error,
+  huber,
+  binary_logits
+};
 
-#define ROW(name, T, isa, what, Fn) STRIATE_WITH_##isa(Fn<T> name;)
+#define ROW(name, T, isa, what, Kind) STRIATE_WITH_##isa(Kind##Fn<T> name;)
 #include "ops/loss/kernels.inc"
 #undef ROW
 
@@ -60,9 +75,15 @@ struct CrossEntropy {
 // rows of probabilities. Throws std::out_of_range for a label that is no class.
 void cross_entropy(const CrossEntropy& problem, const Operand& loss, const Operand& dx);
 
-// *loss = the sum or the mean of (x - target)^2, and dx its gradient, unless its data is null. x,
-// target and dx are dense and of equal strides.
-void mse(const Operand& x, const Operand& target, LossReduction reduction, const Operand& loss,
-         const Operand& dx);
+// The loss of x against target, element by element in `loss`, or its sum or mean in one element
+// there, times `factor`; and its gradient in dx, unless its data is null. x, target, dx and, where
+// there is no reduction, loss are dense and of equal strides.
+struct Pointwise {
+  Loss what;  // any but cross entropy
+  Operand x, target;
+  double parameter, factor;
+  LossReduction reduction;
+};
+void pointwise_loss(const Pointwise& problem, const Operand& loss, const Operand& dx);
 
 }  // namespace striate

@@ -2,7 +2,7 @@
 #include "simd/vec_avx512.h"
 //
 #include "ops/loss/cross_entropy.inl"
-#include "ops/loss/squared_error.inl"
+#include "ops/loss/pointwise.inl"
 
 namespace striate {
 
@@ -14,12 +14,13 @@ KERNEL(cross_entropy_probabilities, f32, float)
 KERNEL(cross_entropy_probabilities, f64, double)
 #undef KERNEL
 
-#define KERNEL(what, dtype, T)                                                          \
-  T what##_##dtype##_avx512(const T* x, const T* target, ptrdiff_t n, T scale, T* dx) { \
-    return what(x, target, n, scale, dx);                                               \
-  }
-KERNEL(squared_error, f32, float)
-KERNEL(squared_error, f64, double)
+#define KERNEL(what, Struct)                                                                 \
+  float what##_f32_avx512(const PointwiseRun<float>& run) { return pointwise<Struct>(run); } \
+  double what##_f64_avx512(const PointwiseRun<double>& run) { return pointwise<Struct>(run); }
+KERNEL(squared_error, SquaredError)
+KERNEL(absolute_error, AbsoluteError)
+KERNEL(huber, Huber)
+KERNEL(binary_logits, BinaryLogits)
 #undef KERNEL
 
 }  // namespace striate

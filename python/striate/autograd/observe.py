@@ -68,6 +68,11 @@ def observed(op: Any, inputs: tuple[Any, ...], run: Run) -> Any:
     return around(_observers, "forward", run, op, inputs, {})() if _observers else run()
 
 
+def watching() -> bool:
+    """Whether anybody watches."""
+    return bool(_observers)
+
+
 def install(observer: Observer) -> None:
     """Lets `observer` watch, on all threads, from now on."""
     global _observers

@@ -3,11 +3,13 @@
 
 from striate.ops.activation import *
 from striate.ops.conv2d import *
+from striate.ops.ctc import *
 from striate.ops.dropout import *
 from striate.ops.embedding import *
 from striate.ops.gemm import linear
 from striate.ops.layout import pad
 from striate.ops.loss import *
+from striate.ops.loss_pointwise import *
 from striate.ops.norm import *
 from striate.ops.pool import *
 from striate.ops.softmax import *

@@ -13,7 +13,7 @@ from striate.dtypes import as_dtype
 from striate.nn import state as _state
 from striate.nn.hooks import RemovableHandle, call_with_hooks
 from striate.nn.parameter import Parameter
-from striate.nn.place import name_place
+from striate.nn.place import name_place, outer_calls_run
 from striate.tensor import Tensor
 
 __all__ = [
@@ -88,7 +88,8 @@ class Module:
                     return self.forward(*args, **kwargs)
                 return self.forward(first)
             except (ValueError, TypeError, IndexError, RuntimeError) as error:
-                name_place(error, self)
+                args = () if first is _NOTHING else (first, *rest)
+                name_place(error, self, args, kwargs)
                 raise
 
     # --- parts --------------------------------------------------------------------------------
@@ -430,3 +431,6 @@ class Module:
 
 
 _KINDS: dict[str, type] = {"_parameters": Parameter, "_buffers": Tensor, "_modules": Module}
+
+if not TYPE_CHECKING:
+    outer_calls_run(Module.__call__.__code__)

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,9 +11,9 @@ import numpy as np
 
 from striate.autograd import no_grad
 from striate.dtypes import as_dtype, get_default_dtype
-from striate.nn.conv import Conv2d, ConvTranspose2d
-from striate.nn.linear import Linear
+from striate.nn.flops import flops
 from striate.nn.module import Module
+from striate.nn.place import unexplained
 from striate.tensor import Tensor
 
 __all__ = [
@@ -33,7 +32,7 @@ class Row:
     type: str
     shapes: tuple[Shape, ...]  # of its results
     parameters: int  # of its own, 0 where an earlier row counted them
-    multiply_adds: int
+    flops: int  # floating-point operations of the forward pass
     bytes: int  # of its results
 
 
@@ -41,9 +40,9 @@ class Row:
 class Summary:
     """What `summary` returns. Printing it shows the table.
 
-    `multiply_adds` counts those of linear and convolution layers; a multiply-add is two
-    floating-point operations. `error` is the message of the layer that refused its input, if one
-    did; the rows are then those up to there.
+    `flops` counts the forward pass for the whole batch, a multiply-add as 2 (nn/flops.py says what
+    counts for which layer; functions called outside of layers are not seen). `error` is the message
+    of the layer that refused its input, if one did; the rows are then those up to there.
     """
 
     model: str
@@ -52,12 +51,21 @@ class Summary:
     parameters: int = 0
     trainable: int = 0
     parameter_bytes: int = 0
+    gradient_bytes: int = 0
     error: str | None = None
 
     @property
-    def multiply_adds(self) -> int:
+    def flops(self) -> int:
         """Of all layers, for the whole batch."""
-        return sum(row.multiply_adds for row in self.rows)
+        return sum(row.flops for row in self.rows)
+
+    @property
+    def training_bytes(self) -> int:
+        """Parameters, their gradients and all results: what a training step holds at least.
+
+        An optimizer's state comes on top, once (momentum) or twice (Adam) the gradients.
+        """
+        return self.parameter_bytes + self.gradient_bytes + self.output_bytes
 
     @property
     def output_bytes(self) -> int:
@@ -65,14 +73,14 @@ class Summary:
         return sum(row.bytes for row in self.rows)
 
     def __str__(self) -> str:
-        head = ("Layer", "Type", "Output", "Parameters", "Multiply-adds", "Memory")
+        head = ("Layer", "Type", "Output", "Parameters", "FLOPs", "Memory")
         body = [
             (
                 row.path or "(model)",
                 row.type,
                 _shapes(row.shapes),
                 f"{row.parameters:,}" if row.parameters else "-",
-                f"{row.multiply_adds:,}" if row.multiply_adds else "-",
+                f"{row.flops:,}" if row.flops else "-",
                 _size(row.bytes),
             )
             for row in self.rows
@@ -81,9 +89,11 @@ class Summary:
         rule = "─" * len(lines[0])
         totals = [
             f"{self.model}, input {_shapes(self.inputs)}",
-            f"Parameters: {self.parameters:,} ({self.trainable:,} trainable), "
-            f"{_size(self.parameter_bytes)}",
-            f"Multiply-adds: {self.multiply_adds:,}; results: {_size(self.output_bytes)}",
+            f"Parameters: {self.parameters:,} ({self.trainable:,} trainable)",
+            f"FLOPs: {self.flops:,} forward",
+            f"Memory: parameters {_size(self.parameter_bytes)}, gradients "
+            f"{_size(self.gradient_bytes)}, results {_size(self.output_bytes)}; training "
+            f"{_size(self.training_bytes)} at least",
         ]
         if self.error is not None:
             totals.append(f"Stopped: {self.error}")
@@ -126,16 +136,6 @@ def _tensors(value: Any) -> list[Tensor]:
     return [t for v in value for t in _tensors(v)] if isinstance(value, (list, tuple)) else []
 
 
-def _multiply_adds(module: Module, args: Any, output: Any) -> int:
-    if isinstance(module, Linear):
-        return int(output.numel()) * module.in_features
-    if isinstance(module, Conv2d):
-        return int(output.numel()) * math.prod(module.weight.shape[1:])
-    if isinstance(module, ConvTranspose2d):
-        return int(args[0].numel()) * math.prod(module.weight.shape[1:])
-    return 0
-
-
 class _Watch:
     """A forward hook on every layer that has no parts, or parameters of its own."""
 
@@ -161,7 +161,7 @@ class _Watch:
                 type(module).__name__,
                 tuple(t.shape for t in tensors),
                 sum(p.numel() for p in new),
-                _multiply_adds(module, args, output),
+                flops(module, args, output),
                 sum(t._array.nbytes for t in tensors),
             )
         )
@@ -210,11 +210,12 @@ def summary(model: Module, *inputs: Any, dtype: Any = None) -> Summary:
         result.parameters += p.numel()
         result.trainable += p.numel() if p.requires_grad else 0
         result.parameter_bytes += p._array.nbytes
+        result.gradient_bytes += p._array.nbytes if p.requires_grad else 0
     modes = [(module, module.training) for module in model.modules()]
     watch = _Watch(model, result)
     model.eval()
     try:
-        with no_grad():
+        with no_grad(), unexplained():
             model(*examples)
     except (ValueError, TypeError, IndexError, RuntimeError) as error:
         result.error = str(error)

@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING
 from striate.ops.activation import *
 from striate.ops.arithmetic import *
 from striate.ops.conv2d import *
+from striate.ops.ctc import *
 from striate.ops.dropout import *
 from striate.ops.embedding import *
 from striate.ops.gemm import *
 from striate.ops.layout import *
+from striate.ops.logarithm import *
 from striate.ops.loss import *
+from striate.ops.loss_pointwise import *
 from striate.ops.norm import *
 from striate.ops.pointwise import *
 from striate.ops.pool import *

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Losses. Their gradients are made in the forward pass, while the operands are in cache."""
+"""Cross entropy. Its gradient is made in the forward pass, while the operands are in cache."""
 
 from __future__ import annotations
 
@@ -9,23 +9,12 @@ import numpy as np
 
 from striate import _C
 from striate.autograd import Node
-from striate.dtypes import get_default_dtype, result_type
 from striate.ops.activation import as_float
-from striate.ops.arithmetic import cast
+from striate.ops.loss_pointwise import times
 from striate.ops.record import op
 from striate.tensor import Array, Tensor
 
-__all__ = [
-    "cross_entropy",
-    "mse_loss",
-]
-
-
-def _times(gradient: Array | None, grad: Array) -> Array | None:
-    """The kept gradient of a loss, times what arrived at the loss."""
-    if gradient is None:
-        return None
-    return gradient if grad.ndim == 0 and grad == 1 else _C.mul(gradient, grad)
+__all__ = ["cross_entropy"]
 
 
 @op("(N, C, ...), (N, ...) or (N, C, ...) -> () or (N, ...)", name="cross_entropy")
@@ -39,7 +28,7 @@ def _cross_entropy(ctx: Node, x: Array, target: Array, **options: Any) -> Array:
 def _(ctx: Node, grad: Array) -> Any:
     if grad.ndim:
         grad = np.expand_dims(grad, 1)
-    return tuple(_times(gradient, grad) for gradient in ctx.saved)
+    return tuple(times(gradient, grad) for gradient in ctx.saved)
 
 
 def _target_gradient(
@@ -101,41 +90,3 @@ def cross_entropy(
         reduction=reduction,
         label_smoothing=label_smoothing,
     )
-
-
-@op("(...), (...) -> ()", name="mse_loss")
-def _mse_loss(ctx: Node, x: Array, target: Array, reduction: str) -> Array:
-    needed = ctx.needs[0] or ctx.needs[1]
-    loss, gradient = _C.mse_loss(x, target, reduction=reduction, gradient=needed)
-    ctx.save(gradient)
-    return loss
-
-
-@_mse_loss.backward
-def _(ctx: Node, grad: Array) -> Any:
-    (gradient,) = ctx.saved
-    return (
-        _times(gradient, grad) if ctx.needs[0] else None,
-        _C.mul(gradient, -float(grad)) if ctx.needs[1] else None,
-    )
-
-
-def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
-    """The mean (or "sum", or each: "none") of (input - target)^2.
-
-    Shapes must be equal: broadcasting a target is almost always a mistake (PyTorch warns).
-    """
-    for name, x in (("input", input), ("target", target)):
-        if not isinstance(x, Tensor):
-            raise TypeError(f"mse_loss: {name}: expected a Tensor, got {type(x).__name__}")
-    if input.shape != target.shape:
-        raise ValueError(
-            f"mse_loss: target: expected shape {input.shape}, as input has, got {target.shape}"
-        )
-    if reduction == "none":
-        off = input - target
-        return off * off
-    dtype = result_type(input, target)
-    if dtype.kind != "f":
-        dtype = get_default_dtype()
-    return _mse_loss(cast(input, dtype), cast(target, dtype), reduction=reduction)

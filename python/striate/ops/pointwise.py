@@ -19,8 +19,6 @@ __all__ = [
     "ceil",
     "cos",
     "floor",
-    "log",
-    "log1p",
     "round",
     "sign",
     "sin",
@@ -32,8 +30,6 @@ METHODS = [
     "ceil",
     "cos",
     "floor",
-    "log",
-    "log1p",
     "round",
     "sign",
     "sin",
@@ -71,8 +67,6 @@ def _function(
     return call
 
 
-log = _function("log", np.log, lambda x, y: 1 / x, "Natural logarithm; NaN below 0.")
-log1p = _function("log1p", np.log1p, lambda x, y: 1 / (1 + x), "log(1 + x).")
 sqrt = _function("sqrt", np.sqrt, lambda x, y: 0.5 / y, "Square root; NaN below 0.")
 square = _function("square", np.square, lambda x, y: 2 * x, "x squared.")
 abs = _function("abs", np.abs, lambda x, y: np.sign(x), "Absolute value; slope 0 at 0.")

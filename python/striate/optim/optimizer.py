@@ -14,6 +14,13 @@ from striate.tensor import Tensor, as_array
 
 Parameters = Iterable[Tensor] | Iterable[dict[str, Any]]
 
+_SCALARS = ("step", "mu_product")  # states that are one number, whatever the parameter's shape
+
+
+def _of_schedule(option: str) -> bool:
+    """Whether a group holds this for its schedule: initial_lr, max_lr, base_momentum, ..."""
+    return option.endswith(("_lr", "_momentum"))
+
 
 def check_number(
     optimizer: str, argument: str, value: Any, low: float = 0.0, high: float = math.inf
@@ -22,7 +29,26 @@ def check_number(
     known = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
     if not known or not math.isfinite(value) or not low <= value <= high:
         least = "a finite number" if low == -math.inf else f"a finite number of at least {low:g}"
+        if high < math.inf:
+            least = f"a number from {low:g} to {high:g}"
         raise ValueError(f"{optimizer}: {argument}: expected {least}, got {value!r}")
+
+
+def check_numbers(optimizer: str, group: Mapping[str, Any], *options: str) -> None:
+    """Raises ValueError unless each of these options is a finite number of at least 0."""
+    for option in options:
+        check_number(optimizer, option, group[option])
+
+
+def check_betas(optimizer: str, betas: Any) -> None:
+    """Raises ValueError unless `betas` is a pair of numbers in [0, 1)."""
+    pair = tuple(betas) if isinstance(betas, (tuple, list)) else ()
+    if len(pair) != 2:
+        raise ValueError(f"{optimizer}: betas: expected a pair of numbers, got {betas!r}")
+    for i, beta in enumerate(pair):
+        check_number(optimizer, f"betas[{i}]", beta)
+        if beta >= 1:
+            raise ValueError(f"{optimizer}: betas[{i}]: expected a number below 1, got {beta!r}")
 
 
 class Optimizer:
@@ -108,6 +134,27 @@ class Optimizer:
 
     # --- state --------------------------------------------------------------------------------
 
+    def count_step(self, p: Tensor) -> float:
+        """One more step of this parameter: which one it is, from 1."""
+        step = self.scalar_of(p, "step", 0.0)
+        step += 1
+        return float(step)
+
+    def scalar_of(self, p: Tensor, name: str, start: float) -> Any:
+        """The number that the state holds under `name`, as an array without axes."""
+        state = self.state.setdefault(p, {})
+        if name not in state:
+            state[name] = Tensor._wrap(np.array(start, np.float32))
+        return state[name]._array
+
+    def arrays_of(self, p: Tensor, *names: str, start: float = 0.0) -> tuple[Any, ...]:
+        """The arrays that the state holds under these names; new ones are like p, of `start`."""
+        state = self.state.setdefault(p, {})
+        for name in names:
+            if name not in state:
+                state[name] = Tensor._wrap(np.full_like(p._array, start))
+        return tuple(state[name]._array for name in names)
+
     def state_dict(self) -> dict[str, Any]:
         """State and groups with parameters as numbers, counted through the groups."""
         numbers: dict[int, int] = {}
@@ -149,7 +196,7 @@ class Optimizer:
         loaded = {by_number[n]: self._owned(n, by_number, s) for n, s in state.items()}
         merged = []
         for mine, theirs in zip(self.param_groups, groups, strict=True):
-            options = {k: v for k, v in theirs.items() if k in self.defaults}
+            options = {k: v for k, v in theirs.items() if k in self.defaults or _of_schedule(k)}
             group = {**mine, **options, "params": mine["params"]}
             self.check_group(group)
             merged.append(group)
@@ -161,7 +208,12 @@ class Optimizer:
         place = f"{type(self).__name__}.load_state_dict: state {n}"
         own: dict[str, Any] = {}
         for key, value in state.items():
-            if isinstance(value, Tensor):
+            if key in _SCALARS:
+                try:
+                    value = Tensor._wrap(np.array(float(value), np.float32))
+                except (TypeError, ValueError) as error:
+                    raise ValueError(f"{place}: {key}: expected a number: {error}") from None
+            elif isinstance(value, Tensor):
                 array = as_array(value)
                 like = by_number[n]._array
                 if array.shape != like.shape:

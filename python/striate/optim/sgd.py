@@ -58,22 +58,20 @@ class SGD(Optimizer):
 
     def update(self, p: Tensor, grad: Tensor, group: dict[str, Any]) -> None:
         momentum, dampening = group["momentum"], group["dampening"]
-        buffer = None
+        rule, states = "sgd_plain", ()
         if momentum != 0:
-            held = self.state.get(p)
-            if held is None:
-                buffer, dampening = np.zeros_like(p._array), 0.0
-                self.state[p] = {"momentum_buffer": Tensor._wrap(buffer)}
-            else:
-                buffer = held["momentum_buffer"]._array
-        _C.sgd(
+            rule = "sgd_nesterov" if group["nesterov"] else "sgd_momentum"
+            if p not in self.state:
+                dampening = 0.0
+            states = self.arrays_of(p, "momentum_buffer")
+        _C.optimizer_step(
+            rule,
             p._array,
             grad._array,
-            buffer,
-            group["lr"],
-            momentum,
-            dampening,
-            group["weight_decay"],
-            group["nesterov"],
-            group["maximize"],
+            states,
+            rate=group["lr"],
+            first=momentum,
+            first_in=1 - dampening,
+            weight_decay=group["weight_decay"],
+            maximize=group["maximize"],
         )

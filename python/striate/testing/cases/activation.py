@@ -46,6 +46,7 @@ def _activation(
     function: Callable[..., Any] | None = None,
     ulp: Callable[..., Any] = lambda x, p: 4,
     reach: float = 90,
+    draw: Callable[[np.random.Generator, tuple[int, ...]], Array] | None = None,
 ) -> list[Case]:
     """The cases of one activation: f(x, p), f'(x, p), and the binding below the gradient."""
     function = function or getattr(striate.ops, name)
@@ -68,7 +69,7 @@ def _activation(
         bound=lambda reference, eps, x, **given: (
             eps * ulp(x, value(given)) * np.abs(reference) + 200 * np.finfo(np.float32).tiny
         ),
-        draw=_draw(reach),
+        draw=draw or _draw(reach),
         misuses=[
             Misuse(lambda: function(3.0), TypeError, (name, "input", "float")),
             Misuse(lambda: kernel(np.zeros(2, "i8")), TypeError, (name, "x", "int64")),
@@ -92,7 +93,7 @@ def _activation(
         bound=lambda reference, eps, x, dy, **given: (
             8 * eps * (np.abs(dy) * (1 + (np.abs(x) if saves == "x" else 0)) + np.abs(reference))
         ),
-        draw=_draw(reach),
+        draw=draw or _draw(reach),
         misuses=[
             Misuse(
                 lambda: backward(np.zeros(2), np.zeros(3)),

@@ -170,26 +170,6 @@ _PROBABILITY_SAMPLES = [
 ]
 
 
-def _mse(x: Array, target: Array, reduction: str = "mean") -> Array:
-    squares = (x - target) ** 2
-    return np.asarray(np.sum(squares) / (x.size if reduction == "mean" else 1))
-
-
-def _mse_gradient(x: Array, target: Array, reduction: str = "mean") -> Array:
-    return np.asarray(2 * (x - target) / (x.size if reduction == "mean" else 1))
-
-
-_PAIRS = [
-    *(Sample(((n,), (n,))) for n in (1, 3, 7, 8, 9, 15, 16, 17, 33)),
-    Sample(((0,), (0,)), {"reduction": "sum"}),
-    Sample(((), ())),
-    Sample(((5, 7), (5, 7)), {"reduction": "sum"}),
-    Sample(((2, 3, 4, 5), (2, 3, 4, 5))),
-    Sample(((300, 400), (300, 400))),
-]
-
-mse_loss: Any = striate.ops.mse_loss  # untyped: to be misused
-
 CASES = [
     Case(
         name="cross_entropy",
@@ -284,43 +264,5 @@ CASES = [
         reference=lambda x, **given: _probability_reference(x, **given)[1],
         samples=_PROBABILITY_SAMPLES,
         bound=lambda reference, eps, x, **given: eps * (8 + np.sqrt(x.size)) * 16,
-    ),
-    Case(
-        name="mse_loss",
-        rows=("squared_error_",),
-        function=striate.ops.mse_loss,
-        kernel=lambda x, target, **given: _C.mse_loss(x, target, **given)[0],
-        reference=_mse,
-        samples=_PAIRS,
-        bound=lambda reference, eps, x, target, **given: (
-            eps * (12 + np.log2(x.size + 1)) * reference
-        ),
-        takes_out=False,
-        bytes=lambda x, target, **_: 4.0 * (np.prod(x) + np.prod(target)),
-        misuses=[
-            Misuse(
-                lambda: striate.ops.mse_loss(striate.zeros(2, 3), striate.zeros(3)),
-                ValueError,
-                ("mse_loss", "target", "(2, 3)", "(3,)"),
-            ),
-            Misuse(
-                lambda: striate.ops.mse_loss(striate.zeros(2), striate.zeros(2), "max"),
-                ValueError,
-                ("mse_loss", "reduction", "max"),
-            ),
-            Misuse(lambda: mse_loss(striate.zeros(2), 1), TypeError, ("target", "int")),
-        ],
-    ),
-    Case(
-        name="mse_loss_gradient",
-        rows=("squared_error_",),
-        function=None,
-        kernel=lambda x, target, out=None, **given: _C.mse_loss(
-            x, target, gradient=True, out=out, **given
-        )[1],
-        reference=_mse_gradient,
-        samples=_PAIRS,
-        bound=lambda reference, eps, x, target, **given: 4 * eps * np.abs(reference),
-        bytes=lambda x, target, **_: 12.0 * np.prod(x),
     ),
 ]

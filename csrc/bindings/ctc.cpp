@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ops/ctc/ctc.h"
+
+#include "bindings/array.h"
+
+namespace striate {
+namespace {
+
+Indices lengths(py::handle array, const char* argument, ptrdiff_t samples) {
+  Indices x = read_indices(array, "ctc_loss", argument);
+  if (x.rank != 1 || x.size != samples)
+    fail("ctc_loss", argument, "shape " + shape_text({samples}) + ", one for each sample",
+         "shape " + shape_text(x.shape, x.rank));
+  return x;
+}
+
+py::object ctc_binding(py::handle log_probs, py::handle targets, py::handle input_lengths,
+                       py::handle target_lengths, int64_t blank, bool zero_infinity, bool gradient,
+                       py::handle out) {
+  const char* op = "ctc_loss";
+  py::object held = c_contiguous(log_probs, op, "log_probs");
+  Ctc p{};
+  p.log_probs = read(held, op, "log_probs");
+  if (p.log_probs.rank != 3) fail(op, "log_probs", "(T, N, C)", "shape " + p.log_probs.text());
+  const ptrdiff_t samples = p.log_probs.shape[1], classes = p.log_probs.shape[2];
+  if (blank < 0 || blank >= classes)
+    fail(op, "blank", "a class from 0 to " + std::to_string(classes - 1), std::to_string(blank));
+  Indices labels = read_indices(targets, op, "targets");
+  if (labels.rank != 1)
+    fail(op, "targets", "one axis here", "shape " + shape_text(labels.shape, labels.rank));
+  p.targets = labels.data, p.target_count = labels.size;
+  p.input_length = lengths(input_lengths, "input_lengths", samples).data;
+  p.target_length = lengths(target_lengths, "target_lengths", samples).data;
+  p.blank = blank, p.zero_infinity = zero_infinity;
+
+  Result dx;
+  dx.operand = p.log_probs, dx.operand.data = nullptr;
+  py::object place = py::none();
+  if (gradient) {
+    dx = result_like(op, out, p.log_probs);
+    place = dx.object;
+    if (!is_c_order(dx.operand))
+      dx = result(op, py::none(), dx.operand.dtype, p.log_probs.shape, 3);
+  }
+  Result loss = result(op, py::none(), p.log_probs.dtype, &samples, 1);
+  {
+    ReleaseGil release(20.0 * double(p.log_probs.shape[0]) * double(samples + 2 * labels.size));
+    ctc(p, loss.operand, dx.operand);
+  }
+  if (gradient && !dx.object.is(place)) place[py::ellipsis()] = dx.object;
+  return py::make_tuple(loss.object, place);
+}
+
+}  // namespace
+
+void bind_ctc(py::module_& m) {
+  m.def("ctc_loss", &ctc_binding, py::arg("log_probs"), py::arg("targets"),
+        py::arg("input_lengths"), py::arg("target_lengths"), py::arg("blank") = 0,
+        py::arg("zero_infinity") = false, py::arg("gradient") = false, py::arg("out") = py::none(),
+        "(each sample's loss, gradient or None). log_probs (T, N, C), targets one behind the "
+        "other, all integers int64. out takes the gradient.");
+}
+
+}  // namespace striate

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ops/ctc/ctc.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "core/memory.h"
+#include "core/threads.h"
+#include "ops/activation/activation.h"
+
+namespace striate {
+namespace {
+
+const Table<Kernel> kernels{
+#define ROW(name, T, isa, pass) STRIATE_KERNEL(ctc, name, T, isa, int(CtcPass::pass))
+#include "ops/ctc/kernels.inc"
+#undef ROW
+};
+
+constexpr ptrdiff_t kEdge = 2;  // elements of -inf on both sides of a row
+
+std::string at(const char* what, ptrdiff_t n) {
+  return std::string(what) + "[" + std::to_string(n) + "]";
+}
+
+// Where each sample's labels begin. Refuses what does not fit.
+std::vector<ptrdiff_t> starts(const Ctc& p) {
+  const ptrdiff_t steps = p.log_probs.shape[0], samples = p.log_probs.shape[1];
+  const int64_t classes = p.log_probs.shape[2];
+  std::vector<ptrdiff_t> start(size_t(samples) + 1, 0);
+  for (ptrdiff_t n = 0; n < samples; ++n) {
+    if (p.input_length[n] < 0 || p.input_length[n] > steps)
+      fail("ctc_loss", at("input_lengths", n).c_str(),
+           "0 to " + std::to_string(steps) + ", the steps of log_probs",
+           std::to_string(p.input_length[n]));
+    if (p.target_length[n] < 0 || p.target_length[n] > p.target_count - start[size_t(n)])
+      fail("ctc_loss", at("target_lengths", n).c_str(),
+           "0 to " + std::to_string(p.target_count - start[size_t(n)]) + ", the labels left",
+           std::to_string(p.target_length[n]));
+    start[size_t(n) + 1] = start[size_t(n)] + p.target_length[n];
+    for (ptrdiff_t i = 0; i < p.target_length[n]; ++i) {
+      const int64_t label = p.targets[start[size_t(n)] + i];
+      if (label < 0 || label >= classes || label == p.blank)
+        throw std::out_of_range(
+            "ctc_loss: targets: expected a class from 0 to " + std::to_string(classes - 1) +
+            " other than the blank " + std::to_string(p.blank) + ", got " + std::to_string(label) +
+            " as label " + std::to_string(i) + " of sample " + std::to_string(n));
+    }
+  }
+  return start;
+}
+
+// One sample: its labels, and rows of L elements between edges of -inf.
+template <class T>
+class Sample {
+ public:
+  Sample(const Ctc& problem, ptrdiff_t n, const int64_t* labels)
+      : problem_(problem),
+        labels_(labels),
+        n_(n),
+        steps_(problem.input_length[n]),
+        count_(problem.target_length[n]),
+        length_(2 * count_ + 1),
+        row_(length_ + 2 * kEdge),
+        space_(size_t((steps_ + 3) * row_)) {
+    std::fill(space_.data(), space_.data() + space_.size(), kNever);
+    for (ptrdiff_t s = 3; s < length_; s += 2)
+      if (label(s) != label(s - 2)) skip()[s] = 0;
+  }
+
+  // log_z
+  T forward() {
+    auto* kernel = kernels.best(dtype_of<T>, int(CtcPass::forward)).template as<CtcFn<T>>();
+    if (steps_ == 0) return count_ == 0 ? 0 : kNever;
+    CtcRow<T> row{};
+    row.skip = skip(), row.p = p(), row.n = length_;
+    edge()[0] = 0;  // before the first row: nothing seen yet
+    for (ptrdiff_t t = 0; t < steps_; ++t) {
+      gather(t);
+      row.from = t == 0 ? edge() : alpha(t - 1), row.to = alpha(t);
+      kernel(row);
+    }
+    const T last = alpha(steps_ - 1)[length_ - 1];
+    const T before = count_ ? alpha(steps_ - 1)[length_ - 2] : kNever;
+    const T most = std::max(last, before);
+    if (!(most > kNever)) return most;
+    return most + std::log(std::exp(last - most) + std::exp(before - most));
+  }
+
+  // gradient[t, c] for all steps of this sample. Rows are `stride` apart.
+  void backward(T log_z, T* gradient, ptrdiff_t stride) {
+    const ptrdiff_t classes = problem_.log_probs.shape[2];
+    auto* kernel = kernels.best(dtype_of<T>, int(CtcPass::backward)).template as<CtcFn<T>>();
+    auto* exponential = activation_kernel<T>(Activation::exp);
+    Workspace<T> gamma{size_t(length_)};
+    CtcRow<T> row{};
+    row.skip = skip(), row.p = p(), row.n = length_;
+    row.from = row.to = edge();
+    row.log_z = log_z, row.gamma = gamma.data();
+    std::fill(edge(), edge() + length_, kNever);
+    edge()[length_ - 1] = 0;  // behind the last row: all is said
+    for (ptrdiff_t t = steps_ - 1; t >= 0; --t) {
+      gather(t);
+      row.alpha = alpha(t);
+      kernel(row);
+      T* out = gradient + t * stride;
+      exponential(log_probs(t), out, classes, T(0));
+      for (ptrdiff_t s = 0; s < length_; ++s) out[label(s)] -= gamma[size_t(s)];
+    }
+  }
+
+ private:
+  static constexpr T kNever = -std::numeric_limits<T>::infinity();
+
+  int64_t label(ptrdiff_t s) const { return s % 2 ? labels_[s / 2] : problem_.blank; }
+  const T* log_probs(ptrdiff_t t) const {
+    const Operand& x = problem_.log_probs;
+    return x.as<const T>() + (t * x.shape[1] + n_) * x.shape[2];
+  }
+  T* row(ptrdiff_t i) { return space_.data() + i * row_ + kEdge; }
+  T* skip() { return row(0); }
+  T* p() { return row(1); }
+  T* edge() { return row(2); }
+  T* alpha(ptrdiff_t t) { return row(3 + t); }
+
+  void gather(ptrdiff_t t) {
+    const T* from = log_probs(t);
+    T* to = p();
+    for (ptrdiff_t s = 0; s < length_; ++s) to[s] = from[label(s)];
+  }
+
+  const Ctc& problem_;
+  const int64_t* labels_;
+  ptrdiff_t n_, steps_, count_, length_, row_;
+  Workspace<T> space_;
+};
+
+template <class T>
+void run(const Ctc& p, const Operand& loss, const Operand& gradient) {
+  const std::vector<ptrdiff_t> start = starts(p);
+  const ptrdiff_t steps = p.log_probs.shape[0], samples = p.log_probs.shape[1];
+  const ptrdiff_t classes = p.log_probs.shape[2], stride = samples * classes;
+  parallel_for(samples, [&](ptrdiff_t n) {
+    Sample<T> sample(p, n, p.targets + start[size_t(n)]);
+    const T log_z = sample.forward();
+    const bool zero = p.zero_infinity && std::isinf(log_z);
+    loss.as<T>()[n] = zero ? T(0) : -log_z;
+    if (!gradient.data) return;
+    T* out = gradient.as<T>() + n * classes;
+    const ptrdiff_t from = zero ? 0 : p.input_length[n];  // steps that have a gradient
+    if (!zero) sample.backward(log_z, out, stride);
+    for (ptrdiff_t t = from; t < steps; ++t) std::fill_n(out + t * stride, classes, T(0));
+  });
+}
+
+}  // namespace
+
+void ctc(const Ctc& problem, const Operand& loss, const Operand& gradient) {
+  dispatch(problem.log_probs.dtype,
+           [&](auto* t) { run<pointee<decltype(t)>>(problem, loss, gradient); });
+}
+
+}  // namespace striate

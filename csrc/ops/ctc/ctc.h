@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+// Connectionist temporal classification (Graves, Fernandez, Gomez and Schmidhuber 2006).
+//
+// A sequence of T rows of log probabilities over C classes, and S labels. The labels are extended
+// with blanks to l of L = 2 S + 1: blank, label, blank, ..., label, blank. With lse = log of the
+// sum of exponentials, skip[s] = 0 where l[s] is a label other than l[s - 2] and -inf elsewhere,
+// and p[t, s] = log_probs[t, l[s]]:
+//
+//   alpha[t, s] = p[t, s] + lse(alpha[t - 1, s], alpha[t - 1, s - 1], skip[s] + alpha[t - 1, s -
+//   2]) beta[t, s]  = lse(q[t + 1, s], q[t + 1, s + 1], skip[s + 2] + q[t + 1, s + 2]) q[t, s] =
+//   p[t, s] + beta[t, s] loss        = -log_z,  log_z = lse(alpha[T - 1, L - 1], alpha[T - 1, L -
+//   2]) gamma[t, s] = exp(alpha[t, s] + beta[t, s] - log_z) gradient[t, c] = exp(log_probs[t, c]) -
+//   sum of gamma[t, s] over the s with l[s] = c
+//
+// The gradient is that with respect to the logits whose log_softmax log_probs is (equation 16).
+#pragma once
+#include "core/operand.h"
+
+namespace striate {
+
+// One row of alpha (forward) or of beta (backward) from its neighbour. Unit stride. What `from` and
+// `skip` reach beyond [0, n), two elements before or behind, must be there and -inf.
+template <class T>
+struct CtcRow {
+  const T *from, *skip, *p;
+  ptrdiff_t n;
+  T* to;           // alpha[t], or q[t]; may be `from` in the backward pass
+  const T* alpha;  // alpha[t], of the backward pass alone, as are the next two
+  T log_z;
+  T* gamma;
+};
+template <class T>
+using CtcFn = void(const CtcRow<T>&);
+
+enum class CtcPass { forward, backward };
+
+#define ROW(name, T, isa, pass) STRIATE_WITH_##isa(CtcFn<T> name;)
+#include "ops/ctc/kernels.inc"
+#undef ROW
+
+struct Ctc {
+  Operand log_probs;            // (T, N, C), C order
+  const int64_t* targets;       // every sample's labels, one behind the other
+  ptrdiff_t target_count;       // how many there are
+  const int64_t* input_length;  // [N], each at most T
+  const int64_t* target_length;
+  int64_t blank;
+  bool zero_infinity;  // a loss of inf is 0, and so is its gradient
+};
+
+// loss[n] for every sample, and their gradients, like log_probs, unless its data is null. Throws
+// std::out_of_range for a label that is no class, or the blank, and std::invalid_argument for
+// lengths that don't fit.
+void ctc(const Ctc& problem, const Operand& loss, const Operand& gradient);
+
+}  // namespace striate

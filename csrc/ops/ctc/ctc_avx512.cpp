@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "simd/vec_avx512.h"
+//
+#include "ops/ctc/row.inl"
+
+namespace striate {
+
+void ctc_forward_f32_avx512(const CtcRow<float>& row) { ctc_forward(row); }
+void ctc_forward_f64_avx512(const CtcRow<double>& row) { ctc_forward(row); }
+void ctc_backward_f32_avx512(const CtcRow<float>& row) { ctc_backward(row); }
+void ctc_backward_f64_avx512(const CtcRow<double>& row) { ctc_backward(row); }
+
+}  // namespace striate

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "simd/vec_scalar.h"
+//
+#include "ops/optimizer/rules.inl"
+
+#define HERE_scalar(...)
+#define HERE_avx2(...)
+#define HERE_avx512(...)
+#undef HERE_scalar
+#define HERE_scalar(...) __VA_ARGS__
+
+namespace striate {
+
+#define ROW(name, T, isa, rule, Struct) HERE_##isa(DEFINE_STEP(name, T, Struct))
+#include "ops/optimizer/kernels.inc"
+#undef ROW
+
+}  // namespace striate

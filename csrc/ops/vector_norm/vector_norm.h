@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the norms of a vector are made of, over all elements of an array:
+//
+//   squares    sum of x[i]^2
+//   absolute   sum of |x[i]|
+//   largest    max of |x[i]|, NaN where one is
+#pragma once
+#include "core/operand.h"
+
+namespace striate {
+
+enum class NormSum { squares, absolute, largest };
+
+template <class T>
+using NormFn = T(const T* x, ptrdiff_t n);  // unit stride
+
+#define ROW(name, T, isa, what) STRIATE_WITH_##isa(NormFn<T> name;)
+#include "ops/vector_norm/kernels.inc"
+#undef ROW
+
+// *to = the sum; x is dense, in any order.
+void vector_norm(NormSum what, const Operand& x, const Operand& to);
+
+}  // namespace striate

@@ -1,0 +1,12 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Logarithms, through the kernels of csrc/ops/activation. Integers become the default float."""
+
+from striate.ops.activation import _activation
+
+__all__ = ["log", "log1p", "log2", "log10"]
+METHODS = ["log", "log1p", "log2", "log10"]
+
+log = _activation("log", "x", "Natural logarithm; -inf at 0, NaN below.")
+log1p = _activation("log1p", "x", "log(1 + x), with all digits near 0; -inf at -1, NaN below.")
+log2 = _activation("log2", "x", "Logarithm to the base 2, exact at powers of 2; NaN below 0.")
+log10 = _activation("log10", "x", "Logarithm to the base 10; NaN below 0.")
