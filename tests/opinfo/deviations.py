@@ -69,17 +69,17 @@ class Deviation:
 NO_SUCH_VALUE = "striate has no {}"
 
 # Operations whose values are drawn or left uninitialised: shapes and dtypes are compared.
-UNDETERMINED: dict[str, Callable[[Sample], bool]] = {
-    name: lambda sample: True
-    for name in (
-        "bernoulli cauchy empty empty_like empty_permuted empty_strided exponential geometric "
-        "log_normal multinomial new_empty new_empty_strided normal rand_like randint randint_like "
-        "randn randn_like uniform nn.functional.dropout nn.functional.dropout2d "
-        "nn.functional.dropout3d nn.functional.alpha_dropout nn.functional.feature_alpha_dropout "
-        "nn.functional.rrelu nn.functional.fractional_max_pool2d "
-        "nn.functional.fractional_max_pool3d nn.functional.scaled_dot_product_attention"
-    ).split()
-}
+UNDETERMINED = """
+    bernoulli cauchy empty empty_like empty_permuted empty_strided exponential geometric log_normal
+    multinomial new_empty new_empty_strided normal rand_like randint randint_like randn randn_like
+    uniform nn.functional.dropout nn.functional.dropout2d nn.functional.dropout3d
+    nn.functional.alpha_dropout nn.functional.feature_alpha_dropout nn.functional.rrelu
+    nn.functional.fractional_max_pool2d nn.functional.fractional_max_pool3d
+"""
+
+
+def is_determined(op: str) -> bool:
+    return op not in UNDETERMINED.split()
 
 
 def lacks(ops: str, *arguments: str) -> Deviation:

@@ -45,7 +45,7 @@ def _one(tally: Tally, info: Any, one: Any, dtype: torch.dtype, training: bool, 
         lambda: theirs(*given.args, **given.kwargs),
         [*compare.leaves([list(given.args), given.kwargs]), *parameters],
     )
-    values = deviations.UNDETERMINED.get(name, lambda sample: False)(sample) is False
+    values = deviations.is_determined(name)
     try:
         args, options = compare.ours((made.args, made.kwargs))
         module = ours(info)(*args, **options).to(compare.DTYPES[dtype])

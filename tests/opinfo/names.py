@@ -7,7 +7,6 @@ from typing import Any
 import striate
 from striate import Tensor
 
-
 # Where the database calls an operation with its arguments in an order of its own.
 ORDERED: dict[str, Callable[[Callable[..., Any]], Callable[..., Any]]] = {
     "einsum": lambda f: lambda tensors, equation: f(equation, *tensors),

@@ -163,7 +163,7 @@ def _torch_call(info: Any, variant: str, sample: Any) -> Callable[[], Any]:
 def run_samples(info: Any, name: str, tally: Tally) -> None:
     """Every sample of every dtype, in every way that striate has."""
     ways = variants(info)
-    undetermined = deviations.UNDETERMINED.get(info.name)
+    values = deviations.is_determined(info.name)
     for dtype in TYPES:
         if dtype not in info.supported_dtypes("cpu"):
             continue
@@ -184,7 +184,6 @@ def run_samples(info: Any, name: str, tally: Tally) -> None:
                         raise
                     _run_refused(tally, sample, function, str(error))
                     continue
-                values = undetermined is None or not undetermined(sample)
                 run(tally, sample, reference, function, values)
 
 
