@@ -14,13 +14,15 @@ import platform
 import statistics
 import subprocess
 import sys
-import time
 import timeit
 from pathlib import Path
 
 import numpy as np
 import striate
 from striate import _C, nn, optim
+from striate.bench import clock
+from striate.bench.meter import Meter
+from striate.bench.peers import Rival
 from striate.models import lenet
 
 try:
@@ -29,7 +31,6 @@ except ImportError:
     torch = None
 
 ROWS: list[dict] = []
-PAUSE = 0.005  # seconds
 
 
 def row(group, name, threads, value, unit, target, met, **more):
@@ -55,38 +56,16 @@ def set_threads(count):
         torch.set_num_threads(count)
 
 
-def rivals(*functions, seconds=1.5, runs=5):
-    """Median seconds of each function, with the quartiles, run in turns of some runs each.
-
-    A turn begins with a pause, because a rival's idle threads spin on our cores for some 3 ms, and
-    with an untimed run, so that caches and clocks are those of work that goes on.
-    """
-    times = [[] for _ in functions]
-    until = time.perf_counter() + seconds
-    while time.perf_counter() < until or len(times[0]) < 3 * runs:
-        for f, taken in zip(functions, times, strict=True):
-            time.sleep(PAUSE)
-            f()
-            for _ in range(runs):
-                start = time.perf_counter()
-                f()
-                taken.append(time.perf_counter() - start)
-    return [
-        (statistics.median(t), np.percentile(t, 25).item(), np.percentile(t, 75).item())
-        for t in times
-    ]
+def rivals(*functions, seconds=0.75):
+    """Median seconds of each function, with the quartiles, run in turns."""
+    times = clock.turns([Rival("", f) for f in functions], seconds)
+    found = map(clock.summary, times)
+    return [(t["median"], t["q1"], t["q3"]) for t in found]
 
 
 def peak():
-    """The multiply-add rate of the threads in use, GF/s: the median of 30 runs of a millisecond."""
-    like = np.zeros(1, np.float32)
-    time.sleep(4 * PAUSE)
-    rates = []
-    for _ in range(30):
-        start = time.perf_counter()
-        done = _C.peak_fma(like, 40000)
-        rates.append(done / (time.perf_counter() - start) / 1e9)
-    return statistics.median(rates)
+    """The multiply-add rate of the threads in use, GF/s."""
+    return Meter(_C.num_threads()).peak() / 1e9
 
 
 def against_peak(group, name, threads, flops, ours, theirs, target):
@@ -266,7 +245,7 @@ def torch_step(channels_last=True, batch=64):
 
 def training(threads):
     steps = [striate_step()] + ([torch_step(False), torch_step(True)] if torch else [])
-    timed = [t[0] * 1e3 for t in rivals(*steps, seconds=4.0)]
+    timed = [t[0] * 1e3 for t in rivals(*steps, seconds=1.5)]
     if not torch:
         row("training", "LeNet step, batch 64", threads, timed[0], "ms", "2x torch's speed", False)
         return

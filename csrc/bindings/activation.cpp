@@ -47,6 +47,8 @@ void bind_activation(py::module_& m) {
   def_activation(m, Activation::relu, 0, "max(x, 0)");
   def_activation(m, Activation::leaky_relu, 0.01, "x, or parameter * x where x <= 0");
   def_activation(m, Activation::elu, 1, "x, or parameter * (e^x - 1) where x <= 0");
+  def_activation(m, Activation::erf, 0, "2 / sqrt(pi) times the integral of e^-t^2 from 0 to x");
+  def_activation(m, Activation::erfc, 0, "1 - erf(x)");
   def_activation(m, Activation::exp, 0, "e^x");
   def_activation(m, Activation::log, 0, "log(x)");
   def_activation(m, Activation::log1p, 0, "log(1 + x)");

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ops/embedding/embedding.h"
 
-#include "bindings/array.h"
-#include "ops/layout/layout.h"
+#include "bindings/dense.h"
 
 namespace striate {
 namespace {
@@ -38,19 +37,6 @@ struct Shares {
 
 Numbers numbers_of(const Indices& x) { return {x.data, x.size, x.shape, x.rank}; }
 
-// A result computed in C order, then copied to an `out` that is in another.
-struct Dense {
-  Result wanted, made;
-
-  Dense(const char* op, py::handle out, Dtype dtype, const ptrdiff_t* shape, int rank)
-      : wanted(result(op, out, dtype, shape, rank)),
-        made(is_c_order(wanted.operand) ? wanted : result(op, py::none(), dtype, shape, rank)) {}
-  py::object finish() {
-    if (made.operand.data != wanted.operand.data) copy(made.operand, wanted.operand);
-    return std::move(wanted.object);
-  }
-};
-
 py::object embedding_binding(py::handle weight, py::handle indices, py::handle out) {
   const char* op = "embedding";
   Matrix table(op, "weight", weight);
@@ -59,8 +45,8 @@ py::object embedding_binding(py::handle weight, py::handle indices, py::handle o
   ptrdiff_t shape[kMaxRank];
   for (int i = 0; i < index.rank; ++i) shape[i] = index.shape[i];
   shape[index.rank] = table.operand.shape[1];
-  Dense y(op, out, table.operand.dtype, shape, index.rank + 1);
-  Operand flat = y.made.operand;
+  DenseResult y(op, out, table.operand.dtype, shape, index.rank + 1);
+  Operand flat = y.operand();
   flat.rank = 2, flat.shape[0] = index.size, flat.stride[0] = flat.shape[1] = shape[index.rank];
   {
     ReleaseGil release(0.3 * double(flat.shape[1]) * double(index.size));
@@ -69,26 +55,68 @@ py::object embedding_binding(py::handle weight, py::handle indices, py::handle o
   return y.finish();
 }
 
+// Where each bag begins in `indices`, and where the last one ends.
+Indices read_bags(const char* op, py::handle begin, const Indices& index) {
+  Indices first = read_indices(begin, op, "begin");
+  if (index.rank != 1 || first.rank != 1 || first.size < 1)
+    fail(op, "input", "indices (n,) and begin (bags + 1,)",
+         shape_text(index.shape, index.rank) + " and " + shape_text(first.shape, first.rank));
+  bool ordered = first.data[0] == 0 && first.data[first.size - 1] == index.size;
+  for (ptrdiff_t g = 0; g + 1 < first.size; ++g) ordered &= first.data[g] <= first.data[g + 1];
+  if (!ordered) fail(op, "begin", "ascending numbers from 0 to the count of indices", "others");
+  return first;
+}
+
 py::object embedding_sum_binding(py::handle rows, py::handle indices, py::handle begin,
                                  py::handle shares, py::handle out) {
   const char* op = "embedding_bag";
   Matrix table(op, "weight", rows);
-  Indices index = read_indices(indices, op, "input"), first = read_indices(begin, op, "begin");
-  if (index.rank != 1 || first.rank != 1 || first.size < 1)
-    fail(op, "input", "indices (n,) and begin (bags + 1,)",
-         shape_text(index.shape, index.rank) + " and " + shape_text(first.shape, first.rank));
-  const ptrdiff_t bags = first.size - 1;
-  bool ordered = first.data[0] == 0 && first.data[bags] == index.size;
-  for (ptrdiff_t g = 0; g < bags; ++g) ordered &= first.data[g] <= first.data[g + 1];
-  if (!ordered) fail(op, "begin", "ascending numbers from 0 to the count of indices", "others");
+  Indices index = read_indices(indices, op, "input"), first = read_bags(op, begin, index);
   Shares share(op, shares, table.operand, index.size);
-  ptrdiff_t shape[] = {bags, table.operand.shape[1]};
-  Dense y(op, out, table.operand.dtype, shape, 2);
+  ptrdiff_t shape[] = {first.size - 1, table.operand.shape[1]};
+  DenseResult y(op, out, table.operand.dtype, shape, 2);
   {
-    ReleaseGil release(0.2 * double(shape[1]) * double(index.size + bags));
-    embedding_sum(table.operand, numbers_of(index), share.data, first.data, y.made.operand);
+    ReleaseGil release(0.2 * double(shape[1]) * double(index.size + shape[0]));
+    embedding_sum(table.operand, numbers_of(index), share.data, first.data, y.operand());
   }
   return y.finish();
+}
+
+py::tuple embedding_max_binding(py::handle rows, py::handle indices, py::handle begin,
+                                py::handle out) {
+  const char* op = "embedding_bag";
+  Matrix table(op, "weight", rows);
+  Indices index = read_indices(indices, op, "input"), first = read_bags(op, begin, index);
+  ptrdiff_t shape[] = {first.size - 1, table.operand.shape[1]};
+  DenseResult y(op, out, table.operand.dtype, shape, 2);
+  int64_t* which;
+  py::object made = make_indices(shape, 2, &which);
+  {
+    ReleaseGil release(0.3 * double(shape[1]) * double(index.size + shape[0]));
+    embedding_max(table.operand, numbers_of(index), first.data, y.operand(), which);
+  }
+  return py::make_tuple(y.finish(), std::move(made));
+}
+
+py::object embedding_max_backward_binding(py::handle dy_array, py::handle which, ptrdiff_t rows,
+                                          py::handle out) {
+  const char* op = "embedding_max_backward";
+  Operand dy = read(dy_array, op, "dy");
+  if (dy.rank != 2) fail(op, "dy", "a matrix (bags, columns)", dy.text());
+  Indices from = read_indices(which, op, "which");
+  expect_shape(op, "dy", dy, from.shape, from.rank);
+  if (rows < 0) fail(op, "rows", "0 or more", std::to_string(rows));
+  ptrdiff_t shape[] = {rows, dy.shape[1]};
+  DenseResult dweight(op, out, dy.dtype, shape, 2);
+  {
+    ReleaseGil release(double(dy.size()));
+    DenseInput dense(dy);
+    Operand grad = dy;
+    grad.data = const_cast<void*>(dense.data());
+    c_order(grad.shape, 2, grad.stride);
+    embedding_max_backward(grad, from.data, dweight.operand());
+  }
+  return dweight.finish();
 }
 
 py::object embedding_backward_binding(py::handle dy, py::handle indices, ptrdiff_t count,
@@ -110,12 +138,11 @@ py::object embedding_backward_binding(py::handle dy, py::handle indices, ptrdiff
   }
   Shares share(op, shares, rows.operand, index.size);
   ptrdiff_t shape[] = {count, rows.operand.shape[1]};
-  Dense dweight(op, out, rows.operand.dtype, shape, 2);
+  DenseResult dweight(op, out, rows.operand.dtype, shape, 2);
   {
     ReleaseGil release(0.2 * double(shape[1]) * double(index.size + count));
     embedding_backward(rows.operand, numbers_of(index), position, share.data, padding,
-                       by_frequency ? RowScale::by_frequency : RowScale::none,
-                       dweight.made.operand);
+                       by_frequency ? RowScale::by_frequency : RowScale::none, dweight.operand());
   }
   return dweight.finish();
 }
@@ -129,6 +156,12 @@ void bind_embedding(py::module_& m) {
   m.def("embedding_sum", &embedding_sum_binding, py::arg("rows"), py::arg("indices"),
         py::arg("begin"), py::arg("shares") = none, py::arg("out") = none,
         "out[g] = sum of shares[k] * rows[indices[k]], begin[g] <= k < begin[g + 1].");
+  m.def(
+      "embedding_max", &embedding_max_binding, py::arg("rows"), py::arg("indices"),
+      py::arg("begin"), py::arg("out") = none,
+      "(out, which): the largest rows[indices[k]] of each bag by column, and the row it is from.");
+  m.def("embedding_max_backward", &embedding_max_backward_binding, py::arg("dy"), py::arg("which"),
+        py::arg("rows"), py::arg("out") = none, "out[which[g, j], j] += dy[g, j], from 0.");
   m.def("embedding_backward", &embedding_backward_binding, py::arg("dy"), py::arg("indices"),
         py::arg("rows"), py::arg("positions") = none, py::arg("shares") = none,
         py::arg("padding") = -1, py::arg("by_frequency") = false, py::arg("out") = none,

@@ -12,6 +12,7 @@
   FILE(elementwise) \
   FILE(embedding)   \
   FILE(gemm)        \
+  FILE(layer_norm)  \
   FILE(layout)      \
   FILE(loss)        \
   FILE(norm)        \

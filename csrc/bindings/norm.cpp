@@ -109,6 +109,60 @@ py::tuple batch_norm_backward_binding(py::handle dy_array, py::handle x_array, p
   return py::make_tuple(std::move(dx.object), std::move(dw.object), std::move(db.object));
 }
 
+// groups of a group norm, checked against x.
+void check_groups(const char* op, ptrdiff_t groups, const Operand& x) {
+  if (groups < 1 || x.shape[1] % groups != 0)
+    fail(op, "groups", "a divisor of the " + std::to_string(x.shape[1]) + " channels of x",
+         std::to_string(groups));
+}
+
+py::tuple group_norm_binding(py::handle x_array, ptrdiff_t groups, double eps, py::handle weight,
+                             py::handle bias, py::handle out) {
+  const char* op = "group_norm";
+  Operand x = read_input(op, x_array, "x");
+  check_groups(op, groups, x);
+  Vector w(op, "weight", weight, x), b(op, "bias", bias, x);
+  Result y = result_of(op, out, x);
+  const ptrdiff_t shape[] = {x.shape[0], groups};
+  Result mean = result(op, py::none(), x.dtype, shape, 2);
+  Result var = result(op, py::none(), x.dtype, shape, 2);
+  Result invstd = result(op, py::none(), x.dtype, shape, 2);
+  {
+    ReleaseGil release(0.3 * double(x.size()));
+    group_norm(as_image(op, "x", x), groups,
+               {w.data, b.data, mean.operand.data, invstd.operand.data}, eps, var.operand.data,
+               as_image(op, "out", y.operand));
+  }
+  return py::make_tuple(std::move(y.object), std::move(mean.object), std::move(var.object),
+                        std::move(invstd.object));
+}
+
+py::tuple group_norm_backward_binding(py::handle dy_array, py::handle x_array, py::handle mean,
+                                      py::handle invstd, py::handle weight, py::handle out) {
+  const char* op = "group_norm_backward";
+  Operand x = read_input(op, x_array, "x"), dy = read(dy_array, op, "dy");
+  same_dtype(op, "dy", x, dy);
+  expect_shape(op, "dy", dy, x.shape, x.rank);
+  Operand m = read(mean, op, "mean"), s = read(invstd, op, "invstd");
+  same_dtype(op, "mean", x, m), same_dtype(op, "invstd", x, s);
+  if (m.rank != 2) fail(op, "mean", "(N, groups)", "shape " + m.text());
+  check_groups(op, m.shape[1], x);
+  const ptrdiff_t shape[] = {x.shape[0], m.shape[1]};
+  expect_shape(op, "mean", m, shape, 2), expect_shape(op, "invstd", s, shape, 2);
+  if (!is_c_order(m) || !is_c_order(s)) fail(op, "mean", "arrays in C order", "a strided one");
+  Vector w(op, "weight", weight, x);
+  Result dx = result_of(op, out, x);
+  Result dw = result(op, py::none(), x.dtype, x.shape + 1, 1);
+  Result db = result(op, py::none(), x.dtype, x.shape + 1, 1);
+  {
+    ReleaseGil release(0.5 * double(x.size()));
+    group_norm_backward(as_image(op, "dy", dy), as_image(op, "x", x), m.shape[1],
+                        {w.data, nullptr, m.data, s.data}, as_image(op, "out", dx.operand),
+                        dw.operand.data, db.operand.data);
+  }
+  return py::make_tuple(std::move(dx.object), std::move(dw.object), std::move(db.object));
+}
+
 Lrn read_lrn(const char* op, ptrdiff_t size, double alpha, double beta, double k) {
   if (size < 1) fail(op, "size", "1 or more", std::to_string(size));
   return {size, alpha, beta, k};
@@ -154,6 +208,13 @@ void bind_norm(py::module_& m) {
         py::arg("mean"), py::arg("invstd"), py::arg("weight") = none,
         py::arg("statistics") = "batch", py::arg("out") = none,
         "(dx, dweight, dbias); statistics says whether mean and invstd are the batch's or given.");
+  m.def(
+      "group_norm", &group_norm_binding, py::arg("x"), py::arg("groups"), py::arg("eps"),
+      py::arg("weight") = none, py::arg("bias") = none, py::arg("out") = none,
+      "(y, mean, var, invstd) by the statistics of each image's groups of channels, (N, groups).");
+  m.def("group_norm_backward", &group_norm_backward_binding, py::arg("dy"), py::arg("x"),
+        py::arg("mean"), py::arg("invstd"), py::arg("weight") = none, py::arg("out") = none,
+        "(dx, dweight, dbias) of group_norm.");
   m.def("local_response_norm", &lrn_binding, py::arg("x"), py::arg("size"), py::arg("alpha") = 1e-4,
         py::arg("beta") = 0.75, py::arg("k") = 1.0, py::arg("out") = none,
         "x / (k + alpha / size * sum of squares over `size` channels) ^ beta.");

@@ -76,6 +76,12 @@ def embedding_sum(
     shares: _Array | None = None,
     out: _Array | None = None,
 ) -> _Array: ...
+def embedding_max(
+    rows: _Array, indices: _Array, begin: _Array, out: _Array | None = None
+) -> tuple[_Array, _Array]: ...
+def embedding_max_backward(
+    dy: _Array, which: _Array, rows: int, out: _Array | None = None
+) -> _Array: ...
 def embedding_backward(
     dy: _Array,
     indices: _Array,
@@ -127,10 +133,20 @@ def elu(x: _Array, parameter: float = 1.0, out: _Array | None = None) -> _Array:
 def elu_backward(
     saved: _Array, dy: _Array, parameter: float = 1.0, out: _Array | None = None
 ) -> _Array: ...
+def erf(x: _Array, parameter: float = 0.0, out: _Array | None = None) -> _Array: ...
+def erf_backward(
+    saved: _Array, dy: _Array, parameter: float = 0.0, out: _Array | None = None
+) -> _Array: ...
+def erfc(x: _Array, parameter: float = 0.0, out: _Array | None = None) -> _Array: ...
+def erfc_backward(
+    saved: _Array, dy: _Array, parameter: float = 0.0, out: _Array | None = None
+) -> _Array: ...
 def exp(x: _Array, parameter: float = 0.0, out: _Array | None = None) -> _Array: ...
 def exp_backward(
     saved: _Array, dy: _Array, parameter: float = 0.0, out: _Array | None = None
 ) -> _Array: ...
+def log(x: _Array, parameter: float = 0.0, out: _Array | None = None) -> _Array: ...
+def log1p(x: _Array, parameter: float = 0.0, out: _Array | None = None) -> _Array: ...
 def sigmoid(x: _Array, parameter: float = 0.0, out: _Array | None = None) -> _Array: ...
 def sigmoid_backward(
     saved: _Array, dy: _Array, parameter: float = 0.0, out: _Array | None = None
@@ -311,6 +327,37 @@ def softmax_backward(y: _Array, dy: _Array, axis: int, out: _Array | None = None
 def log_softmax(x: _Array, axis: int, out: _Array | None = None) -> _Array: ...
 def log_softmax_backward(y: _Array, dy: _Array, axis: int, out: _Array | None = None) -> _Array: ...
 
+# layer_norm
+def layer_norm(
+    x: _Array,
+    axes: int,
+    eps: float,
+    weight: _Array | None = None,
+    bias: _Array | None = None,
+    out: _Array | None = None,
+) -> tuple[_Array, _Array, _Array]: ...
+def layer_norm_backward(
+    dy: _Array,
+    x: _Array,
+    axes: int,
+    mean: _Array,
+    invstd: _Array,
+    weight: _Array | None = None,
+    biased: bool = False,
+    out: _Array | None = None,
+) -> tuple[_Array, _Array | None, _Array | None]: ...
+def rms_norm(
+    x: _Array, axes: int, eps: float, weight: _Array | None = None, out: _Array | None = None
+) -> tuple[_Array, _Array]: ...
+def rms_norm_backward(
+    dy: _Array,
+    x: _Array,
+    axes: int,
+    invstd: _Array,
+    weight: _Array | None = None,
+    out: _Array | None = None,
+) -> tuple[_Array, _Array | None]: ...
+
 # norm
 def batch_norm_train(
     x: _Array,
@@ -337,6 +384,22 @@ def batch_norm_backward(
     invstd: _Array,
     weight: _Array | None = None,
     statistics: str = "batch",
+    out: _Array | None = None,
+) -> tuple[_Array, _Array, _Array]: ...
+def group_norm(
+    x: _Array,
+    groups: int,
+    eps: float,
+    weight: _Array | None = None,
+    bias: _Array | None = None,
+    out: _Array | None = None,
+) -> tuple[_Array, _Array, _Array, _Array]: ...
+def group_norm_backward(
+    dy: _Array,
+    x: _Array,
+    mean: _Array,
+    invstd: _Array,
+    weight: _Array | None = None,
     out: _Array | None = None,
 ) -> tuple[_Array, _Array, _Array]: ...
 def local_response_norm(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command line: `striate train | predict | summary | info | kernels | doctor`.
+"""The command line: `striate train | predict | summary | info | kernels | doctor | bench`.
 
 What a user can get wrong ends in one or two lines on stderr and exit status 2; Ctrl-C in 130.
 STRIATE_DEBUG=1 shows the traceback instead.
@@ -62,6 +62,12 @@ def run_doctor(options: argparse.Namespace) -> int:
     return doctor.run()
 
 
+def run_bench(options: argparse.Namespace) -> int:
+    from striate.bench import command
+
+    return command.run(options)
+
+
 def add_train(add: Callable[..., Parser]) -> None:
     parser = add(
         "train",
@@ -74,6 +80,7 @@ def add_train(add: Callable[..., Parser]) -> None:
             ("striate train", "LeNet on scikit-learn's digits, under a minute"),
             ("striate train --data mnist --root DIR --epochs 3", "on MNIST's idx files in DIR"),
             ("striate train --model mlp --lr 0.02 --seed 7", "another network, rate and seed"),
+            ("striate train --optimizer adamw --schedule onecycle --clip 1", "another recipe"),
             ("striate train --resume runs/digits-lenet", "go on after Ctrl-C"),
         ],
     )
@@ -86,6 +93,21 @@ def add_train(add: Callable[..., Parser]) -> None:
     option("--epochs", type=whole(1, 100_000), metavar="N", help="passes over the data")
     option("--batch-size", type=whole(1, 1 << 20), metavar="N", help="images a step")
     option("--lr", type=positive, metavar="RATE", help="highest learning rate")
+    option(
+        "--optimizer",
+        type=one_of("sgd", "adam", "adamw", "rmsprop", "adagrad", "adadelta"),
+        metavar="NAME",
+        help="sgd (default: momentum 0.9), adam, adamw, rmsprop, adagrad or adadelta; each with a "
+        "rate and weight decay of its own",
+    )
+    option(
+        "--schedule",
+        type=one_of("constant", "step", "cosine", "onecycle"),
+        metavar="NAME",
+        help="of the rate, after a rise over the first tenth: cosine (default) to 0, step (a tenth "
+        "at 1/2, a hundredth at 3/4) or constant; onecycle rises for 3 tenths",
+    )
+    option("--clip", type=positive, metavar="NORM", help="scale longer gradients down to this norm")
     option("--seed", type=whole(0), metavar="N", help="of weights, order, held-out part (0)")
     option("--threads", type=whole(1, 1024), metavar="N", help="for kernels (all usable CPUs)")
     option("--name", metavar="NAME", help="of the run's folder (DATA-MODEL, numbered)")
@@ -169,6 +191,12 @@ def add_doctor(add: Callable[..., Parser]) -> None:
     )
 
 
+def add_bench(add: Callable[..., Parser]) -> None:
+    from striate.bench import arguments
+
+    arguments.add(add, run_bench)
+
+
 COMMANDS = {
     "train": add_train,
     "predict": add_predict,
@@ -176,6 +204,7 @@ COMMANDS = {
     "info": add_info,
     "kernels": add_kernels,
     "doctor": add_doctor,
+    "bench": add_bench,
 }
 
 

@@ -84,3 +84,47 @@ def result_type(*operands: Any) -> DType:
             best = dtype
     assert best is not None
     return best
+
+
+class finfo:
+    """Limits of a floating dtype: eps, max, min, tiny, smallest_normal, resolution, bits."""
+
+    def __init__(self, type: Any = None) -> None:
+        self.dtype = as_dtype(_default if type is None else type, "finfo: type")
+        if self.dtype.kind != "f":
+            raise TypeError(
+                f"finfo: type: expected float32 or float64, got {self.dtype}; use iinfo"
+            )
+        info = np.finfo(self.dtype)
+        self.bits = int(info.bits)
+        self.eps, self.max, self.min = float(info.eps), float(info.max), float(info.min)
+        self.tiny = self.smallest_normal = float(info.smallest_normal)
+        self.resolution = float(info.resolution)
+
+    def __repr__(self) -> str:
+        return f"finfo(eps={self.eps:g}, max={self.max:g}, min={self.min:g}, dtype={self.dtype})"
+
+
+class iinfo:
+    """Limits of an integer dtype: max, min, bits."""
+
+    def __init__(self, type: Any) -> None:
+        self.dtype = as_dtype(type, "iinfo: type")
+        if self.dtype.kind not in "iu":
+            raise TypeError(f"iinfo: type: expected an integer dtype, got {self.dtype}; use finfo")
+        info = np.iinfo(self.dtype)
+        self.bits, self.max, self.min = int(info.bits), int(info.max), int(info.min)
+
+    def __repr__(self) -> str:
+        return f"iinfo(max={self.max}, min={self.min}, dtype={self.dtype})"
+
+
+def promote_types(type1: Any, type2: Any) -> DType:
+    """The dtype of an operation on tensors of these two."""
+    a, b = (np.empty((1,), as_dtype(t)) for t in (type1, type2))
+    return result_type(a, b)
+
+
+def can_cast(from_: Any, to: Any) -> bool:
+    """Whether a value may be kept in `to`: not of a lower kind (bool < integer < floating)."""
+    return CATEGORY[as_dtype(from_).kind] <= CATEGORY[as_dtype(to).kind]

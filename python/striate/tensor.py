@@ -9,17 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from striate import autograd
-from striate.arrays import Array, _varargs, as_array
+from striate.arrays import Array, as_array
 from striate.autograd import Node, Version, hooks
 from striate.autograd.hooks import HookHandle, LeafHooks
-from striate.dtypes import (
-    CATEGORY,
-    DType,
-    as_dtype,
-    bool_,
-    get_default_dtype,
-    int64,
-)
+from striate.device import CPU, device
+from striate.dtypes import CATEGORY, DType
 
 
 class Tensor:
@@ -42,7 +36,7 @@ class Tensor:
 
     __array_ufunc__ = None  # ndarray + Tensor asks the Tensor
 
-    if TYPE_CHECKING:  # ops.METHODS and ops.OPERATORS are set as methods below
+    if TYPE_CHECKING:  # methods of other files are set below
 
         def __getattr__(self, name: str) -> Any: ...
         def __add__(self, other: Any) -> Tensor: ...
@@ -100,13 +94,15 @@ class Tensor:
     def numel(self) -> int:
         return int(self._array.size)
 
+    ndimension, nelement = dim, numel
+
     @property
     def dtype(self) -> DType:
         return self._array.dtype
 
     @property
-    def device(self) -> str:
-        return "cpu"
+    def device(self) -> device:
+        return CPU
 
     @property
     def is_leaf(self) -> bool:
@@ -173,11 +169,9 @@ class Tensor:
         return id(self)
 
     def __repr__(self) -> str:
-        body = np.array2string(self._array, separator=", ", precision=4, prefix="tensor(")
-        dtype = "" if self.dtype in (get_default_dtype(), int64, bool_) else f", dtype={self.dtype}"
-        if self._node is not None:
-            return f"tensor({body}{dtype}, grad_fn={self._node.op.name})"
-        return f"tensor({body}{dtype}{', requires_grad=True' if self.requires_grad else ''})"
+        from striate.printing import text
+
+        return text(self)
 
     def __format__(self, spec: str) -> str:
         return format(self.item(), spec) if self.ndim == 0 and spec else repr(self)
@@ -187,6 +181,12 @@ class Tensor:
             "tensors are not pickled, because reading a pickle runs code; use striate.save and "
             "striate.load"
         )
+
+    def __copy__(self) -> Tensor:
+        self._version_counter()  # the copy shares the storage
+        copy = type(self).__new__(type(self))
+        copy.__dict__.update(self.__dict__)
+        return copy
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         if self._node is not None:
@@ -218,7 +218,11 @@ class Tensor:
         return self._array.item()
 
     def tolist(self) -> Any:
+        """The elements as nested lists of Python numbers."""
         return self._array.tolist()
+
+    def __contains__(self, value: Any) -> bool:
+        return bool(np.any(ops.eq(self, value)._array))
 
     # --- gradients ----------------------------------------------------------------------------
 
@@ -310,34 +314,36 @@ class Tensor:
         self._touch()
         return self
 
-    def copy_(self, other: Any) -> Tensor:
-        return self._write("copy_", other)
-
-    def fill_(self, value: Any) -> Tensor:
-        return self._write("fill_", value)
-
-    def zero_(self) -> Tensor:
-        return self._write("zero_", 0)
-
     def __setitem__(self, index: Any, value: Any) -> None:
-        self._write("indexed assignment", value, ops.as_index(index))
+        if self._watched(value):
+            self._in_place("indexed assignment", ops.put, value, index=ops.as_index(index))
+        else:
+            self._write("indexed assignment", value, ops.as_index(index))
 
-    def _in_place(self, name: str, function: Any, other: Any) -> Tensor:
-        """self = function(self, other): into the storage, or into a new one where the tape watches.
+    def _watched(self, *operands: Any) -> bool:
+        """Whether the tape watches this tensor or an operand."""
+        if not autograd._mode.enabled:
+            return False
+        return self.requires_grad or any(
+            isinstance(x, Tensor) and x.requires_grad for x in operands
+        )
+
+    def _in_place(self, name: str, function: Any, *operands: Any, **parameters: Any) -> Tensor:
+        """self = function(self, …): into the storage, or into a new one where the tape watches.
 
         What the tape has seen stays as it was, so that gradients stay right: this tensor becomes
         the result, and other tensors of the old storage keep that.
         """
-        watched = self.requires_grad or (isinstance(other, Tensor) and other.requires_grad)
-        if not watched or not autograd._mode.enabled:
+        if not self._watched(*operands, *parameters.values()):
             with autograd.no_grad():
-                return self._write(name, self._kept(name, function(self, other)))
+                result = function(self, *operands, **parameters)
+                return self._write(name, self._kept(name, result))
         if self._is_view or (self.requires_grad and self._node is None):
             self._check_in_place(name)
             raise RuntimeError(
                 f"{name}: other: expected a tensor that requires no grad, as this one is a view"
             )
-        result = self._kept(name, function(self, other))
+        result = self._kept(name, function(self, *operands, **parameters))
         retained = hooks.let_go(self)
         self._array, self._version = result._array, result._version
         self._node, self._output, self.requires_grad = result._node, result._output, True
@@ -352,30 +358,6 @@ class Tensor:
         if CATEGORY[result.dtype.kind] > CATEGORY[self.dtype.kind]:
             raise TypeError(f"{name}: a result of {result.dtype} can't be kept in {self.dtype}")
         return result if result.dtype == self.dtype else ops.cast(result, self.dtype)
-
-    def __iadd__(self, other: Any) -> Tensor:
-        return self._in_place("+=", ops.add, other)
-
-    def __isub__(self, other: Any) -> Tensor:
-        return self._in_place("-=", ops.sub, other)
-
-    def __imul__(self, other: Any) -> Tensor:
-        return self._in_place("*=", ops.mul, other)
-
-    def __itruediv__(self, other: Any) -> Tensor:
-        return self._in_place("/=", ops.div, other)
-
-    def add_(self, other: Any, alpha: float = 1) -> Tensor:
-        return self._in_place("add_", ops.add, other if alpha == 1 else ops.mul(other, alpha))
-
-    def sub_(self, other: Any, alpha: float = 1) -> Tensor:
-        return self._in_place("sub_", ops.sub, other if alpha == 1 else ops.mul(other, alpha))
-
-    def mul_(self, other: Any) -> Tensor:
-        return self._in_place("mul_", ops.mul, other)
-
-    def div_(self, other: Any) -> Tensor:
-        return self._in_place("div_", ops.div, other)
 
     # --- arithmetic ---------------------------------------------------------------------------
 
@@ -396,6 +378,30 @@ class Tensor:
 
     def __rmatmul__(self, other: Any) -> Tensor:
         return ops.matmul(other, self)
+
+    def __floordiv__(self, other: Any) -> Tensor:
+        return ops.floor_divide(self, other)
+
+    def __rfloordiv__(self, other: Any) -> Tensor:
+        return ops.floor_divide(other, self)
+
+    def __mod__(self, other: Any) -> Tensor:
+        return ops.remainder(self, other)
+
+    def __rmod__(self, other: Any) -> Tensor:
+        return ops.remainder(other, self)
+
+    def __lshift__(self, other: Any) -> Tensor:
+        return ops.bitwise_left_shift(self, other)
+
+    def __rshift__(self, other: Any) -> Tensor:
+        return ops.bitwise_right_shift(self, other)
+
+    def __pos__(self) -> Tensor:
+        return ops.positive(self)
+
+    def __round__(self, digits: Any = None) -> Tensor:
+        return ops.round(self, decimals=digits or 0)
 
     def __neg__(self) -> Tensor:
         return ops.neg(self)
@@ -445,66 +451,15 @@ class Tensor:
     def __getitem__(self, index: Any) -> Tensor:
         return ops.getitem(self, index)
 
-    # --- dtype, device, memory ----------------------------------------------------------------
 
-    def to(self, target: Any) -> Tensor:
-        """This tensor as another dtype (`striate.float64`), or on a device (`"cpu"`)."""
-        if isinstance(target, Tensor):
-            target = target.dtype
-        if isinstance(target, str) and target.split(":")[0] in ("cpu", "cuda"):
-            if target.split(":")[0] == "cpu":
-                return self
-            raise RuntimeError("to: device 'cuda': this build of striate has no CUDA support")
-        return ops.cast(self, as_dtype(target))
+from striate import (  # noqa: E402
+    conversion,
+    dlpack,
+    inplace,
+    ops,
+)
 
-    def float(self) -> Tensor:
-        return self.to(np.float32)
-
-    def double(self) -> Tensor:
-        return self.to(np.float64)
-
-    def long(self) -> Tensor:
-        return self.to(np.int64)
-
-    def int(self) -> Tensor:
-        return self.to(np.int32)
-
-    def bool(self) -> Tensor:
-        return self.to(np.bool_)
-
-    def cpu(self) -> Tensor:
-        return self
-
-    def contiguous(self) -> Tensor:
-        return self if self._array.flags.c_contiguous else ops.contiguous(self)
-
-    def clone(self) -> Tensor:
-        return ops.clone(self)
-
-    @property
-    def T(self) -> Tensor:
-        return ops.permute(self, tuple(reversed(range(self.ndim))))
-
-    @property
-    def mT(self) -> Tensor:
-        return ops.transpose(self, -2, -1)
-
-    def reshape(self, *shape: Any) -> Tensor:
-        return ops.reshape(self, _varargs(shape))
-
-    def view(self, *shape: Any) -> Tensor:
-        return ops.reshape(self, _varargs(shape))
-
-    def permute(self, *dims: Any) -> Tensor:
-        return ops.permute(self, _varargs(dims))
-
-    def expand(self, *shape: Any) -> Tensor:
-        return ops.expand(self, _varargs(shape))
-
-
-from striate import ops  # noqa: E402  (the operations need the class above)
-
-for _name in ops.METHODS:
-    setattr(Tensor, _name, getattr(ops, _name))
-for _operator, _name in ops.OPERATORS.items():  # the function itself, without a call between
-    setattr(Tensor, _operator, getattr(ops, _name))
+_methods = ops.METHODS, ops.OPERATORS, conversion.METHODS, dlpack.METHODS, inplace.METHODS
+for _table in _methods:
+    for _name, _function in _table.items():
+        setattr(Tensor, _name, _function)

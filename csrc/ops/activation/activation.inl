@@ -54,6 +54,30 @@ struct Elu {
   }
 };
 
+// 2 / sqrt(pi) times the integral of e^-t^2 from 0 to x; saves x.
+struct Erf {
+  template <class V>
+  static V forward(V x, V) {
+    return erf(x);
+  }
+  template <class V>
+  static V backward(V x, V dy, V) {
+    return dy * (constant<V>(1.1283791670955126) * exp(-x * x));
+  }
+};
+
+// 1 - erf(x), with all digits where it is near 0; saves x.
+struct Erfc {
+  template <class V>
+  static V forward(V x, V) {
+    return erfc(x);
+  }
+  template <class V>
+  static V backward(V x, V dy, V) {
+    return dy * (constant<V>(-1.1283791670955126) * exp(-x * x));
+  }
+};
+
 // e^x; saves y.
 struct Exp {
   template <class V>

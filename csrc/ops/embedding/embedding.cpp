@@ -13,13 +13,16 @@ namespace {
 const Table<Kernel> kernels{
 #define TAKE(name, T, isa, what) STRIATE_KERNEL(embedding, name, T, isa, int(Embedding::what))
 #define SUM TAKE
+#define MAX TAKE
 #include "ops/embedding/kernels.inc"
 #undef TAKE
 #undef SUM
+#undef MAX
 };
 
-constexpr ptrdiff_t kGrain = 1 << 14;  // elements a thread should have at least
-constexpr ptrdiff_t kRun = 256;        // rows summed one after the other
+constexpr ptrdiff_t kGrain = 1 << 14;    // elements a thread should have at least
+constexpr ptrdiff_t kRun = 256;          // rows summed one after the other
+constexpr ptrdiff_t kLongest = 1 << 24;  // rows that a float counts without gaps
 
 // Groups of positions, in order: those of group g are position[begin[g] … begin[g + 1]).
 template <class T>
@@ -124,6 +127,58 @@ void embedding_sum(const Operand& rows, const Numbers& position, const void* sha
         rows.as<const T>(),           rows.stride[0], rows.shape[1], position.data,
         static_cast<const T*>(share), begin,          out.shape[0],  RowScale::none};
     GroupSum<T>(groups, out.as<T>()).run();
+  });
+}
+
+void embedding_max(const Operand& rows, const Numbers& position, const int64_t* begin,
+                   const Operand& out, int64_t* which) {
+  check_numbers("embedding_bag", "input", position, rows.shape[0]);
+  if (out.size() == 0) return;
+  const ptrdiff_t groups = out.shape[0], n = out.shape[1];
+  dispatch(rows.dtype, [&](auto* t) {
+    using T = pointee<decltype(t)>;
+    auto* kernel =
+        kernels.best(rows.dtype, int(Embedding::embedding_max)).template as<EmbeddingMaxFn<T>>();
+    auto run = [&](ptrdiff_t first, ptrdiff_t last) {
+      for (ptrdiff_t g = first; g < last; ++g) {
+        T* y = out.as<T>() + g * n;
+        int64_t* from = which + g * n;
+        const ptrdiff_t count = begin[g + 1] - begin[g];
+        if (count > 0) {
+          kernel({rows.as<const T>(), rows.stride[0], position.data + begin[g], count, n, y, from});
+          continue;
+        }
+        std::fill_n(y, n, T(0));
+        std::fill_n(from, n, int64_t(-1));
+      }
+    };
+    for (ptrdiff_t g = 0; g < groups; ++g)
+      if (begin[g + 1] - begin[g] > kLongest)
+        fail("embedding_bag", "offsets", "bags of at most 2^24 numbers for the mode \"max\"",
+             std::to_string(begin[g + 1] - begin[g]));
+    if ((position.count + groups) * n <= 2 * kGrain) return run(0, groups);
+    parallel_ranges(groups, kGrain / ((position.count / groups + 1) * n) + 1, 1, run);
+  });
+}
+
+void embedding_max_backward(const Operand& dy, const int64_t* which, const Operand& out) {
+  const ptrdiff_t groups = dy.shape[0], n = dy.shape[1], table = out.shape[0];
+  for (ptrdiff_t i = 0; i < groups * n; ++i)
+    if (which[i] < -1 || which[i] >= table)
+      fail("embedding_max_backward", "which", "-1 to " + std::to_string(table - 1),
+           std::to_string(which[i]));
+  if (out.size() == 0) return;
+  dispatch(dy.dtype, [&](auto* t) {
+    using T = pointee<decltype(t)>;
+    const T* from = dy.as<const T>();
+    T* to = out.as<T>();
+    // Columns do not meet, so they are what threads share; each is summed in the order of groups.
+    parallel_ranges(n, kGrain / (groups + table) + 1, 16, [&](ptrdiff_t first, ptrdiff_t last) {
+      for (ptrdiff_t v = 0; v < table; ++v) std::fill(to + v * n + first, to + v * n + last, T(0));
+      for (ptrdiff_t g = 0; g < groups; ++g)
+        for (ptrdiff_t j = first; j < last; ++j)
+          if (which[g * n + j] >= 0) to[which[g * n + j] * n + j] += from[g * n + j];
+    });
   });
 }
 

@@ -3,6 +3,7 @@
 //
 //   embedding            out[i] = table[index[i]]
 //   embedding_sum        out[g] = scale[g] sum of share[k] rows[position[k]] over group g's k
+//   embedding_max        out[g] = the largest rows[position[k]] over group g's k, column by column
 //
 // The gradient of the first is the second over the gradient's rows, grouped by the table row that
 // each was taken from. Groups keep the order of positions, and long ones are cut into runs of a
@@ -12,7 +13,7 @@
 
 namespace striate {
 
-enum class Embedding { embedding_rows, embedding_sum };
+enum class Embedding { embedding_rows, embedding_sum, embedding_max };
 
 // out[i * out_row + j] = table[index[i] * row + j]      i < count, j < n
 template <class T>
@@ -38,16 +39,33 @@ struct EmbeddingSumArgs {
   T* out;
 };
 
+// out[j] = max of rows[positions[k] * row + j], k < count; which[j] = the positions[k] it is from.
+// The first of equal ones; NaN only where the first is. count is from 1 to what T counts without
+// gaps.
+template <class T>
+struct EmbeddingMaxArgs {
+  const T* rows;
+  ptrdiff_t row;
+  const int64_t* positions;
+  ptrdiff_t count, n;
+  T* out;
+  int64_t* which;
+};
+
 template <class T>
 using EmbeddingRowsFn = void(const EmbeddingRowsArgs<T>&);
 template <class T>
 using EmbeddingSumFn = void(const EmbeddingSumArgs<T>&);
+template <class T>
+using EmbeddingMaxFn = void(const EmbeddingMaxArgs<T>&);
 
 #define TAKE(name, T, isa, what) STRIATE_WITH_##isa(EmbeddingRowsFn<T> name;)
 #define SUM(name, T, isa, what) STRIATE_WITH_##isa(EmbeddingSumFn<T> name;)
+#define MAX(name, T, isa, what) STRIATE_WITH_##isa(EmbeddingMaxFn<T> name;)
 #include "ops/embedding/kernels.inc"
 #undef TAKE
 #undef SUM
+#undef MAX
 
 // --- drivers -------------------------------------------------------------------------------------
 
@@ -69,6 +87,12 @@ void embedding(const Operand& table, const Numbers& index, const Operand& out);
 // [begin[g], begin[g + 1]); out (groups, D) dense.
 void embedding_sum(const Operand& rows, const Numbers& position, const void* share,
                    const int64_t* begin, const Operand& out);
+
+// Likewise the largest; 0 and -1 for a group without k. which (groups, D) dense.
+void embedding_max(const Operand& rows, const Numbers& position, const int64_t* begin,
+                   const Operand& out, int64_t* which);
+// out[which[g, j], j] += dy[g, j] over g, from 0; which -1 is left out. All dense; out (V, D).
+void embedding_max_backward(const Operand& dy, const int64_t* which, const Operand& out);
 
 // out[v] = sum of share[k] rows[position[k]] over the k with index[k] == v; their mean with
 // by_frequency. 0 for v == padding. position null: k itself. out (V, D) dense.

@@ -47,5 +47,24 @@ void sum_rows(const EmbeddingSumArgs<T>& a) {
   if (j < a.n) sum_strip<1>(a, j, a.n - j);
 }
 
+template <class T>
+void max_rows(const EmbeddingMaxArgs<T>& a) {
+  constexpr int lanes = Vec<T>::lanes;
+  row_each<T>(0, a.n, [&](ptrdiff_t j, ptrdiff_t left) {
+    Vec<T> best = load_filled(a.rows + a.positions[0] * a.row + j, left, T(0));
+    Vec<T> at = broadcast(T(0));
+    for (ptrdiff_t k = 1; k < a.count; ++k) {
+      Vec<T> x = load_filled(a.rows + a.positions[k] * a.row + j, left, T(0));
+      Mask<T> larger = x > best;
+      best = select(larger, x, best);
+      at = select(larger, broadcast(T(k)), at);
+    }
+    store_first(a.out + j, best, left);
+    T places[lanes];
+    store(places, at);
+    for (ptrdiff_t i = 0; i < left; ++i) a.which[j + i] = a.positions[ptrdiff_t(places[i])];
+  });
+}
+
 }  // namespace
 }  // namespace striate

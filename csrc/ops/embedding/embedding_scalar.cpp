@@ -9,5 +9,7 @@ void embedding_rows_f32_scalar(const EmbeddingRowsArgs<float>& args) { take_rows
 void embedding_rows_f64_scalar(const EmbeddingRowsArgs<double>& args) { take_rows(args); }
 void embedding_sum_f32_scalar(const EmbeddingSumArgs<float>& args) { sum_rows(args); }
 void embedding_sum_f64_scalar(const EmbeddingSumArgs<double>& args) { sum_rows(args); }
+void embedding_max_f32_scalar(const EmbeddingMaxArgs<float>& args) { max_rows(args); }
+void embedding_max_f64_scalar(const EmbeddingMaxArgs<double>& args) { max_rows(args); }
 
 }  // namespace striate

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Losses element by element, value and slope in one pass. Bound: memory (two streams in, one out);
-// of the binary cross entropy the exponential and the logarithm, some 40 instructions a vector.
+// Losses element by element, value and slope in one pass. Bound: memory, two streams in and one
+// out: 12 bytes a float32 element. Of the binary cross entropy, the exponential, log(1 + x) and two
+// quotients: some 50 instructions a vector, which for 16 lanes is still below what memory gives.
 #include "ops/loss/loss.h"
 #include "simd/row.h"
 
@@ -40,7 +41,8 @@ struct Huber {
   }
 };
 
-// (1 - t) x + log(1 + e^-x), so made that nothing overflows; slope sigmoid(x) - t
+// (1 - t) x + log(1 + e^-x), for x < 0 as -t x + log(1 + e^x): nothing overflows, no digit is lost
+// between the terms; slope sigmoid(x) - t
 struct BinaryLogits {
   template <class V>
   static V value(V x, V t, V, V& slope) {
@@ -48,7 +50,7 @@ struct BinaryLogits {
     const V zero = broadcast(T(0)), one = broadcast(T(1));
     V e = exp(-abs(x));
     slope = select(x < zero, e, one) / (one + e) - t;
-    return fma(one - t, x, max(zero, -x)) + log1p_unit(e);
+    return select(x < zero, -t, one - t) * x + log1p_unit(e);
   }
 };
 

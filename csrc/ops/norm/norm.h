@@ -6,6 +6,8 @@
 //   y = (x - mean) * invstd * weight + bias          invstd = 1 / sqrt(var + eps)
 // with mean and variance of the batch in training, given ones in inference.
 //
+// Group norm is the same over each image's own pixels and groups of channels.
+//
 // Local response norm (Krizhevsky et al. 2012, section 3.3), across channels:
 //   y[c] = x[c] / s[c]^beta,   s[c] = k + alpha / size * sum of x[j]^2,
 //   j from c - size / 2 to c + (size - 1) / 2, those inside [0, C)
@@ -88,6 +90,14 @@ void batch_norm_infer(const Operand& x, const Channels& channels, const Operand&
 enum class Statistics { batch, given };
 void batch_norm_backward(const Operand& dy, const Operand& x, const Channels& channels,
                          Statistics statistics, const Operand& dx, void* dweight, void* dbias);
+
+// Group norm (Wu and He 2018): as batch norm, with mean and variance over the pixels of one image
+// and the channels of one group, C / groups neighbours. groups = C is instance norm (Ulyanov et al.
+// 2016). channels.mean and channels.invstd, and var unless it is null, are [N, groups].
+void group_norm(const Operand& x, ptrdiff_t groups, const Channels& channels, double eps, void* var,
+                const Operand& y);
+void group_norm_backward(const Operand& dy, const Operand& x, ptrdiff_t groups,
+                         const Channels& channels, const Operand& dx, void* dweight, void* dbias);
 
 struct Lrn {
   ptrdiff_t size;

@@ -18,10 +18,12 @@ from striate.autograd.tape import (
     add_to_leaf,
     enable_grad,
     heeded,
+    inference_mode,
     is_grad_enabled,
     no_grad,
     not_recording,
     one_like,
+    set_grad_enabled,
     sweep,
 )
 
@@ -30,6 +32,8 @@ __all__ = [
     "backward",
     "enable_grad",
     "grad",
+    "inference_mode",
     "is_grad_enabled",
     "no_grad",
+    "set_grad_enabled",
 ]

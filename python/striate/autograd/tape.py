@@ -71,6 +71,36 @@ class enable_grad(_GradMode):
     """Records again inside a `no_grad` block."""
 
 
+class set_grad_enabled(_GradMode):
+    """Sets whether operations are recorded, from now on, or inside a `with` block or a function."""
+
+    def __init__(self, mode: bool) -> None:
+        self._outer = [_mode.enabled]
+        self._wanted = _mode.enabled = bool(mode)
+
+    def __enter__(self) -> None:
+        _mode.enabled = self._wanted
+
+    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        _mode.enabled = self._outer[0]  # a decorated function sets it when it runs
+        return (enable_grad() if self._wanted else no_grad())(function)
+
+
+class inference_mode(_GradMode):
+    """`no_grad`; with mode=False, nothing."""
+
+    def __init__(self, mode: bool = True) -> None:
+        super().__init__()
+        self._mode = mode
+
+    def __enter__(self) -> None:
+        super().__enter__()
+        _mode.enabled = self._outer[-1] and not self._mode
+
+    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        return no_grad()(function) if self._mode else function
+
+
 def is_grad_enabled() -> bool:
     """Whether operations on tensors that require gradients are being recorded on this thread."""
     return _mode.enabled

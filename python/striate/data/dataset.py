@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from striate import random
 from striate.tensor import Array, Tensor, as_array
 
 
@@ -98,10 +99,17 @@ def _generator(seed: int) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(key=seed))
 
 
-def random_split(dataset: Any, lengths: Sequence[float], seed: int = 0) -> list[Subset]:
+def random_split(
+    dataset: Any,
+    lengths: Sequence[float],
+    seed: int = 0,
+    *,
+    generator: random.Generator | None = None,
+) -> list[Subset]:
     """Divides `dataset` at random into parts of the given lengths, or fractions that sum to 1.
 
-    What rounding leaves over goes to the first parts, one sample each.
+    What rounding leaves over goes to the first parts, one sample each. The order is that of `seed`,
+    or the next one of `generator` where that is given.
     """
     total = len(dataset)
     if not all(math.isfinite(n) and n >= 0 for n in lengths):
@@ -119,7 +127,8 @@ def random_split(dataset: Any, lengths: Sequence[float], seed: int = 0) -> list[
                 f"random_split: lengths: expected a sum of {total}, the dataset's length, got "
                 f"{sum(counts)}"
             )
-    order = _generator(seed).permutation(total)
+    stream = _generator(seed) if generator is None else random.stream_of("random_split", generator)
+    order = stream.permutation(total)
     ends = np.cumsum(counts)
     return [Subset(dataset, order[e - n : e]) for e, n in zip(ends, counts, strict=True)]
 

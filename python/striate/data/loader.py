@@ -64,8 +64,8 @@ class DataLoader:
     """Batches of a dataset.
 
     Each pass is an epoch with an order of its own, a function of (`seed`, epoch) alone: the same
-    for any `num_workers`, and `batches(epoch, start)` continues one in its middle. `seed` is drawn
-    from the library's random stream where none is given.
+    for any `num_workers`, and `batches(epoch, start)` continues one in its middle. Where no `seed`
+    is given it is drawn from `generator`, or else from the library's random stream.
 
     `num_workers` threads read and prepare up to `prefetch_factor` batches each ahead; 0 does it in
     the caller's thread. `transform(batch, generator)` is called on each batch with a random stream
@@ -84,6 +84,7 @@ class DataLoader:
         drop_last: bool = False,
         prefetch_factor: int = 2,
         seed: int | None = None,
+        generator: random.Generator | None = None,
         transform: Callable[[Any, np.random.Generator], Any] | None = None,
     ) -> None:
         if not hasattr(dataset, "__getitem__") or not hasattr(dataset, "__len__"):
@@ -111,7 +112,10 @@ class DataLoader:
         self.collate_fn = collate_fn
         self.drop_last = drop_last
         self.prefetch_factor = int(prefetch_factor)
-        self.seed = int(random.generator().integers(1 << 63)) if seed is None else int(seed)
+        if seed is not None and generator is not None:
+            raise ValueError("DataLoader: expected seed or generator, not both")
+        stream = random.stream_of("DataLoader", generator)
+        self.seed = int(stream.integers(1 << 63)) if seed is None else int(seed)
         self.transform = transform
         self.epoch = 0
 

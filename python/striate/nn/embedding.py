@@ -111,7 +111,7 @@ class Embedding(_Table):
 
 
 class EmbeddingBag(_Table):
-    """The sum or mean of table rows in each bag: integers (B, n) -> (B, embedding_dim).
+    """The sum, mean or maximum of table rows in a bag: integers (B, n) -> (B, embedding_dim).
 
     Or integers (n,) with `offsets` (B,), where each bag begins. `weight` is (num_embeddings,
     embedding_dim), drawn from N(0, 1). Other arguments as in `functional.embedding_bag`.
@@ -140,7 +140,7 @@ class EmbeddingBag(_Table):
             _weight,
             dtype,
         )
-        self.mode = choice("EmbeddingBag", "mode", mode, ("sum", "mean"))
+        self.mode = choice("EmbeddingBag", "mode", mode, ("sum", "mean", "max"))
         self.include_last_offset = flag("EmbeddingBag", "include_last_offset", include_last_offset)
 
     def forward(

@@ -17,8 +17,20 @@ from striate.tensor import Tensor
 __all__ = [
     "BatchNorm1d",
     "BatchNorm2d",
+    "BatchNorm3d",
+    "InstanceNorm1d",
+    "InstanceNorm2d",
+    "InstanceNorm3d",
     "LocalResponseNorm",
 ]
+
+
+def reset(weight: Parameter | None, bias: Parameter | None) -> None:
+    """Weight 1, bias 0."""
+    if weight is not None:
+        weight.data.fill_(1)
+    if bias is not None:
+        bias.data.zero_()
 
 
 class _BatchNorm(Module):
@@ -27,7 +39,7 @@ class _BatchNorm(Module):
     In training mean and var are the batch's (var over n), and the running ones move towards them:
     running = (1 - momentum) running + momentum batch, with var over n - 1. In evaluation they are
     the running ones. `momentum=None` averages over all batches; `track_running_stats=False` always
-    takes the batch's; `affine=False` leaves out weight and bias.
+    takes the batch's; `affine=False` leaves out weight and bias, `bias=False` the bias.
     """
 
     weight: Parameter | None
@@ -46,6 +58,8 @@ class _BatchNorm(Module):
         affine: bool = True,
         track_running_stats: bool = True,
         dtype: Any = None,
+        *,
+        bias: bool = True,
     ) -> None:
         super().__init__()
         name = type(self).__name__
@@ -55,8 +69,8 @@ class _BatchNorm(Module):
         self.affine = flag(name, "affine", affine)
         self.track_running_stats = flag(name, "track_running_stats", track_running_stats)
         wanted, n = floating(dtype), self.num_features
-        for part in ("weight", "bias"):
-            self.register_parameter(part, Parameter(np.empty(n, wanted)) if affine else None)
+        for part, there in (("weight", affine), ("bias", affine and flag(name, "bias", bias))):
+            self.register_parameter(part, Parameter(np.empty(n, wanted)) if there else None)
         kept = self.track_running_stats
         for part in ("running_mean", "running_var"):
             self.register_buffer(part, Tensor(np.empty(n, wanted)) if kept else None)
@@ -74,9 +88,7 @@ class _BatchNorm(Module):
     def reset_parameters(self) -> None:
         """Weight 1, bias 0, and the running statistics as they began."""
         self.reset_running_stats()
-        if self.weight is not None and self.bias is not None:
-            self.weight.data.fill_(1)
-            self.bias.data.zero_()
+        reset(self.weight, self.bias)
 
     def _check(self, input: Tensor) -> None:
         if input.ndim not in self.ranks or input.shape[1] != self.num_features:
@@ -104,7 +116,7 @@ class _BatchNorm(Module):
     def extra_repr(self) -> str:
         return (
             f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
-            f"track_running_stats={self.track_running_stats}"
+            f"bias={self.bias is not None}, track_running_stats={self.track_running_stats}"
         )
 
 
@@ -118,6 +130,75 @@ class BatchNorm2d(_BatchNorm):
     __doc__ = f"Batch normalisation of (N, C, H, W).\n\n    {_BatchNorm.__doc__}"
     ranks = (4,)
     layout = "(N, C, H, W)"
+
+
+class BatchNorm3d(_BatchNorm):
+    __doc__ = f"Batch normalisation of (N, C, D, H, W).\n\n    {_BatchNorm.__doc__}"
+    ranks = (5,)
+    layout = "(N, C, D, H, W)"
+
+
+class _InstanceNorm(_BatchNorm):
+    """y = (x - mean) / sqrt(var + eps) * weight + bias, per sample and channel.
+
+    mean and var are the sample's own (var over n). With `track_running_stats` the running ones
+    move towards their average over the batch, and are used in evaluation instead; with `affine`
+    there are weight and bias (without `bias`, only weight). A missing batch axis is fine (Ulyanov,
+    Vedaldi and Lempitsky 2016).
+    """
+
+    momentum: float
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float = 0.1,
+        affine: bool = False,
+        track_running_stats: bool = False,
+        dtype: Any = None,
+        *,
+        bias: bool = True,
+    ) -> None:
+        number(type(self).__name__, "momentum", momentum, 0.0, 1.0)
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, dtype, bias=bias)
+
+    def forward(self, input: Tensor) -> Tensor:
+        x = input.unsqueeze(0) if input.ndim == self.ranks[0] - 1 else input
+        if x.ndim not in self.ranks or x.shape[1] != self.num_features:
+            layout = self.layout.replace("C", str(self.num_features))
+            refuse("instance_norm", "input", layout, f"shape {input.shape}")
+        y = ops.instance_norm(
+            x,
+            self.running_mean,
+            self.running_var,
+            self.weight,
+            self.bias,
+            self.training or self.running_mean is None,
+            self.momentum,
+            self.eps,
+        )
+        return y if x is input else y.squeeze(0)
+
+
+class InstanceNorm1d(_InstanceNorm):
+    __doc__ = f"Instance normalisation of (N, C, L) or (C, L).\n\n    {_InstanceNorm.__doc__}"
+    ranks = (3,)
+    layout = "(N, C, L) or (C, L)"
+
+
+class InstanceNorm2d(_InstanceNorm):
+    __doc__ = f"Instance normalisation of (N, C, H, W) or (C, H, W).\n\n    {_InstanceNorm.__doc__}"
+    ranks = (4,)
+    layout = "(N, C, H, W) or (C, H, W)"
+
+
+class InstanceNorm3d(_InstanceNorm):
+    __doc__ = (
+        f"Instance normalisation of (N, C, D, H, W) or (C, D, H, W).\n\n    {_InstanceNorm.__doc__}"
+    )
+    ranks = (5,)
+    layout = "(N, C, D, H, W) or (C, D, H, W)"
 
 
 class LocalResponseNorm(Module):

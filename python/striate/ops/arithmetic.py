@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Arithmetic and comparisons on two operands, with broadcasting.
+"""Arithmetic on two operands, with broadcasting.
 
 float32 and float64 go through our kernels; integers, bools and mixtures of them through NumPy.
 """
@@ -19,51 +19,21 @@ from striate.tensor import Array, Tensor, as_array
 
 __all__ = [
     "add",
-    "bitwise_and",
-    "bitwise_not",
-    "bitwise_or",
-    "bitwise_xor",
     "cast",
-    "div",
-    "eq",
-    "ge",
-    "gt",
-    "le",
-    "logical_and",
-    "logical_not",
-    "logical_or",
-    "lt",
     "maximum",
     "minimum",
     "mul",
-    "ne",
+    "multiply",
     "neg",
+    "negative",
+    "positive",
     "pow",
+    "rsub",
     "sub",
+    "subtract",
+    "true_divide",
 ]
-METHODS = [
-    "add",
-    "bitwise_and",
-    "bitwise_not",
-    "bitwise_or",
-    "bitwise_xor",
-    "div",
-    "eq",
-    "ge",
-    "gt",
-    "le",
-    "logical_and",
-    "logical_not",
-    "logical_or",
-    "lt",
-    "maximum",
-    "minimum",
-    "mul",
-    "ne",
-    "neg",
-    "pow",
-    "sub",
-]
+METHODS = [name for name in __all__ if name not in ("cast", "rsub")]
 
 
 def unbroadcast(grad: Array, shape: tuple[int, ...]) -> Array:
@@ -320,10 +290,11 @@ def _binary(
     return call
 
 
-add = _binary(_add, np.add, "input + other, broadcast.", _C.add)
-sub = _binary(_sub, np.subtract, "input - other, broadcast.", _C.sub)
-mul = _binary(_mul, np.multiply, "input * other, broadcast.", _C.mul)
-div = _binary(
+# What the operators + - * / ** call. `add` and `sub` below also take alpha.
+plus = _binary(_add, np.add, "input + other, broadcast.", _C.add)
+minus = _binary(_sub, np.subtract, "input - other, broadcast.", _C.sub)
+mul: Any = _binary(_mul, np.multiply, "input * other, broadcast.", _C.mul)
+true_divide = _binary(
     _div, np.divide, "input / other, broadcast; integers give floats.", _C.div, floating=True
 )
 maximum = _binary(_maximum, np.maximum, "The larger of the two, NaN where either is.")
@@ -331,63 +302,37 @@ minimum = _binary(_minimum, np.minimum, "The smaller of the two, NaN where eithe
 pow = _binary(_pow, np.power, "input ** other, broadcast.")
 
 
+multiply = mul
+
+
+def add(input: Any, other: Any, *, alpha: Any = 1) -> Tensor:
+    """input + alpha other, broadcast."""
+    return plus(input, other if alpha == 1 else mul(other, alpha))
+
+
+def sub(input: Any, other: Any, *, alpha: Any = 1) -> Tensor:
+    """input - alpha other, broadcast."""
+    return minus(input, other if alpha == 1 else mul(other, alpha))
+
+
+subtract = sub
+
+
+def rsub(input: Any, other: Any) -> Tensor:
+    """other - input, broadcast."""
+    return minus(other, input)
+
+
 def neg(input: Tensor) -> Tensor:
     """-input."""
     return mul(input, -1)
 
 
-def _compared(numpy: Callable[..., Any], symbol: str, doc: str) -> Any:
-    """A function without gradient, in the dtype that arithmetic on its operands would have."""
-
-    def call(input: Any, other: Any) -> Any:
-        arrays = []
-        for x in (input, other):
-            if not isinstance(x, (Tensor, bool, int, float, np.ndarray, np.generic, list, tuple)):
-                return NotImplemented
-            arrays.append(x._array if isinstance(x, Tensor) else x)
-        a, b = arrays
-        if isinstance(a, np.ndarray) and isinstance(b, np.ndarray) and a.dtype != b.dtype:
-            dtype = result_type(a, b)
-            a, b = a.astype(dtype, copy=False), b.astype(dtype, copy=False)
-        try:
-            return Tensor._wrap(np.asarray(numpy(a, b)))
-        except (ValueError, TypeError) as error:
-            raise type(error)(f"{symbol}: {error}") from None
-
-    call.__doc__ = doc
-    return call
+negative = neg
 
 
-def _comparison(numpy: Callable[..., Any], symbol: str) -> Any:
-    doc = f"input {symbol} other, element by element: a bool tensor."
-    return _compared(numpy, f"comparison {symbol}", doc)
-
-
-def _bitwise(numpy: Callable[..., Any], symbol: str) -> Any:
-    doc = f"input {symbol} other, bit by bit, of integers or bools."
-    return _compared(numpy, f"bitwise {symbol}", doc)
-
-
-eq = _comparison(np.equal, "==")
-ne = _comparison(np.not_equal, "!=")
-lt = _comparison(np.less, "<")
-le = _comparison(np.less_equal, "<=")
-gt = _comparison(np.greater, ">")
-ge = _comparison(np.greater_equal, ">=")
-logical_and = _comparison(np.logical_and, "and")
-logical_or = _comparison(np.logical_or, "or")
-bitwise_and = _bitwise(np.bitwise_and, "&")
-bitwise_or = _bitwise(np.bitwise_or, "|")
-bitwise_xor = _bitwise(np.bitwise_xor, "^")
-
-
-def bitwise_not(input: Tensor) -> Tensor:
-    """The bits of integers inverted; for bools, whether each is false."""
-    if input.dtype.kind == "f":
-        raise TypeError(f"bitwise ~: input: expected integers or bools, got {input.dtype}")
-    return Tensor._wrap(np.asarray(np.invert(input._array)))
-
-
-def logical_not(input: Tensor) -> Tensor:
-    """Whether each element is zero."""
-    return Tensor._wrap(np.asarray(np.logical_not(input._array)))
+def positive(input: Tensor) -> Tensor:
+    """The tensor itself, of numbers."""
+    if input.dtype.kind == "b":
+        raise TypeError("positive: input: expected numbers, got bool")
+    return input

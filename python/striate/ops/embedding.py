@@ -161,6 +161,18 @@ def _(ctx: Node, grad: Array) -> Any:
     return dweight, dshares
 
 
+@op("(V, D) -> (B, D)", name="embedding_bag_max")
+def _embedding_bag_max(ctx: Node, weight: Array, indices: Array, begin: Array) -> Array:
+    y, which = _C.embedding_max(weight, indices, begin)
+    ctx.save(which, weight.shape[0])
+    return y
+
+
+@_embedding_bag_max.backward
+def _(ctx: Node, grad: Array) -> Any:
+    return _C.embedding_max_backward(grad, *ctx.saved)
+
+
 def _bags(name: str, input: Tensor, offsets: Tensor | None, last: bool) -> tuple[Array, Array]:
     """All numbers in one row, and where each bag's begin, and where the last one's end."""
     indices = _whole(name, "input", input)
@@ -197,19 +209,22 @@ def embedding_bag(
     include_last_offset: bool = False,
     padding_idx: int | None = None,
 ) -> Tensor:
-    """The sum or mean of the rows of `weight` (V, D) in each bag: -> (B, D).
+    """The sum, mean or maximum of the rows of `weight` (V, D) in each bag: -> (B, D).
 
     `input` (B, n) holds B bags of n numbers; (n,) holds those of all bags, of which bag b begins at
     offsets[b]; with `include_last_offset` the last offset is where the last bag ends. An empty bag
     gives zeros. `per_sample_weights`, of input's shape, multiply the rows, for the mode "sum".
-    Numbers equal to `padding_idx` are left out. Other arguments as in `embedding`.
+    Numbers equal to `padding_idx` are left out. The mode "max" has no `scale_grad_by_freq`; the
+    first of equal rows gets the gradient. Other arguments as in `embedding`.
 
     Raises IndexError for a number outside [0, V), ValueError for offsets that do not ascend from 0.
     """
     name = "embedding_bag"
     _check_weight(name, weight)
-    if mode not in ("sum", "mean"):
-        raise ValueError(f'{name}: mode: expected "sum" or "mean", got {mode!r}')
+    if mode not in ("sum", "mean", "max"):
+        raise ValueError(f'{name}: mode: expected "sum", "mean" or "max", got {mode!r}')
+    if mode == "max" and scale_grad_by_freq:
+        raise ValueError(f'{name}: scale_grad_by_freq: expected False for mode "max", got True')
     indices, begin = _bags(name, input, offsets, include_last_offset)
     weights: tuple[Tensor, ...] = ()
     if per_sample_weights is not None:
@@ -230,6 +245,9 @@ def embedding_bag(
         kept = np.arange(len(indices))
     if max_norm is not None:
         _shorten(name, weight, indices, float(max_norm), float(norm_type))
+    if mode == "max":
+        largest: Tensor = _embedding_bag_max(weight, indices=indices, begin=begin)
+        return largest
     y: Tensor = _embedding_bag(
         weight,
         *weights,

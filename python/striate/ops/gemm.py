@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -31,9 +32,11 @@ def _product(a: Array, b: Array) -> Array:
         return _C.gemm(a, b)
     lead = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     if b.ndim == 2 and a.flags.c_contiguous:  # one matrix for all: one tall product
-        return _C.gemm(a.reshape(-1, a.shape[-1]), b).reshape(*lead, a.shape[-2], b.shape[-1])
-    a3 = np.broadcast_to(a, (*lead, *a.shape[-2:])).reshape(-1, *a.shape[-2:])
-    b3 = np.broadcast_to(b, (*lead, *b.shape[-2:])).reshape(-1, *b.shape[-2:])
+        rows = a.reshape(math.prod(a.shape[:-1]), a.shape[-1])
+        return _C.gemm(rows, b).reshape(*lead, a.shape[-2], b.shape[-1])
+    count = math.prod(lead)
+    a3 = np.broadcast_to(a, (*lead, *a.shape[-2:])).reshape(count, *a.shape[-2:])
+    b3 = np.broadcast_to(b, (*lead, *b.shape[-2:])).reshape(count, *b.shape[-2:])
     return _C.gemm(a3, b3).reshape(*lead, a.shape[-2], b.shape[-1])
 
 

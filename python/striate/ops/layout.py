@@ -23,17 +23,28 @@ def c_order(x: Array) -> Array:
     """The array itself if it is in C order, else a copy that is, by our kernel for floats."""
     if x.flags.c_contiguous:
         return x
-    return _C.to_c_order(x) if x.dtype.kind == "f" else np.ascontiguousarray(x)
+    return _C.to_c_order(x) if x.dtype.kind == "f" and x.ndim <= 8 else np.ascontiguousarray(x)
 
 
 def reshaped(x: Array, shape: tuple[int, ...]) -> Array:
     """x.reshape(shape), a view where there can be one, else a copy by our kernel for floats."""
-    if x.flags.c_contiguous or x.dtype.kind != "f":
+    if x.flags.c_contiguous or x.dtype.kind != "f" or x.ndim > 8:
         return x.reshape(shape)
     try:
         return np.reshape(x, shape, copy=False)
     except ValueError:
         return _C.to_c_order(x).reshape(shape)
+
+
+def in_order_of(x: Array, result: Array) -> Array:
+    """`result` in channels-last memory if x is a picture that lies so, else as it is."""
+    if x.ndim != 4 or result.ndim != 4 or x.flags.c_contiguous:
+        return result
+    if not x.transpose(0, 2, 3, 1).flags.c_contiguous:
+        return result
+    if result.dtype.kind == "f":
+        return _C.to_channels_last(result)
+    return np.ascontiguousarray(result.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
 
 
 @op("(...) -> (...)")

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Logarithms, through the kernels of csrc/ops/activation. Integers become the default float."""
+"""Logarithms, through the kernels of csrc/ops/activation. Integers become the default float.
+
+Numbers too small to be normal count as 0, as in every kernel.
+"""
 
 from striate.ops.activation import _activation
 

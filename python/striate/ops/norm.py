@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -53,7 +55,7 @@ def _(ctx: Node, grad: Array) -> Any:
     return (dx, *([dweight] if weight is not None else []), *([dbias] if biased else []))
 
 
-def _channels(name: str, argument: str, value: Any, x: Tensor) -> Array | None:
+def check_channels(name: str, argument: str, value: Any, x: Tensor) -> Array | None:
     """The array of a per-channel vector, checked."""
     if value is None:
         return None
@@ -67,11 +69,22 @@ def _channels(name: str, argument: str, value: Any, x: Tensor) -> Array | None:
     return value._array
 
 
-def _check_input(name: str, x: Tensor, ranks: tuple[int, ...], layout: str) -> None:
+def check_input(name: str, x: Tensor, ranks: Sequence[int], layout: str) -> None:
+    """Raises unless x is a floating tensor of one of the ranks."""
+    if not isinstance(x, Tensor):
+        raise TypeError(f"{name}: input: expected a Tensor, got {type(x).__name__}")
     if x.dtype.kind != "f":
         raise TypeError(f"{name}: input: expected float32 or float64, got {x.dtype}")
     if x.ndim not in ranks:
         raise ValueError(f"{name}: input: expected {layout}, got shape {x.shape}")
+
+
+def as_image(x: Tensor) -> Tensor:
+    """x with at most two axes behind its channels, the last of x and all before it as one."""
+    if x.ndim <= 4:
+        return x
+    n, c, *spatial, last = x.shape
+    return x.reshape(n, c, math.prod(spatial), last)
 
 
 def batch_norm(
@@ -86,25 +99,25 @@ def batch_norm(
 ) -> Tensor:
     """y = (x - mean) / sqrt(var + eps) * weight + bias, per channel (Ioffe and Szegedy 2015).
 
-    (N, C), (N, C, L) or (N, C, H, W) -> the same shape; the vectors are (C,). In training, mean and
-    var are the batch's, var over its n values a channel, and the running ones (where given) become
-    (1 - momentum) running + momentum batch, in place, with var over n - 1. Otherwise mean and var
-    are the running ones. Raises ValueError for other shapes, for one value a channel in training,
-    and where running statistics are needed and missing.
+    (N, C), (N, C, L), (N, C, H, W) or (N, C, D, H, W) -> the same shape; the vectors are (C,). In
+    training, mean and var are the batch's, var over its n values a channel, and the running ones
+    (where given) become (1 - momentum) running + momentum batch, in place, with var over n - 1.
+    Otherwise mean and var are the running ones. Raises ValueError for other shapes, for one value a
+    channel in training, and where running statistics are needed and missing.
     """
     name = "batch_norm"
-    _check_input(name, input, (2, 3, 4), "(N, C), (N, C, L) or (N, C, H, W)")
-    mean = _channels(name, "running_mean", running_mean, input)
-    var = _channels(name, "running_var", running_var, input)
+    check_input(name, input, (2, 3, 4, 5), "(N, C), (N, C, L), (N, C, H, W) or (N, C, D, H, W)")
+    mean = check_channels(name, "running_mean", running_mean, input)
+    var = check_channels(name, "running_var", running_var, input)
     if not training and (mean is None or var is None):
         raise ValueError(f"{name}: running_mean and running_var are needed unless training=True")
     affine = []
     for argument, value in (("weight", weight), ("bias", bias)):
         if value is not None:
-            _channels(name, argument, value, input)
+            check_channels(name, argument, value, input)
             affine.append(value)
     y: Tensor = _batch_norm(
-        input,
+        as_image(input),
         *affine,
         weighted=weight is not None,
         biased=bias is not None,
@@ -118,7 +131,7 @@ def batch_norm(
         for running in (running_mean, running_var):
             if running is not None:
                 running._touch()
-    return y
+    return y.reshape(input.shape) if input.ndim > 4 else y
 
 
 @op("(N, C, ...) -> (N, C, ...)", name="local_response_norm")
@@ -144,7 +157,7 @@ def local_response_norm(
     or (N, C, H, W) -> the same shape. Raises ValueError for other shapes and for a size below 1.
     """
     name = "local_response_norm"
-    _check_input(name, input, (3, 4), "(N, C, L) or (N, C, H, W)")
+    check_input(name, input, (3, 4), "(N, C, L) or (N, C, H, W)")
     if not isinstance(size, int) or size < 1:
         raise ValueError(f"{name}: size: expected an integer of 1 or more, got {size!r}")
     y: Tensor = _local_response_norm(

@@ -16,32 +16,36 @@ from striate.tensor import Array, Tensor
 
 __all__ = [
     "abs",
+    "absolute",
     "ceil",
-    "cos",
+    "exp2",
+    "expm1",
+    "fix",
     "floor",
+    "frac",
+    "reciprocal",
     "round",
+    "rsqrt",
+    "sgn",
     "sign",
-    "sin",
     "sqrt",
     "square",
+    "trunc",
 ]
-METHODS = [
-    "abs",
-    "ceil",
-    "cos",
-    "floor",
-    "round",
-    "sign",
-    "sin",
-    "sqrt",
-    "square",
-]
+METHODS = __all__
 
 
-def _function(
-    name: str, forward: Callable[[Array], Any], slope: Callable[[Array, Array], Any], doc: str
+def function(
+    name: str,
+    forward: Callable[[Array], Any],
+    slope: Callable[[Array, Array], Any],
+    doc: str,
+    integers: Callable[[Array], Any] | None = None,
 ) -> Any:
-    """A function y = f(x) with dy/dx = slope(x, y). Integers become the default float dtype."""
+    """A function y = f(x) with dy/dx = slope(x, y).
+
+    Integers become the default float dtype, or where `integers` is given are its operand.
+    """
 
     def run(ctx: Node, x: Array) -> Array:
         with np.errstate(all="ignore"):
@@ -58,7 +62,11 @@ def _function(
     record.gradient = gradient
 
     def call(input: Tensor) -> Tensor:
+        if not isinstance(input, Tensor):
+            raise TypeError(f"{name}: input: expected a Tensor, got {type(input).__name__}")
         if input.dtype.kind != "f":
+            if integers is not None and input.dtype.kind != "b":
+                return Tensor._wrap(np.asarray(integers(input._array)))
             input = cast(input, get_default_dtype())
         return record(input)
 
@@ -67,12 +75,45 @@ def _function(
     return call
 
 
-sqrt = _function("sqrt", np.sqrt, lambda x, y: 0.5 / y, "Square root; NaN below 0.")
-square = _function("square", np.square, lambda x, y: 2 * x, "x squared.")
-abs = _function("abs", np.abs, lambda x, y: np.sign(x), "Absolute value; slope 0 at 0.")
-sin = _function("sin", np.sin, lambda x, y: np.cos(x), "Sine of radians.")
-cos = _function("cos", np.cos, lambda x, y: -np.sin(x), "Cosine of radians.")
-sign = _function("sign", np.sign, lambda x, y: 0 * x, "-1, 0 or 1; slope 0.")
-floor = _function("floor", np.floor, lambda x, y: 0 * x, "Largest integer below; slope 0.")
-ceil = _function("ceil", np.ceil, lambda x, y: 0 * x, "Smallest integer above; slope 0.")
-round = _function("round", np.round, lambda x, y: 0 * x, "Nearest integer, ties to even; slope 0.")
+def _same(x: Array) -> Array:
+    return x.copy(order="K")
+
+
+def _sign(x: Array) -> Array:
+    return np.subtract(x > 0, x < 0, dtype=x.dtype)
+
+
+def _flat(x: Array, y: Array) -> Any:
+    return x.dtype.type(0)
+
+
+def _two_to_the(x: Array, y: Array) -> Array:
+    return np.log(x.dtype.type(2)) * y
+
+
+expm1 = function("expm1", np.expm1, lambda x, y: y + 1, "e^x - 1.")
+exp2 = function("exp2", np.exp2, _two_to_the, "2 to the power of each element.")
+sqrt = function("sqrt", np.sqrt, lambda x, y: 0.5 / y, "Square root; NaN below 0.")
+rsqrt = function("rsqrt", lambda x: 1 / np.sqrt(x), lambda x, y: -0.5 * y * y * y, "1 / sqrt(x).")
+reciprocal = function("reciprocal", lambda x: 1 / x, lambda x, y: -y * y, "1 / x.")
+square = function("square", np.square, lambda x, y: 2 * x, "x squared.", np.square)
+abs = absolute = function(
+    "abs", np.abs, lambda x, y: np.sign(x), "Absolute value; slope 0 at 0.", np.abs
+)
+sign = sgn = function("sign", _sign, _flat, "-1, 0 or 1, 0 for NaN; slope 0.", np.sign)
+floor = function("floor", np.floor, _flat, "The largest integer not above x; slope 0.", _same)
+ceil = function("ceil", np.ceil, _flat, "The smallest integer not below x; slope 0.", _same)
+trunc = fix = function("trunc", np.trunc, _flat, "x without its fraction; slope 0.", _same)
+frac = function("frac", lambda x: x - np.trunc(x), lambda x, y: x.dtype.type(1), "x - trunc(x).")
+_round = function("round", np.round, _flat, "The nearest integer, ties to even; slope 0.", _same)
+
+
+def round(input: Tensor, *, decimals: int = 0) -> Tensor:
+    """The nearest integer, ties to even, or with `decimals` the nearest number of so many digits.
+
+    The slope is 0.
+    """
+    if decimals == 0:
+        return _round(input)
+    scale = 10.0**decimals
+    return _round(input * scale) / scale

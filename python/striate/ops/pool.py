@@ -19,10 +19,11 @@ from striate import _C
 from striate.autograd import Node
 from striate.ops.arithmetic import mul
 from striate.ops.arithmetic import pow as power
+from striate.ops.indexing import getitem
 from striate.ops.pointwise import abs as absolute
 from striate.ops.pointwise import sign
 from striate.ops.record import op
-from striate.ops.shape import getitem, unsqueeze
+from striate.ops.shape import unsqueeze
 from striate.tensor import Array, Tensor
 
 __all__ = [

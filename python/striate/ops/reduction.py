@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import builtins
-from typing import Any
+import math
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,30 +20,28 @@ __all__ = [
     "all",
     "amax",
     "amin",
+    "aminmax",
     "any",
     "argmax",
     "argmin",
+    "count_nonzero",
     "max",
     "mean",
     "min",
     "std",
+    "std_mean",
     "sum",
     "var",
+    "var_mean",
 ]
-METHODS = [
-    "all",
-    "amax",
-    "amin",
-    "any",
-    "argmax",
-    "argmin",
-    "max",
-    "mean",
-    "min",
-    "std",
-    "sum",
-    "var",
-]
+METHODS = [n for n in __all__ if n not in ("std_mean", "var_mean")]
+
+
+class ValuesIndices(NamedTuple):
+    """Values, and where along the axis they were."""
+
+    values: Tensor
+    indices: Tensor
 
 
 def axes_of(name: str, dim: Any, ndim: int) -> tuple[int, ...]:
@@ -53,18 +52,20 @@ def axes_of(name: str, dim: Any, ndim: int) -> tuple[int, ...]:
     for d in dim if isinstance(dim, (tuple, list)) else (dim,):
         if not isinstance(d, (int, np.integer)) or isinstance(d, bool):
             raise TypeError(f"{name}: dim: expected integers, got {d!r}")
-        if not -ndim <= d < ndim:
-            raise IndexError(f"{name}: dim: expected -{ndim} to {ndim - 1}, got {d}")
-        axes.append(int(d) % ndim)
+        most = ndim or 1  # a tensor without axes has axis 0 and -1 here, as in PyTorch
+        if not -most <= d < most:
+            raise IndexError(f"{name}: dim: expected -{most} to {most - 1}, got {d}")
+        axes.append(int(d) % most)
     if len(set(axes)) != len(axes):
         raise ValueError(f"{name}: dim: {dim} names an axis twice")
-    return tuple(sorted(axes))
+    return tuple(sorted(axes)) if ndim else ()
 
 
 _ALL = [tuple(range(n)) for n in range(65)]  # every axis of a tensor of n of them
 
 
-def _kept(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
+def keep_dims(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape with the axes at size 1."""
     return tuple(1 if i in axes else n for i, n in enumerate(shape))
 
 
@@ -78,7 +79,7 @@ def _sum(ctx: Node, x: Array, axes: tuple[int, ...]) -> Array:
 def _(ctx: Node, grad: Array) -> Any:
     shape, axes = ctx.saved
     if grad.ndim:
-        grad = grad.reshape(_kept(shape, axes))
+        grad = grad.reshape(keep_dims(shape, axes))
     return _C.broadcast_to(grad, shape)
 
 
@@ -96,34 +97,88 @@ def sum(input: Tensor, dim: Any = None, keepdim: bool = False, dtype: Any = None
         result = np.asarray(np.sum(input._array, axis=axes, keepdims=keepdim, dtype=np.int64))
         return Tensor._wrap(result)
     out: Tensor = _sum(input, axes=axes)
-    return out.reshape(_kept(input.shape, axes)) if keepdim else out
+    return out.reshape(keep_dims(input.shape, axes)) if keepdim else out
 
 
-def mean(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
+def _count(shape: tuple[int, ...], axes: tuple[int, ...]) -> int:
+    return math.prod(shape[i] for i in axes)
+
+
+def mean(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """The mean over `dim` (all axes if None); NaN over no elements."""
+    if dtype is not None:
+        input = input.to(dtype)
     if input.dtype.kind != "f":
         input = cast(input, get_default_dtype())
     axes = axes_of("mean", dim, input.ndim)
-    count = 1
-    for i in axes:
-        count *= input.shape[i]
     total = sum(input, axes if input.ndim else None, keepdim)
-    return total / (count or float("nan"))
+    return total / (_count(input.shape, axes) or float("nan"))
 
 
-def var(input: Tensor, dim: Any = None, unbiased: bool = True, keepdim: bool = False) -> Tensor:
-    """The variance over `dim`: squared distance from the mean, over n - 1 (n if not unbiased)."""
-    axes = axes_of("var", dim, input.ndim)
-    count = 1
-    for i in axes:
-        count *= input.shape[i]
-    off = input - mean(input, axes, keepdim=True)
-    return sum(off * off, axes, keepdim) / (builtins.max(count - 1, 0) if unbiased else count)
+def _spread(
+    name: str, input: Tensor, dim: Any, unbiased: bool, correction: Any, keepdim: bool
+) -> tuple[Tensor, Tensor]:
+    """(variance, mean). `correction` is what is taken from the count of elements."""
+    if input.dtype.kind != "f":
+        raise TypeError(f"{name}: input: expected float32 or float64, got {input.dtype}")
+    axes = axes_of(name, dim, input.ndim)
+    less = int(unbiased) if correction is None else correction
+    middle = mean(input, axes, keepdim=True)
+    off = input - middle
+    squares = sum(off * off, axes, keepdim) / builtins.max(_count(input.shape, axes) - less, 0)
+    return squares, middle if keepdim else middle.reshape(squares.shape)
 
 
-def std(input: Tensor, dim: Any = None, unbiased: bool = True, keepdim: bool = False) -> Tensor:
+def var(
+    input: Tensor,
+    dim: Any = None,
+    unbiased: bool = True,
+    keepdim: bool = False,
+    *,
+    correction: float | None = None,
+) -> Tensor:
+    """The variance over `dim`: squared distance from the mean, over n - 1 (n if not unbiased).
+
+    `correction` is taken from n instead of the 1 of `unbiased`.
+    """
+    return _spread("var", input, dim, unbiased, correction, keepdim)[0]
+
+
+def std(
+    input: Tensor,
+    dim: Any = None,
+    unbiased: bool = True,
+    keepdim: bool = False,
+    *,
+    correction: float | None = None,
+) -> Tensor:
     """The square root of the variance."""
-    return var(input, dim, unbiased, keepdim).sqrt()
+    return _spread("std", input, dim, unbiased, correction, keepdim)[0].sqrt()
+
+
+def var_mean(
+    input: Tensor,
+    dim: Any = None,
+    unbiased: bool = True,
+    keepdim: bool = False,
+    *,
+    correction: float | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Variance and mean over `dim`."""
+    return _spread("var_mean", input, dim, unbiased, correction, keepdim)
+
+
+def std_mean(
+    input: Tensor,
+    dim: Any = None,
+    unbiased: bool = True,
+    keepdim: bool = False,
+    *,
+    correction: float | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Standard deviation and mean over `dim`."""
+    squares, middle = _spread("std_mean", input, dim, unbiased, correction, keepdim)
+    return squares.sqrt(), middle
 
 
 def _extreme(name: str, numpy: Any, arg: Any) -> Any:
@@ -137,7 +192,7 @@ def _extreme(name: str, numpy: Any, arg: Any) -> Any:
     @over_all.backward
     def _(ctx: Node, grad: Array) -> Any:
         x, result, axes = ctx.saved
-        kept = _kept(x.shape, axes)
+        kept = keep_dims(x.shape, axes)
         hits = x == result.reshape(kept)
         count = np.maximum(np.sum(hits, axis=axes, keepdims=True), 1)  # NaN equals nothing
         share = grad.reshape(kept) / count
@@ -164,24 +219,33 @@ _max_all, _max_along = _extreme("max", np.max, np.argmax)
 _min_all, _min_along = _extreme("min", np.min, np.argmin)
 
 
+def _refuse_none(name: str, input: Tensor, axes: tuple[int, ...]) -> None:
+    """Raises where an extreme would be one of no elements."""
+    if _count(input.shape, axes) == 0:
+        raise ValueError(f"{name}: of no elements: shape {input.shape}")
+
+
 def _extreme_function(name: str, over_all: Op, along: Op, pairwise: str) -> Any:
     def call(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
         if isinstance(dim, Tensor):
             from striate import ops
 
             return getattr(ops, pairwise)(input, dim)
-        if input.numel() == 0:
-            raise ValueError(f"{name}: of no elements: shape {input.shape}")
         if dim is None:
+            _refuse_none(name, input, tuple(range(input.ndim)))
             return over_all(input, axes=tuple(range(input.ndim)))
         if isinstance(dim, (tuple, list)):
             raise TypeError(f"{name}: dim: expected one axis, got {dim}; a{name} takes several")
-        (axis,) = axes_of(name, dim, input.ndim)
+        axes = axes_of(name, dim, input.ndim)
+        _refuse_none(name, input, axes)
+        if not axes:
+            return ValuesIndices(input.clone(), Tensor._wrap(np.zeros((), np.int64)))
+        (axis,) = axes
         values, indices = along(input, axis=axis)
         if keepdim:
-            kept = _kept(input.shape, (axis,))
+            kept = keep_dims(input.shape, (axis,))
             values, indices = values.reshape(kept), indices.reshape(kept)
-        return values, indices
+        return ValuesIndices(values, indices)
 
     call.__name__ = call.__qualname__ = name
     call.__doc__ = (
@@ -198,24 +262,37 @@ min = _extreme_function("min", _min_all, _min_along, "minimum")
 def amax(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
     """The largest element over `dim`; equal ones share the gradient."""
     axes = axes_of("amax", dim, input.ndim)
+    _refuse_none("amax", input, axes)
     out: Tensor = _max_all(input, axes=axes)
-    return out.reshape(_kept(input.shape, axes)) if keepdim else out
+    return out.reshape(keep_dims(input.shape, axes)) if keepdim else out
 
 
 def amin(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
     """The smallest element over `dim`; equal ones share the gradient."""
     axes = axes_of("amin", dim, input.ndim)
+    _refuse_none("amin", input, axes)
     out: Tensor = _min_all(input, axes=axes)
-    return out.reshape(_kept(input.shape, axes)) if keepdim else out
+    return out.reshape(keep_dims(input.shape, axes)) if keepdim else out
+
+
+class MinMax(NamedTuple):
+    """The smallest and the largest."""
+
+    min: Tensor
+    max: Tensor
+
+
+def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False) -> MinMax:
+    """(min, max) over `dim`, or of all elements."""
+    return MinMax(amin(input, dim, keepdim), amax(input, dim, keepdim))
 
 
 def _index_of(name: str, numpy: Any) -> Any:
     def call(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
-        if input.numel() == 0:
-            raise ValueError(f"{name}: of no elements: shape {input.shape}")
-        if dim is not None:
-            (dim,) = axes_of(name, dim, input.ndim)
-        return Tensor._wrap(np.asarray(numpy(input._array, axis=dim, keepdims=keepdim)))
+        axes = axes_of(name, dim, input.ndim)
+        _refuse_none(name, input, axes)
+        axis = axes[0] if dim is not None and axes else None
+        return Tensor._wrap(np.asarray(numpy(input._array, axis=axis, keepdims=keepdim)))
 
     call.__name__ = call.__qualname__ = name
     call.__doc__ = f"The index of the first {name[3:]}imum, of the flattened tensor if no dim."
@@ -226,13 +303,22 @@ argmax = _index_of("argmax", np.argmax)
 argmin = _index_of("argmin", np.argmin)
 
 
-def any(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
-    """Whether any element is not zero."""
-    axes = axes_of("any", dim, input.ndim)
-    return Tensor._wrap(np.asarray(np.any(input._array, axis=axes, keepdims=keepdim)))
+def _of_truths(name: str, numpy: Any, doc: str) -> Any:
+    def call(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
+        axes = axes_of(name, dim, input.ndim)
+        result = np.asarray(numpy(input._array, axis=axes, keepdims=keepdim))
+        return Tensor._wrap(result.astype(np.uint8) if input.dtype == np.uint8 else result)
+
+    call.__name__ = call.__qualname__ = name
+    call.__doc__ = doc
+    return call
 
 
-def all(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
-    """Whether no element is zero."""
-    axes = axes_of("all", dim, input.ndim)
-    return Tensor._wrap(np.asarray(np.all(input._array, axis=axes, keepdims=keepdim)))
+any = _of_truths("any", np.any, "Whether any element is not zero.")
+all = _of_truths("all", np.all, "Whether no element is zero.")
+
+
+def count_nonzero(input: Tensor, dim: Any = None) -> Tensor:
+    """How many elements are not zero, over `dim`: int64."""
+    axes = axes_of("count_nonzero", dim, input.ndim)
+    return Tensor._wrap(np.asarray(np.sum(input._array != 0, axis=axes, dtype=np.int64)))

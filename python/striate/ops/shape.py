@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import builtins
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,42 +18,31 @@ from striate.ops.record import Op, op
 from striate.tensor import Array, Tensor
 
 __all__ = [
-    "as_index",
     "broadcast_to",
-    "cat",
-    "chunk",
     "clone",
     "expand",
+    "expand_as",
     "flatten",
-    "getitem",
+    "moveaxis",
+    "movedim",
     "permute",
+    "ravel",
     "reshape",
-    "split",
+    "reshape_as",
     "squeeze",
-    "stack",
+    "swapaxes",
+    "swapdims",
     "t",
     "transpose",
+    "unflatten",
     "unsqueeze",
+    "view_as",
     "where",
 ]
-METHODS = [
-    "broadcast_to",
-    "chunk",
-    "flatten",
-    "split",
-    "squeeze",
-    "t",
-    "transpose",
-    "unsqueeze",
-]
+METHODS = [n for n in __all__ if n not in ("clone", "expand", "permute", "reshape", "where")]
 
 
-def like(array: Array, shape: tuple[int, ...] | None = None) -> Array:
-    """Zeros in the memory order of `array`."""
-    return np.zeros_like(array, order="K", shape=shape)
-
-
-def _of(input: Tensor, record: Op, **parameters: Any) -> Tensor:
+def of(input: Tensor, record: Op, **parameters: Any) -> Tensor:
     """record(input), whose result shares the storage where NumPy gave a view."""
     out: Tensor = record(input, **parameters)
     if out._array is input._array or np.may_share_memory(out._array, input._array):
@@ -61,10 +51,17 @@ def _of(input: Tensor, record: Op, **parameters: Any) -> Tensor:
     return out
 
 
-def _dim(name: str, dim: int, ndim: int) -> int:
-    if not -ndim <= dim < ndim:
-        raise IndexError(f"{name}: dim: expected -{ndim} to {ndim - 1}, got {dim}")
-    return dim % ndim
+def axis_of(name: str, dim: Any, ndim: int, argument: str = "dim") -> int:
+    """`dim`, counted from the end if negative, as an axis of a tensor with `ndim` of them.
+
+    A tensor without axes has axis 0 and -1 here, as in PyTorch.
+    """
+    if not isinstance(dim, (int, np.integer)) or isinstance(dim, bool):
+        raise TypeError(f"{name}: {argument}: expected an integer, got {dim!r}")
+    most = builtins.max(ndim, 1)
+    if not -most <= dim < most:
+        raise IndexError(f"{name}: {argument}: expected -{most} to {most - 1}, got {dim}")
+    return int(dim) % most
 
 
 @op("(...) -> (...)", name="reshape")
@@ -83,7 +80,7 @@ def reshape(input: Tensor, *shape: Any) -> Tensor:
     if len(shape) == 1 and isinstance(shape[0], (tuple, list)):
         shape = tuple(shape[0])
     try:
-        return _of(input, _reshape, shape=shape)
+        return of(input, _reshape, shape=shape)
     except ValueError:
         raise ValueError(
             f"reshape: {input.numel()} elements of shape {input.shape} do not fit shape {shape}"
@@ -94,7 +91,7 @@ def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     """Axes start_dim to end_dim (both included) as one."""
     if input.ndim == 0:
         return reshape(input, (1,))
-    first, last = (_dim("flatten", d, input.ndim) for d in (start_dim, end_dim))
+    first, last = (axis_of("flatten", d, input.ndim) for d in (start_dim, end_dim))
     if first > last:
         raise ValueError(f"flatten: start_dim {start_dim} lies behind end_dim {end_dim}")
     count = 1
@@ -103,19 +100,21 @@ def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     return reshape(input, (*input.shape[:first], count, *input.shape[last + 1 :]))
 
 
-def squeeze(input: Tensor, dim: int | None = None) -> Tensor:
-    """Without the axes of size 1 (or without `dim`, if its size is 1)."""
+def squeeze(input: Tensor, dim: Any = None) -> Tensor:
+    """Without the axes of size 1, or without those of them that `dim` names."""
     if dim is None:
         return reshape(input, tuple(n for n in input.shape if n != 1))
-    d = _dim("squeeze", dim, input.ndim)
-    if input.shape[d] != 1:
+    dims = dim if isinstance(dim, (tuple, list)) else (dim,)
+    named = {axis_of("squeeze", d, input.ndim) for d in dims}
+    gone = {d for d in named if d < input.ndim and input.shape[d] == 1}
+    if not gone:
         return input
-    return reshape(input, (*input.shape[:d], *input.shape[d + 1 :]))
+    return reshape(input, tuple(n for d, n in enumerate(input.shape) if d not in gone))
 
 
 def unsqueeze(input: Tensor, dim: int) -> Tensor:
     """With an axis of size 1 before axis `dim`."""
-    d = _dim("unsqueeze", dim, input.ndim + 1)
+    d = axis_of("unsqueeze", dim, input.ndim + 1)
     return reshape(input, (*input.shape[:d], 1, *input.shape[d:]))
 
 
@@ -134,18 +133,38 @@ def permute(input: Tensor, *dims: Any) -> Tensor:
     """The axes in another order."""
     if len(dims) == 1 and isinstance(dims[0], (tuple, list)):
         dims = tuple(dims[0])
-    order = tuple(_dim("permute", d, input.ndim) for d in dims)
+    order = tuple(axis_of("permute", d, input.ndim) for d in dims)
     if sorted(order) != list(range(input.ndim)):
         raise ValueError(f"permute: dims: expected each of {input.ndim} axes once, got {dims}")
-    return _of(input, _permute, dims=order)
+    return of(input, _permute, dims=order)
 
 
 def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
     """With two axes exchanged."""
     order = list(range(input.ndim))
-    a, b = _dim("transpose", dim0, input.ndim), _dim("transpose", dim1, input.ndim)
+    a, b = axis_of("transpose", dim0, input.ndim), axis_of("transpose", dim1, input.ndim)
     order[a], order[b] = order[b], order[a]
     return permute(input, tuple(order))
+
+
+swapaxes = swapdims = transpose
+
+
+def movedim(input: Tensor, source: Any, destination: Any) -> Tensor:
+    """The axes `source` moved to the places `destination`; the others keep their order."""
+    moved = [d if isinstance(d, (tuple, list)) else (d,) for d in (source, destination)]
+    if len(moved[0]) != len(moved[1]):
+        raise ValueError(f"movedim: destination: expected {len(moved[0])} axes, got {destination}")
+    froms, tos = ([axis_of("movedim", d, input.ndim) for d in dims] for dims in moved)
+    if len(set(froms)) != len(froms) or len(set(tos)) != len(tos):
+        raise ValueError(f"movedim: expected each axis once, got {source} and {destination}")
+    order = [d for d in range(input.ndim) if d not in froms]
+    for to, d in sorted(zip(tos, froms, strict=True)):
+        order.insert(to, d)
+    return permute(input, tuple(order))
+
+
+moveaxis = movedim
 
 
 def t(input: Tensor) -> Tensor:
@@ -175,12 +194,42 @@ def expand(input: Tensor, *shape: Any) -> Tensor:
         input.shape[i - lead] if n == -1 and i >= lead else n for i, n in enumerate(shape)
     )
     try:
-        return _of(input, _expand, shape=shape)
+        return of(input, _expand, shape=shape)
     except ValueError:
         raise ValueError(f"expand: shape {input.shape} can't be repeated to {shape}") from None
 
 
 broadcast_to = expand
+
+
+def expand_as(input: Tensor, other: Tensor) -> Tensor:
+    """`expand` to the shape of `other`."""
+    return expand(input, other.shape)
+
+
+def reshape_as(input: Tensor, other: Tensor) -> Tensor:
+    """`reshape` to the shape of `other`."""
+    return reshape(input, other.shape)
+
+
+view_as = reshape_as
+
+
+def ravel(input: Tensor) -> Tensor:
+    """The elements along one axis, in logical order."""
+    return reshape(input, (input.numel(),))
+
+
+def unflatten(input: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
+    """Axis `dim` as axes of `sizes`, of which one may be -1."""
+    d = axis_of("unflatten", dim, input.ndim)
+    sizes = list(sizes)
+    known = math.prod(n for n in sizes if n != -1)
+    if sizes.count(-1) == 1 and known > 0 and input.shape[d] % known == 0:
+        sizes[sizes.index(-1)] = input.shape[d] // known
+    if -1 in sizes or math.prod(sizes) != input.shape[d]:
+        raise ValueError(f"unflatten: sizes: expected a product of {input.shape[d]}, got {sizes}")
+    return reshape(input, (*input.shape[:d], *sizes, *input.shape[d + 1 :]))
 
 
 @op("(...) -> (...)")
@@ -192,129 +241,6 @@ def clone(ctx: Node, x: Array) -> Array:
 @clone.backward
 def _(ctx: Node, grad: Array) -> Any:
     return grad
-
-
-def as_index(index: Any) -> Any:
-    """An index with tensors in it, as NumPy takes it."""
-    if isinstance(index, Tensor):
-        return index._array
-    if isinstance(index, tuple):
-        return tuple(as_index(i) for i in index)
-    if isinstance(index, list):
-        return [as_index(i) for i in index]
-    return index
-
-
-def _is_basic(index: Any) -> bool:
-    parts = index if isinstance(index, tuple) else (index,)
-    return builtins.all(
-        p is None or p is Ellipsis or isinstance(p, (int, slice, np.integer)) for p in parts
-    )
-
-
-def _fixed(index: Any) -> Any:
-    """The index with copies of its arrays: the caller may write to them before the gradient."""
-    if isinstance(index, (tuple, list)):
-        return type(index)(_fixed(i) for i in index)
-    return index.copy() if isinstance(index, np.ndarray) else index
-
-
-@op("(...) -> (...)", name="getitem")
-def _getitem(ctx: Node, x: Array, index: Any) -> Array:
-    if ctx.needs[0]:
-        ctx.save(x.shape, _fixed(index))
-    return np.asarray(x[index])
-
-
-@_getitem.backward
-def _(ctx: Node, grad: Array) -> Any:
-    shape, index = ctx.saved
-    dx = np.zeros(shape, grad.dtype)
-    if _is_basic(index):
-        dx[index] = grad
-    else:
-        np.add.at(dx, index, grad)  # an element may be taken more than once
-    return dx
-
-
-def getitem(input: Tensor, index: Any) -> Tensor:
-    """input[index]: integers, slices, None, ..., and integer or bool arrays or tensors."""
-    try:
-        return _of(input, _getitem, index=as_index(index))
-    except IndexError as error:
-        raise IndexError(f"index into shape {input.shape}: {error}") from None
-
-
-@op("(...), (...), ... -> (...)", name="cat")
-def _cat(ctx: Node, *arrays: Array, dim: int) -> Array:
-    ctx.save(dim, [a.shape[dim] for a in arrays])
-    out = None
-    if arrays[0].ndim == 4 and not arrays[0].flags.c_contiguous:  # stay channels-last
-        n, c, h, w = (
-            builtins.sum(a.shape[i] for a in arrays) if i == dim else arrays[0].shape[i]
-            for i in range(4)
-        )
-        out = np.empty((n, h, w, c), arrays[0].dtype).transpose(0, 3, 1, 2)
-    return np.concatenate(arrays, axis=dim, out=out)
-
-
-@_cat.backward
-def _(ctx: Node, grad: Array) -> Any:
-    dim, sizes = ctx.saved
-    return tuple(np.split(grad, np.cumsum(sizes)[:-1], axis=dim))
-
-
-def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
-    """The tensors one behind the other along `dim`; other sizes must agree."""
-    if not isinstance(tensors, (list, tuple)) or not tensors:
-        raise ValueError(f"cat: expected a list of at least one tensor, got {tensors!r}")
-    dtype = result_type(*tensors)
-    parts = [as_operand(x, dtype, f"cat: tensor {i}") for i, x in enumerate(tensors)]
-    first = parts[0]
-    d = _dim("cat", dim, first.ndim)
-    for i, x in enumerate(parts):
-        if x.ndim != first.ndim or builtins.any(
-            n != m for j, (n, m) in enumerate(zip(x.shape, first.shape, strict=True)) if j != d
-        ):
-            raise ValueError(
-                f"cat: tensor {i}: expected shape {first.shape} up to axis {d}, got {x.shape}"
-            )
-    return _cat(*parts, dim=d)
-
-
-def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
-    """The tensors, all of one shape, side by side along a new axis `dim`."""
-    shapes = {x.shape for x in tensors}
-    if len(shapes) != 1:
-        raise ValueError(f"stack: expected tensors of one shape, got {sorted(shapes)}")
-    return cat([unsqueeze(x, dim) for x in tensors], dim)
-
-
-def split(input: Tensor, size: Any, dim: int = 0) -> tuple[Tensor, ...]:
-    """Parts of `size` along `dim`, the last one smaller; or parts of the sizes in a list."""
-    d = _dim("split", dim, input.ndim)
-    n = input.shape[d]
-    if isinstance(size, int):
-        if size < 1:
-            raise ValueError(f"split: size: expected 1 or more, got {size}")
-        size = [min(size, n - i) for i in range(0, n, size)] or [0]
-    if builtins.any(s < 0 for s in size):
-        raise ValueError(f"split: sizes: expected 0 or more, got {size}")
-    if builtins.sum(size) != n:
-        raise ValueError(f"split: sizes {size} do not add up to {n}, the size of axis {d}")
-    parts, at = [], 0
-    for s in size:
-        parts.append(getitem(input, (*[slice(None)] * d, slice(at, at + s))))
-        at += s
-    return tuple(parts)
-
-
-def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
-    """At most `chunks` parts of equal size along `dim`, the last one smaller."""
-    if chunks < 1:
-        raise ValueError(f"chunk: chunks: expected 1 or more, got {chunks}")
-    n = input.shape[_dim("chunk", dim, input.ndim)]
-    return split(input, max(1, -(-n // chunks)), dim)
 
 
 @op("(...), (...) -> (...)", name="where")
@@ -333,11 +259,18 @@ def _(ctx: Node, grad: Array) -> Any:
     )
 
 
-def where(condition: Tensor, input: Any, other: Any) -> Tensor:
-    """input where the condition holds, other elsewhere, all broadcast."""
+def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:
+    """input where the condition holds, other elsewhere, all broadcast.
+
+    Without input and other: a tensor of indices for each axis, of where the condition holds.
+    """
+    held = condition._array if isinstance(condition, Tensor) else np.asarray(condition)
+    if input is None and other is None:
+        return tuple(Tensor._wrap(i) for i in np.nonzero(held))
+    if input is None or other is None:
+        raise TypeError("where: expected both input and other, or neither")
     dtype = result_type(input, other)
     a, b = as_operand(input, dtype, "where"), as_operand(other, dtype, "where")
-    held = condition._array if isinstance(condition, Tensor) else np.asarray(condition)
     try:
         return _where(a, b, condition=held.astype(bool))
     except ValueError as error:

@@ -89,7 +89,8 @@ class Optimizer:
             raise TypeError(f"{name}: params: expected a dict with 'params', got {param_group!r}")
         params = param_group["params"]
         params = [params] if isinstance(params, Tensor) else list(params)
-        unknown = set(param_group) - set(self.defaults) - {"params"}
+        unknown = {k for k in param_group if k not in self.defaults and not _of_schedule(k)}
+        unknown -= {"params"}
         if unknown:
             known = ", ".join(self.defaults)
             raise ValueError(
@@ -137,8 +138,9 @@ class Optimizer:
     def count_step(self, p: Tensor) -> float:
         """One more step of this parameter: which one it is, from 1."""
         step = self.scalar_of(p, "step", 0.0)
-        step += 1
-        return float(step)
+        t = float(step.item()) + 1
+        step[()] = t
+        return t
 
     def scalar_of(self, p: Tensor, name: str, start: float) -> Any:
         """The number that the state holds under `name`, as an array without axes."""
@@ -151,7 +153,7 @@ class Optimizer:
         """The arrays that the state holds under these names; new ones are like p, of `start`."""
         state = self.state.setdefault(p, {})
         for name in names:
-            if name not in state:
+            if state.get(name) is None:
                 state[name] = Tensor._wrap(np.full_like(p._array, start))
         return tuple(state[name]._array for name in names)
 

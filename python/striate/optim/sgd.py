@@ -61,7 +61,7 @@ class SGD(Optimizer):
         rule, states = "sgd_plain", ()
         if momentum != 0:
             rule = "sgd_nesterov" if group["nesterov"] else "sgd_momentum"
-            if p not in self.state:
+            if self.state.get(p, {}).get("momentum_buffer") is None:
                 dampening = 0.0
             states = self.arrays_of(p, "momentum_buffer")
         _C.optimizer_step(

@@ -38,6 +38,9 @@ def start(options: argparse.Namespace) -> int:
         options.epochs,
         options.batch_size,
         options.lr,
+        options.optimizer or "sgd",
+        schedule=options.schedule or "cosine",
+        clip=options.clip,
         seed=options.seed or 0,
         root=_root(data, options.root),
         version=striate.__version__,
@@ -57,7 +60,10 @@ def start(options: argparse.Namespace) -> int:
 
 def resume(options: argparse.Namespace) -> int:
     """An interrupted run, continued as it was begun."""
-    fixed = ("data", "root", "model", "epochs", "batch_size", "lr", "seed", "name")
+    fixed = (
+        "data", "root", "model", "epochs", "batch_size", "lr", "optimizer", "schedule", "clip",
+        "seed", "name",
+    )  # fmt: skip
     given = [f"--{n.replace('_', '-')}" for n in fixed if getattr(options, n) is not None]
     if given:
         raise ValueError(

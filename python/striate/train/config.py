@@ -19,6 +19,17 @@ DEFAULTS = {
     ("mnist", "mlp"): (3, 64, 0.1, 0.0),
 }
 
+# Learning rate and weight decay by optimizer; None: what suits data and model.
+OPTIMIZERS: dict[str, tuple[float | None, float]] = {
+    "sgd": (None, 5e-4),
+    "adam": (2e-3, 0.0),
+    "adamw": (2e-3, 1e-2),
+    "rmsprop": (1e-3, 0.0),
+    "adagrad": (2e-2, 0.0),
+    "adadelta": (1.0, 0.0),
+}
+SCHEDULES = ("constant", "step", "cosine", "onecycle")
+
 
 @dataclass
 class Config:
@@ -35,6 +46,9 @@ class Config:
     weight_decay: float = 5e-4
     label_smoothing: float = 0.0
     warmup: float = 0.1  # share of all steps over which the rate rises
+    optimizer: str = "sgd"
+    schedule: str = "cosine"
+    clip: float | None = None  # the most that the gradients' norm may be
     version: str = ""
     isa: str = ""
 
@@ -45,17 +59,21 @@ class Config:
         epochs: int | None = None,
         batch_size: int | None = None,
         lr: float | None = None,
+        optimizer: str = "sgd",
         **others: Any,
     ) -> Config:
-        """A config with defaults that suit data and model."""
+        """A config with defaults that suit data, model and optimizer."""
         usual = DEFAULTS[data, model]
+        usual_lr, weight_decay = OPTIMIZERS[optimizer]
         return Config(
             data,
             model,
             epochs or usual[0],
             batch_size or usual[1],
-            lr or usual[2],
+            lr or usual_lr or usual[2],
             label_smoothing=usual[3],
+            optimizer=optimizer,
+            weight_decay=weight_decay,
             **others,
         )
 
@@ -75,18 +93,15 @@ class Config:
                 raise ValueError(f"config: {name}: expected a number of 0 or more, got {value!r}")
         if self.lr == 0:
             raise ValueError("config: lr: expected more than 0, got 0")
-
-    def rate(self, step: int, steps: int) -> float:
-        """The learning rate of a step: a linear rise, then a cosine down to 0.
-
-        A function of the step alone, so that a resumed run needs no scheduler's state. After
-        Loshchilov and Hutter, SGDR, ICLR 2017, equation 5, one period; the rise after Goyal et al.,
-        Accurate, Large Minibatch SGD, 2017, section 2.2.
-        """
-        rise = self.warmup * steps
-        if step < rise:
-            return self.lr * (step + 1) / (rise + 1)
-        return self.lr * 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1.0, steps - rise)))
+        for name, choices in (("optimizer", tuple(OPTIMIZERS)), ("schedule", SCHEDULES)):
+            value = getattr(self, name)
+            if value not in choices:
+                known = ", ".join(choices)
+                raise ValueError(f"config: {name}: expected one of {known}, got {value!r}")
+        if self.clip is not None and not (
+            type(self.clip) in (int, float) and 0 < self.clip < math.inf
+        ):
+            raise ValueError(f"config: clip: expected a number above 0, got {self.clip!r}")
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

@@ -16,7 +16,7 @@ import numpy as np
 from striate import random
 from striate.data import DataLoader
 from striate.nn import functional as F
-from striate.optim import SGD
+from striate.nn.utils import clip_grad_norm_
 from striate.serialization import load, save
 from striate.tensor import Tensor
 from striate.train import files
@@ -24,6 +24,7 @@ from striate.train.config import Config
 from striate.train.evaluate import Evaluation, evaluate
 from striate.train.interrupt import Interrupt
 from striate.train.progress import Progress
+from striate.train.recipe import make_optimizer, make_schedule
 
 CHECKPOINT = "checkpoint.safetensors"
 HISTORY = "history.csv"
@@ -57,7 +58,7 @@ class Trainer:
 
     A run stopped at any batch and resumed from its checkpoint ends with the same weights, bit for
     bit, as one that was not: order and variation of the data are functions of (seed, epoch, batch),
-    the learning rate of the step, and the rest is in the checkpoint.
+    and the rest is in the checkpoint.
     """
 
     def __init__(
@@ -65,13 +66,10 @@ class Trainer:
     ) -> None:
         self.model, self.train_loader, self.test_loader = model, train, test
         self.config, self.folder = config, folder
-        self.optimizer = SGD(
-            model.parameters(),
-            lr=config.lr,
-            momentum=config.momentum,
-            weight_decay=config.weight_decay,
-            nesterov=config.momentum > 0,
-        )
+        self.parameters = list(model.parameters())
+        self.optimizer = make_optimizer(config, self.parameters)
+        self.schedule = make_schedule(config, self.optimizer, config.epochs * len(train))
+        self.rate = 0.0  # of the last step
         self.epoch, self.batch = 0, 0  # the next batch to train on
         self.loss_sum, self.right, self.seen = 0.0, 0, 0  # of this epoch so far
         self.seconds = 0.0
@@ -102,11 +100,8 @@ class Trainer:
 
     def _train_epoch(self, bar: Progress, interrupt: Interrupt) -> None:
         """The rest of this epoch's batches."""
-        steps = self.config.epochs * len(self.train_loader)
         self.model.train()
         for images, labels in self.train_loader.batches(self.epoch, self.batch):
-            step = self.epoch * len(self.train_loader) + self.batch
-            self._set_rate(self.config.rate(step, steps))
             self._step(images, labels)
             self.batch += 1
             place = f"epoch {self.epoch + 1}/{self.config.epochs}"
@@ -128,14 +123,14 @@ class Trainer:
             )
         self.optimizer.zero_grad()
         loss.backward()
+        if self.config.clip is not None:
+            clip_grad_norm_(self.parameters, self.config.clip)
         self.optimizer.step()
+        self.rate = self.schedule.get_last_lr()[0]
+        self.schedule.step()
         self.loss_sum += value * len(labels)
         self.right += int(np.sum(scores.detach().numpy().argmax(1) == labels.numpy()))
         self.seen += len(labels)
-
-    def _set_rate(self, rate: float) -> None:
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
 
     def _finish_epoch(self, bar: Progress) -> None:
         start = time.perf_counter()
@@ -147,7 +142,7 @@ class Trainer:
             self.right / self.seen,
             self.evaluation.loss,
             self.evaluation.accuracy,
-            self.optimizer.param_groups[0]["lr"],
+            self.rate,
             round(self.seconds, 3),
         )
         self.history.append(row)
@@ -165,6 +160,7 @@ class Trainer:
         checkpoint = {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
             "place": place,
             "history": [asdict(row) for row in self.history],
             "random": random.get_rng_state(),
@@ -185,6 +181,7 @@ class Trainer:
                 )
             self.model.load_state_dict(checkpoint["model"])
             self.optimizer.load_state_dict(checkpoint["optimizer"])
+            self.schedule.load_state_dict(checkpoint["schedule"])
             random.set_rng_state(checkpoint["random"])
         except (KeyError, IndexError, TypeError, ValueError) as error:
             raise ValueError(f"{path}: not a checkpoint of this run: {in_short(error)}") from None

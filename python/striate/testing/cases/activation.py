@@ -115,6 +115,10 @@ def _cdf(x: Array) -> Array:
     return np.asarray(np.vectorize(lambda v: 0.5 * math.erfc(-v * math.sqrt(0.5)), otypes="d")(x))
 
 
+def _erf(x: Array) -> Array:
+    return np.asarray(np.vectorize(math.erf, otypes="d")(x))
+
+
 def _density(x: Array) -> Array:
     return np.asarray(np.exp(-x * x / 2) / math.sqrt(2 * math.pi))
 
@@ -154,6 +158,21 @@ CASES = [
         lambda x, p: np.where(x > 0, 1, p * np.exp(np.minimum(x, 0))),
         parameter="alpha",
         values=(1.0, 0.5),
+    ),
+    *_activation(
+        "erf",
+        lambda x, p: _erf(x),
+        lambda x, p: 2 / math.sqrt(math.pi) * np.exp(-x * x),
+        saves="x",
+        reach=12,
+    ),
+    *_activation(
+        "erfc",
+        lambda x, p: 2 * _cdf(-math.sqrt(2) * x),
+        lambda x, p: -2 / math.sqrt(math.pi) * np.exp(-x * x),
+        saves="x",
+        ulp=lambda x, p: 7 + 4 * x * x,
+        reach=12,
     ),
     *_activation("exp", lambda x, p: np.exp(x), lambda x, p: np.exp(x), reach=10),
     *_activation("sigmoid", lambda x, p: _sigmoid(x), lambda x, p: _sigmoid(x) * _sigmoid(-x)),

@@ -93,8 +93,25 @@ def _bag_reference(w: Array, share: Array | None, n: int, bags: int) -> Array:
 
 
 def _bag_bound(reference: Any, eps: float, w: Array, share: Any, n: int, bags: int) -> Any:
-    largest = np.max(np.abs(w), initial=0) * (1 if share is None else np.max(np.abs(share)))
-    return eps * (2 + min(n, 256)) * n * largest
+    absolute = _bag_reference(np.abs(w), None if share is None else np.abs(share), n, bags)
+    return eps * (2 + min(n, 256) / 4) * absolute
+
+
+def _largest(w: Tensor, n: int, bags: int) -> Tensor:
+    index, begin = _bags(w, n, bags)
+    return striate.embedding_bag(
+        Tensor(index), w, Tensor(begin), mode="max", include_last_offset=True
+    )
+
+
+def _largest_kernel(w: Array, n: int, bags: int, out: Any = None) -> Array:
+    return _C.embedding_max(w, *_bags(w, n, bags), out=out)[0]
+
+
+def _largest_reference(w: Array, n: int, bags: int) -> Array:
+    index, begin = _bags(w, n, bags)
+    none = np.zeros(w.shape[1])
+    return np.stack([w[index[a:b]].max(0) if b > a else none for a, b in pairwise(begin)])
 
 
 _WIDTHS = (1, 2, 3, 4, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 100)
@@ -191,12 +208,32 @@ CASES = [
             _refused_bag(ValueError, "offsets", "[0, 3]", offsets=striate.tensor([0, 3])),
             _refused_bag(ValueError, "offsets", "tensor", input=striate.tensor([[1]]),
                          offsets=striate.tensor([0])),
-            _refused_bag(ValueError, "mode", "'max'", mode="max", offsets=striate.tensor([0])),
+            _refused_bag(ValueError, "mode", "'most'", mode="most", offsets=striate.tensor([0])),
             _refused_bag(ValueError, "per_sample_weights", "sum", offsets=striate.tensor([0]),
                          per_sample_weights=striate.ones(2)),
             _refused_bag(ValueError, "per_sample_weights", "(3,)", offsets=striate.tensor([0]),
                          per_sample_weights=striate.ones(3), mode="sum"),
             _refused_bag(IndexError, "embedding_bag", "0 to 4", "7 at index (1,)",
+                         input=striate.tensor([1, 7]), offsets=striate.tensor([0])),
+        ],
+    ),
+    Case(
+        name="embedding_bag_max",
+        rows=("embedding_max_",),
+        function=_largest,
+        kernel=_largest_kernel,
+        reference=_largest_reference,
+        samples=[
+            *(Sample(((6, d),), {"n": 7, "bags": 3}) for d in _WIDTHS),
+            Sample(((6, 5),), {"n": 3, "bags": 6}),
+            Sample(((6, 5),), {"n": 0, "bags": 2}),
+            Sample(((50, 40),), {"n": 2000, "bags": 100}),
+        ],
+        bound=lambda reference, eps, *_, **__: 0.0,
+        misuses=[
+            _refused_bag(ValueError, "scale_grad_by_freq", "max", offsets=striate.tensor([0]),
+                         mode="max", scale_grad_by_freq=True),
+            _refused_bag(IndexError, "0 to 4", "7 at index (1,)", mode="max",
                          input=striate.tensor([1, 7]), offsets=striate.tensor([0])),
         ],
     ),

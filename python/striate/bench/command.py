@@ -1,0 +1,234 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`striate bench`: chooses problems, starts a worker a thread count, reports what they found."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from striate import _C, report
+from striate.arguments import UserError
+from striate.bench import (
+    compare,
+    environment,
+    families,
+    journal,
+    kernel,
+    page,
+    problem,
+    results,
+    terminal,
+)
+from striate.bench.machine import describe
+from striate.bench.peers import classes
+from striate.bench.problem import Problem
+from striate.bench.worker import SAMPLED_ONCE, Orders
+
+QUICK_SECONDS = 170  # of a quick run, all thread counts together; then rows are left out
+_RIVALS = 4  # as a rule, for estimates
+
+
+def run(options: argparse.Namespace) -> int:
+    """The command. Exit status 1 where a result of ours was wrong."""
+    words = options.words
+    if words and words[0] == "compare":
+        if len(words) != 3:
+            raise UserError("compare: expected two files", "striate bench compare A.json B.json")
+        print(compare.report(*(results.load(Path(w)) for w in words[1:])))
+        return 0
+    if words and words[0] == "report":
+        if len(words) < 2:
+            raise UserError("report: expected journals or result files")
+        return _report(results.merge([results.load(Path(w)) for w in words[1:]]), options)
+    if words:
+        raise UserError(f"unknown argument '{words[0]}'", "expected compare, report, or options")
+    _check_peers(options)
+    chosen = _choose(options)
+    if options.list:
+        print(_listing(chosen, options))
+        return 0
+    return _measure(chosen, options)
+
+
+def _check_peers(options: argparse.Namespace) -> None:
+    known = [p.name for p in classes()]
+    for name in options.peers or []:
+        if name not in (*known, "none"):
+            near = difflib.get_close_matches(name, known, 1)
+            meant = f"did you mean {near[0]}?" if near else f"peers: {', '.join(known)}, or none"
+            raise UserError(f"--peers: no peer '{name}'", meant)
+
+
+# --- choosing -------------------------------------------------------------------------------------
+
+
+def _seconds(options: argparse.Namespace) -> float:
+    return float(options.seconds or (0.1 if options.quick else 0.5))
+
+
+def _cold(options: argparse.Namespace) -> int:
+    return int((2 if options.quick else 7) if options.cold is None else options.cold)
+
+
+def estimate(one: Problem, seconds: float, cold: int) -> float:
+    """Seconds that a row takes, roughly: the same on every machine, so that shards agree."""
+    flops, moved = families.cost(one)
+    call = max(flops / 100e9, moved / 10e9, 1e-6)
+    prepared = 0.1 + moved / 0.3e9
+    if flops >= SAMPLED_ONCE:
+        return prepared + _RIVALS * call
+    timed = max(seconds, 3 * call) + 2 * call + 0.05
+    return prepared + _RIVALS * (timed + cold * (call + 0.01))
+
+
+def _choose(options: argparse.Namespace) -> list[Problem]:
+    if options.kernel:
+        if options.family or options.match or options.shard or options.peers:
+            raise UserError("--kernel goes without --family, --match, --shard and --peers")
+        kernel.find(options.kernel)
+        return []
+    chosen = problem.select(problem.read(), options.family, options.match, options.quick)
+    chosen = [p for p in chosen if families.available(p)]
+    if not chosen:
+        raise UserError("no problem fits these options", "striate bench --list shows all")
+    if options.quick:  # where time is short, it is the dearest family that loses rows
+        total = {p.family: 0.0 for p in chosen}
+        for p in chosen:
+            total[p.family] += estimate(p, _seconds(options), _cold(options))
+        chosen.sort(key=lambda p: total[p.family])
+    if options.shard:
+        costs = [estimate(p, _seconds(options), _cold(options)) for p in chosen]
+        chosen = problem.shard(chosen, costs, *options.shard)
+    return chosen
+
+
+def _listing(chosen: Sequence[Problem], options: argparse.Namespace) -> str:
+    """Names, then families with the time that each takes."""
+    lines = [p.name for p in chosen] if options.match or options.quick or options.family else []
+    rows = [("family", "rows", "about")]
+    total = 0.0
+    for family in dict.fromkeys(p.family for p in chosen):
+        of = [p for p in chosen if p.family == family]
+        took = sum(estimate(p, _seconds(options), _cold(options)) for p in of)
+        total += took
+        rows.append((family, str(len(of)), terminal.seconds(took)))
+    rows.append(("all", str(len(chosen)), terminal.seconds(total)))
+    lines += [report.table(rows), "a thread count, with all peers; --threads 1,2 takes twice that"]
+    return "\n".join(lines)
+
+
+# --- measuring ------------------------------------------------------------------------------------
+
+
+def _journal(options: argparse.Namespace) -> Path | None:
+    """Where the journal lies; None for one that is thrown away."""
+    if options.journal:
+        return Path(options.journal)
+    if options.quick or options.kernel:
+        return None
+    part = "-{}of{}".format(*options.shard) if options.shard else ""
+    return Path(f"striate-bench{part}.jsonl")
+
+
+def _measure(chosen: Sequence[Problem], options: argparse.Namespace) -> int:
+    for name in (options.json, options.html, options.journal):
+        if name:
+            _check_writable(Path(name))
+    path = _journal(options)
+    if path is not None and path.exists():
+        journal.check(path, journal.read(path)[0], describe())
+    with tempfile.TemporaryDirectory() as scratch:
+        where = path or Path(scratch) / "rows.jsonl"
+        status = 0
+        until = time.time() + QUICK_SECONDS if options.quick else 0.0
+        for i, threads in enumerate(options.threads):
+            left = len(options.threads) - i
+            ends = time.time() + (until - time.time()) / left if until else 0.0
+            try:
+                status = max(status, _work(chosen, where, threads, ends, options))
+            except KeyboardInterrupt:
+                if path is not None:
+                    print(f"rows so far are in {path}; the same command goes on", file=sys.stderr)
+                raise
+        heads, rows = journal.read(where)
+    names = {p.name for p in chosen}
+    rows = [
+        r
+        for r in rows
+        if r["threads"] in options.threads and (r["name"] in names or options.kernel)
+    ]
+    _report(results.gather(heads, rows), options)
+    if path is not None:
+        print(f"journal: {path}")
+    return status
+
+
+def _check_writable(path: Path) -> None:
+    """Before hours of measuring, not after."""
+    if path.is_dir():
+        raise UserError(f"{path}: expected a file, got a folder")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise UserError(f"{path}: can't be written")
+
+
+def _work(
+    chosen: Sequence[Problem], where: Path, threads: int, until: float, options: argparse.Namespace
+) -> int:
+    """Runs a worker to its end. Raises KeyboardInterrupt or UserError as it ended."""
+    known = classes()
+    peers = [p for p in known if options.peers is None or p.name in options.peers]
+    orders = Orders(
+        names=[p.name for p in chosen],
+        journal=str(where.absolute()),
+        threads=threads,
+        seconds=_seconds(options),
+        cold_runs=_cold(options),
+        peers=[] if options.kernel else [p.name for p in peers],
+        until=until,
+        kernel=options.kernel,
+        progress=not options.no_progress,
+    )
+    env = environment.merged(_C.isa(), threads, [] if options.kernel else peers)
+    sys.stdout.flush()
+    worker = subprocess.Popen(
+        [sys.executable, "-m", "striate.bench.worker"], stdin=subprocess.PIPE, text=True, env=env
+    )
+    try:
+        worker.communicate(json.dumps(asdict(orders)))
+    except KeyboardInterrupt:  # the worker got it too, and closes its journal
+        worker.wait()
+        raise
+    if worker.returncode in (130, -signal.SIGINT):
+        raise KeyboardInterrupt
+    if worker.returncode < 0:
+        ended = signal.Signals(-worker.returncode).name
+        hint = "the same command goes on from the journal; --peers leaves a library out"
+        raise UserError(f"the process that measures was ended by {ended}", hint)
+    if worker.returncode not in (0, 1):
+        raise UserError(f"the process that measures ended with status {worker.returncode}")
+    return int(worker.returncode)
+
+
+# --- reporting ------------------------------------------------------------------------------------
+
+
+def _report(found: results.Results, options: argparse.Namespace) -> int:
+    print(terminal.report(found["rows"]))
+    if options.json:
+        results.write(Path(options.json), results.to_json(found))
+        print(f"results: {options.json}")
+    if options.html:
+        results.write(Path(options.html), page.render(found))
+        print(f"page: {options.html}")
+    return 0

@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Problems as tasks: one file a family.
+
+Each has `task(problem, dtype)`, which draws the operands; `cost(problem)`, operations and bytes;
+and `rows(problem)`, beginnings of the names of the table rows that serve it. References are
+computed here, in float64 NumPy, on a sample of the result: never by the library, nor by a peer.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from striate.bench.problem import Problem
+from striate.bench.task import Task
+
+
+def task(problem: Problem, dtype: Any = "float32") -> Task:
+    """The problem with operands. Raises Unfit where it can't be had here."""
+    module = import_module(f"{__name__}.{problem.family}")
+    return module.task(problem, dtype)
+
+
+def cost(problem: Problem) -> tuple[float, float]:
+    """(operations, bytes) of a problem in float32."""
+    module = import_module(f"{__name__}.{problem.family}")
+    return module.cost(problem)
+
+
+def available(problem: Problem) -> bool:
+    """Whether striate has the operation at all."""
+    module = import_module(f"{__name__}.{problem.family}")
+    return module.available(problem) if hasattr(module, "available") else True
+
+
+def rows(problem: Problem) -> tuple[str, ...]:
+    """The beginnings of the names of the table rows that serve a problem."""
+    module = import_module(f"{__name__}.{problem.family}")
+    return module.rows(problem)

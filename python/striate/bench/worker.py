@@ -1,0 +1,273 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The process that measures: problems one after the other, each row written as it is known.
+
+It is started by command.py with the environment of environment.py, reads its orders as JSON from
+standard input, and speaks through the journal and the terminal.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from striate import _C
+from striate.bench import clock, families, kernel, problem, summary
+from striate.bench.guard import Guard
+from striate.bench.journal import FORMAT, Writer, check, read
+from striate.bench.machine import available_memory, caches, describe, level
+from striate.bench.meter import LEVELS, Meter
+from striate.bench.ours import OURS, Ours
+from striate.bench.peers import Absent, Peer, Rival, classes
+from striate.bench.problem import Problem
+from striate.bench.task import Spots, Task, Unfit
+from striate.bench.terminal import Screen
+
+SAMPLED_ONCE = 50e9  # operations from which one call is all that is timed
+COLD_UP_TO = 0.05  # seconds of a call from which cold and warm are the same
+SHORT, LEAST = 1.2, 0.02  # seconds a row below which a rival's share shrinks, and how far
+ROOM = 0.6  # of the free memory that operands and results may take
+
+
+@dataclass
+class Orders:
+    """What a worker is asked to do."""
+
+    names: list[str]
+    journal: str
+    threads: int = 1
+    seconds: float = 0.5  # of timed runs, a rival and row; less where time is short
+    cold_runs: int = 7  # 0: not at all
+    peers: list[str] = field(default_factory=list)
+    until: float = 0.0  # time.time() after which no row is begun; 0: no limit
+    kernel: str = ""  # a table row to measure by name
+    progress: bool = True
+
+
+@dataclass
+class Bench:
+    """Contenders and instruments of one session."""
+
+    orders: Orders
+    contenders: Sequence[Peer]
+    meter: Meter
+    guard: Guard
+    ours: str = OURS
+    clock: Any = clock.Clock
+    seconds: float = 0.5
+
+    def row(self, one: Problem) -> dict[str, Any]:
+        """The record of a problem. Raises Unfit where it can't be measured."""
+        _, moved = families.cost(one)
+        if moved * (1 + len(self.contenders) / 4) > ROOM * available_memory():
+            raise Unfit(f"{moved / 2**30:.1f} GiB of operands do not fit into memory")
+        return self.measure(families.task(one), name=one.name, family=one.family, sizes=one.sizes)
+
+    def measure(self, task: Task, **named: Any) -> dict[str, Any]:
+        """Checks every rival, then times those that are right."""
+        began = time.monotonic()
+        self.guard.begin()
+        rivals, found = self._checked(task)
+        before = self.meter.peak()
+        bound = self._bound(task, before)
+        self._time(task, rivals, found)
+        peaks = (before, self.meter.peak())
+        after = self._bound(task, max(peaks), again=True)
+        if after["floor"] and bound["floor"]:
+            after["floor"] = min(after["floor"], bound["floor"])
+        row = {
+            **named, "threads": self.orders.threads, "flops": task.flops, "bytes": task.bytes,
+            "ours": self.ours, "peak": max(peaks), **after, "rivals": found,
+        }  # fmt: skip
+        if summary.behind(row):
+            self._again(rivals, row)
+        seen, flags = self.guard.end(peaks)
+        return {**row, **seen, "flags": flags, "seconds": time.monotonic() - began}
+
+    def _checked(self, task: Task) -> tuple[list[Rival], dict[str, Any]]:
+        """Every contender's rivals after their first call, and its seconds or what was wrong."""
+        spots, rivals, found = task.spots(), [], {}
+        for contender in self.contenders:
+            try:
+                for rival in contender.rivals(task):
+                    found[rival.column] = self._first(rival, task, spots)
+                    if "failed" not in found[rival.column]:
+                        rivals.append(rival)
+            except Exception as error:
+                if contender.name == self.ours:
+                    raise
+                words = f"{type(error).__name__}: {error}".split("\n")[0][:200]
+                found.setdefault(contender.columns[0], {"failed": words})
+        return rivals, found
+
+    def _first(self, rival: Rival, task: Task, spots: Spots) -> dict[str, Any]:
+        if task.out is not None:
+            task.out[...] = np.nan
+        with rival.around():
+            seconds, value = clock.once(rival.call, self.clock)
+        error = spots.error(rival.array(value))
+        if not error <= 1:
+            return {"failed": f"wrong: {error:.3g} times the error allowed"}
+        return {"first": seconds, "error": error}
+
+    def _bound(self, task: Task, peak: float, again: bool = False) -> dict[str, Any]:
+        """The least seconds that operations and bytes allow, and which of them bind."""
+        if not task.flops and not task.bytes:
+            return {"floor": None, "bound": None}
+        where = level(task.bytes, self.orders.threads)
+        by_flops = task.flops / peak
+        copy = self.meter.known(where)
+        if task.bytes / copy > by_flops:
+            copy = max(copy, self.meter.copy(where)) if again else self.meter.copy(where)
+        by_bytes = task.bytes / copy
+        names = {"level": where, "copy": copy}
+        if by_flops >= by_bytes:
+            return {**names, "floor": by_flops, "bound": "multiply-adds"}
+        return {**names, "floor": by_bytes, "bound": where}
+
+    def _time(self, task: Task, rivals: list[Rival], found: dict[str, Any]) -> None:
+        """Fills in medians and quartiles, warm and cold."""
+        if task.flops >= SAMPLED_ONCE:
+            for rival in rivals:
+                found[rival.column] |= clock.summary([found[rival.column]["first"]])
+            return
+        for rival, times in zip(rivals, self._turns(rivals), strict=True):
+            found[rival.column] |= clock.summary(times)
+        fits = task.bytes < 2 * caches()["L3"]
+        quick = [r for r in rivals if found[r.column]["median"] < COLD_UP_TO]
+        if self.orders.cold_runs and fits and task.bytes and quick:
+            flushed = clock.cold(quick, self.meter.flush, self.orders.cold_runs, self.clock)
+            for rival, times in zip(quick, flushed, strict=True):
+                found[rival.column]["cold"] = clock.summary(times)
+
+    def _turns(self, rivals: list[Rival]) -> list[list[float]]:
+        return clock.turns(rivals, self.seconds, self.clock)
+
+    def _again(self, rivals: list[Rival], row: dict[str, Any]) -> None:
+        """A second measurement of ours and the best peer, before it is called a loss."""
+        both = [r for r in rivals if r.column in (self.ours, summary.best_peer(row))]
+        if row["flops"] >= SAMPLED_ONCE:
+            times = [[clock.once(r.call, self.clock)[0]] for r in both]
+        else:
+            times = self._turns(both)
+        for rival, taken in zip(both, times, strict=True):
+            row["rivals"][rival.column]["again"] = clock.summary(taken)
+
+
+def find(names: Sequence[str], threads: int) -> tuple[list[Peer], dict[str, Any]]:
+    """The peers that are here, and for the head: version and path of each, or why it is absent."""
+    found: list[Peer] = []
+    said: dict[str, Any] = {}
+    for peer in classes():
+        if peer.name not in names:
+            said[peer.name] = {"columns": list(peer.columns), "absent": "not asked for"}
+            continue
+        try:
+            found.append(peer(threads))
+        except Absent as reason:
+            said[peer.name] = {"columns": list(peer.columns), "absent": str(reason)}
+        except Exception as error:  # installed, but broken: no reason to stop the others
+            words = f"{type(error).__name__}: {error}".split("\n")[0][:200]
+            said[peer.name] = {"columns": list(peer.columns), "absent": words}
+        else:
+            version, path = found[-1].version, found[-1].path
+            said[peer.name] = {"columns": list(peer.columns), "version": version, "path": path}
+    return found, said
+
+
+def head(orders: Orders, machine: dict[str, Any], peers: dict[str, Any], meter: Meter) -> Any:
+    """The journal's line before the rows of a session."""
+    return {
+        "format": FORMAT,
+        "machine": machine,
+        "peers": peers,
+        "threads": orders.threads,
+        "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "options": {
+            k: v for k, v in asdict(orders).items() if k in ("seconds", "cold_runs", "kernel")
+        },
+        "peak": meter.peak(),
+        "copy": {name: meter.copy(name) for name in LEVELS},
+        "load": os.getloadavg()[0],
+    }
+
+
+def _jobs(orders: Orders, bench: Bench) -> list[tuple[str, Callable[[], dict[str, Any]]]]:
+    """What is to be measured, by name."""
+    if orders.kernel:
+        return kernel.jobs(orders.kernel, bench)
+    known = {p.name: p for p in problem.read()}
+    return [(name, partial(bench.row, known[name])) for name in orders.names]
+
+
+def run(orders: Orders, screen: Screen) -> int:
+    """Measures; returns how many rows of ours were wrong."""
+    threads, machine = orders.threads, describe()
+    peers, said = find(orders.peers, threads)
+    if orders.kernel:
+        contenders, meter = kernel.contenders(orders.kernel, threads)
+        ours = orders.kernel
+    else:
+        contenders, meter, ours = [Ours(threads), *peers], Meter(threads), OURS
+    bench = Bench(orders, contenders, meter, Guard(threads), ours, seconds=orders.seconds)
+    path = Path(orders.journal)
+    heads, rows = read(path) if path.exists() else ([], [])
+    check(path, heads, machine)
+    done = {(r["name"], r["threads"]) for r in rows}
+    asked = _jobs(orders, bench)
+    jobs = [j for j in asked if (j[0], threads) not in done]
+    writer, wrong = Writer(path), 0
+    first = head(orders, machine, said, meter)
+    writer.write("head", first)
+    screen.begin(first, len(jobs), len(asked) - len(jobs))
+    try:
+        for i, (name, job) in enumerate(jobs):
+            if orders.until:
+                left = (orders.until - time.time()) / (len(jobs) - i)
+                if left <= 0:
+                    screen.note(f"time is up: {len(jobs) - i} rows left out")
+                    writer.write("note", {"time_is_up": len(jobs) - i})
+                    break
+                bench.seconds = max(LEAST, orders.seconds * min(1.0, left / SHORT))
+            wrong += _one(name, job, bench, writer, screen)
+    finally:
+        writer.close()
+        screen.end()
+    return wrong
+
+
+def _one(name: str, job: Any, bench: Bench, writer: Writer, screen: Screen) -> int:
+    """Measures, writes and shows one row; 1 if ours was wrong."""
+    try:
+        row = job()
+    except (Unfit, MemoryError) as error:
+        row = {"name": name, "threads": bench.orders.threads, "skipped": str(error) or "no memory"}
+    writer.write("row", row)
+    screen.row(row)
+    gc.collect()
+    _C.memory_trim()
+    return int("rivals" in row and "failed" in row["rivals"].get(bench.ours, {}))
+
+
+def main() -> int:
+    orders = Orders(**json.load(sys.stdin))
+    try:
+        return 1 if run(orders, Screen(orders.progress)) else 0
+    except KeyboardInterrupt:
+        return 130
+    except (ValueError, OSError) as error:
+        print(f"striate: error: {error}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sharing memory with other libraries by DLPack (https://dmlc.github.io/dlpack), both ways.
+
+Tensors are NumPy arrays, so NumPy makes and reads the capsules, with their reference counts and
+their read-only flag. Added here: gradients are not given away in silence, read-only memory stays
+so, and errors say what to do.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from striate.device import device as Device
+from striate.dtypes import SUPPORTED
+
+if TYPE_CHECKING:
+    from striate.tensor import Tensor
+
+_CPU = 1  # kDLCPU, the only device here
+
+
+def __dlpack__(
+    self: Tensor,
+    *,
+    stream: Any = None,
+    max_version: tuple[int, int] | None = None,
+    dl_device: tuple[int, int] | None = None,
+    copy: bool | None = None,
+) -> Any:
+    """A capsule over this tensor's memory, for another library's from_dlpack.
+
+    Read-only memory is copied, since not every consumer keeps to the flag that says so (PyTorch
+    2.13 writes all the same); with copy=False it is shared under that flag. BufferError where the
+    tensor requires a gradient, where copy=False and the consumer can't be told that memory is
+    read-only (max_version below 1.0), and for a device other than the CPU.
+    """
+    if self.requires_grad:
+        raise BufferError("__dlpack__: this tensor requires grad; use .detach() before sharing it")
+    if stream is not None:
+        raise BufferError(f"__dlpack__: stream: expected None for the CPU, got {stream!r}")
+    if dl_device is not None and tuple(dl_device) != (_CPU, 0):
+        raise BufferError(f"__dlpack__: dl_device: expected (1, 0), the CPU, got {dl_device}")
+    array = self._array
+    if copy or (copy is None and not array.flags.writeable):
+        array = array.copy()
+    try:
+        return array.__dlpack__(max_version=max_version)
+    except BufferError as error:
+        raise BufferError(
+            f"__dlpack__: {error}; use .clone() for memory that may be written to"
+        ) from None
+
+
+def __dlpack_device__(self: Tensor) -> tuple[int, int]:
+    """(1, 0): the CPU."""
+    return (_CPU, 0)
+
+
+class _Capsule:
+    """A bare capsule as the object that the protocol asks for."""
+
+    def __init__(self, capsule: Any) -> None:
+        self.capsule = capsule
+
+    def __dlpack__(self, **_: Any) -> Any:
+        return self.capsule
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return (_CPU, 0)
+
+
+def from_dlpack(x: Any, *, device: Any = None, copy: bool | None = None) -> Tensor:
+    """A tensor of an object with `__dlpack__` (or of a bare capsule), sharing its memory.
+
+    `copy` True copies, False raises BufferError rather than copy, None shares where it can. Memory
+    that its owner calls read-only makes a tensor that can't be written to. A capsule is used once.
+    A Tensor gives a detached one that shares its version counter. BufferError for memory of another
+    device, TypeError for dtypes that tensors don't have.
+    """
+    from striate.tensor import Tensor
+
+    if device is not None and Device(device).type != "cpu":
+        raise BufferError(f"from_dlpack: device: expected 'cpu', got {str(device)!r}")
+    if isinstance(x, Tensor):
+        if x.requires_grad:
+            raise BufferError("from_dlpack: x requires grad; use .detach() before sharing it")
+        return x.clone() if copy else x.detach()
+    if type(x).__name__ == "PyCapsule":
+        x = _Capsule(x)
+    if not hasattr(x, "__dlpack__") or not hasattr(x, "__dlpack_device__"):
+        raise TypeError(
+            f"from_dlpack: x: expected an object with __dlpack__, got {type(x).__name__}"
+        )
+    kind, _ = x.__dlpack_device__()
+    if kind != _CPU:
+        raise BufferError(f"from_dlpack: x: expected memory of the CPU, got device {kind}")
+    try:
+        array = np.from_dlpack(x, copy=copy)
+    except (BufferError, RuntimeError, ValueError) as error:
+        if isinstance(x, _Capsule) and "used" in repr(x.capsule):
+            raise BufferError(
+                "from_dlpack: x: the capsule was used already; make another"
+            ) from None
+        raise BufferError(f"from_dlpack: {error}") from None
+    if array.dtype not in SUPPORTED:
+        names = ", ".join(d.name for d in SUPPORTED)
+        raise TypeError(f"from_dlpack: x: expected one of {names}, got {array.dtype}")
+    return Tensor(array)
+
+
+METHODS: dict[str, Any] = {
+    "__dlpack__": __dlpack__,
+    "__dlpack_device__": __dlpack_device__,
+}
