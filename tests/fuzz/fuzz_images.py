@@ -27,6 +27,8 @@ PLUGINS = [
     TiffImagePlugin,
 ]
 Image.init()
+# A few bytes may honestly be an image of 64 million pixels, the usual limit: seconds each.
+image._MOST_PIXELS = 1 << 18
 SCALING = Scaling.from_dict(
     {"shape": [1, 28, 28], "ink": 255, "mean": 0.1, "std": 0.3, "box": 0.7, "centred": "mass"}
 )
