@@ -37,6 +37,7 @@ from striate.bench import (
     worker,
 )
 from striate.bench.ours import OURS, Ours
+from striate.bench.peers import peer
 from striate.bench.peers.numpy import CORES
 from striate.bench.peers.peer import Absent, Peer, Rival, package
 from striate.bench.task import Spots, Task, Unfit, some
@@ -169,9 +170,9 @@ def test_every_peer_says_what_it_is():
     names = [p.name for p in peers.classes()]
     assert names == list(peers.ORDER)
     ops = {families.task(p).op for p in cheapest()}
-    for peer in peers.classes():
-        assert issubclass(peer, Peer) and peer.columns[0].startswith(peer.name)
-        assert ops & set(dir(peer)), f"{peer.name} computes nothing of the suite"
+    for one in peers.classes():
+        assert issubclass(one, Peer) and one.columns[0].startswith(one.name)
+        assert ops & set(dir(one)), f"{one.name} computes nothing of the suite"
 
 
 def test_a_missing_package_is_an_absent_peer():
@@ -194,9 +195,9 @@ def test_absent_peers_are_named_with_the_reason(monkeypatch):
 
 @pytest.mark.parametrize("name", ["torch", "numpy", "onednn", "onnxruntime", "jax"])
 def test_peers_agree_with_the_references(name):
-    (peer,) = [p for p in peers.classes() if p.name == name]
+    (found,) = [p for p in peers.classes() if p.name == name]
     try:
-        one = peer(1)
+        one = found(1)
     except Absent as reason:
         pytest.skip(f"{name}: {reason}")
     checked = 0
@@ -204,7 +205,7 @@ def test_peers_agree_with_the_references(name):
         task = families.task(p)
         spots = task.spots()
         for rival in one.rivals(task):
-            assert rival.column in peer.columns
+            assert rival.column in found.columns
             assert spots.error(rival.array(rival.call())) <= 1, (p.name, rival.column)
             checked += 1
     assert checked > 3
@@ -250,6 +251,14 @@ def test_caps_reach_every_peer():
     for name in ("STRIATE", "OMP", "OPENBLAS", "MKL"):
         assert found[f"{name}_NUM_THREADS"] == "2"
     assert found["NPROC"] == "2"
+
+
+def test_what_nothing_caps_is_left_out_under_a_cap(monkeypatch):
+    monkeypatch.setattr(peer._C, "isas", lambda: {"avx2": "", "avx512": "no such CPU"})
+    peer.only_uncapped()
+    monkeypatch.setattr(peer._C, "isas", lambda: {"avx2": "", "avx512": "STRIATE_ISA=avx2"})
+    with pytest.raises(Absent, match="nothing caps this"):
+        peer.only_uncapped()
 
 
 def test_nothing_is_capped_without_a_cap(monkeypatch):
@@ -766,10 +775,34 @@ def test_results_are_written_and_read_back(tmp_path):
     found = full(several())
     path = tmp_path / "deep" / "r.json"
     results.write(path, results.to_json(found))
-    assert results.load(path) == json.loads(json.dumps(found))
+    again = results.load(path)
+    assert again == json.loads(json.dumps(results._rounded(found)))
+    assert again["families"][0]["geomean"] == pytest.approx(found["families"][0]["geomean"], 1e-4)
+    assert results.to_json(again) == path.read_text()
     assert [p.name for p in path.parent.iterdir()] == ["r.json"]
     both = results.merge([results.load(path), full([made("lstm/a/b")])])
     assert len(both["rows"]) == len(found["rows"]) + 1
+
+
+def test_the_readmes_section_is_made_from_results(tmp_path):
+    """benchmarks/readme.py, on a README of two lines."""
+    file, readme = tmp_path / "r.json", tmp_path / "README.md"
+    results.write(file, results.to_json(full(several())))
+
+    def call(*words):
+        line = [sys.executable, str(ROOT / "benchmarks/readme.py"), *map(str, words)]
+        return subprocess.run(line, capture_output=True, text=True)
+
+    readme.write_text("before\n<!-- speed: begin -->\nold\n<!-- speed: end -->\nafter\n")
+    assert call("--check", "--readme", readme, file).returncode == 1
+    assert call("--readme", readme, file).returncode == 0
+    text = readme.read_text()
+    assert text.startswith("before\n") and text.endswith("after\n") and "old" not in text
+    assert "| gemm | 1 | 80 |" in text and "A <CPU> & co" in text and "torch 9" in text
+    assert call("--check", "--readme", readme, file).returncode == 0
+    readme.write_text("no marks\n")
+    done = call("--readme", readme, file)
+    assert done.returncode == 2 and "speed: begin" in done.stderr
 
 
 def test_compare_tells_changes_from_noise():

@@ -238,6 +238,8 @@ def test_a_capsule_is_used_once(version):
     assert np.shares_memory(y.numpy(), x.numpy())
     with pytest.raises(BufferError, match="used already"):
         striate.from_dlpack(capsule)
+    copied = striate.from_dlpack(x.__dlpack__(max_version=version), copy=True)
+    assert not np.shares_memory(copied.numpy(), x.numpy()) and copied.tolist() == x.tolist()
 
 
 def test_other_capsules_are_refused():

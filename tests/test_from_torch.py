@@ -103,6 +103,7 @@ LAYERS = [
     ("GroupNorm", IMAGE, {"num_groups": 2, "num_channels": 4}),
     ("InstanceNorm1d", SEQUENCE, {"num_features": 4, "affine": True}),
     ("InstanceNorm2d", IMAGE, {"num_features": 4}),
+    ("InstanceNorm3d", VOLUME, {"num_features": 4}),
     ("RMSNorm", ROWS, {"normalized_shape": 4}),
     ("LocalResponseNorm", IMAGE, {"size": 3}),
     ("MaxPool1d", SEQUENCE, {"kernel_size": 2}),

@@ -59,7 +59,9 @@ def test_constructors_are_torchs(name, dtype):
     np.testing.assert_allclose(got.numpy(), expected.numpy(), rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", [n for n in MAKERS if n not in ("as_tensor", "full bool")])
+@pytest.mark.parametrize(
+    "name", [n for n in MAKERS if n not in ("as_tensor", "full bool", *FRACTIONS)]
+)
 def test_constructors_take_requires_grad(name):
     options = {"requires_grad": True, "dtype": striate.float64}
     assert MAKERS[name](striate, **options).requires_grad

@@ -252,6 +252,10 @@ CALLS = {
                   [(2, 3), (I, 5), (2, 5)]),
     "index_fill": (lambda m, x, i: (x.index_fill(1, i, 2), m.index_fill(x, 0, i[:1] * 0, 1)),
                    [(2, 3), (I, 5)]),
+    "put": (lambda m, x, i, y: (m.put(x, i, y), x.put(i, y, accumulate=True)),
+            [(3, 4), (I, 2), (2,)]),
+    "keywords": (lambda m, x: (m.flip(x, dims=(0,)), m.permute(x, dims=(1, 0)), m.tile(x, dims=(2,)),
+                               m.reshape(x, shape=(-1,)), m.var(x * 1.0, False)), [(3, 4)]),
     "index_copy": (lambda m, x, y: x.index_copy(1, m.tensor([2, 0]), y), [(2, 3), (2, 2)]),
     # products
     "mm": (lambda m, x, y: (m.mm(x, y), x.matmul(y), x @ y), [(3, 4), (4, 5)]),
@@ -335,6 +339,12 @@ FLOAT_CALLS = {
                  [(5, 4)]),
     "cov": (lambda m, x: (m.cov(x), m.corrcoef(x), m.cov(x[0]), m.cov(x, correction=0)), [(3, 8)]),
     "lerp": (lambda m, x, y, z: (m.lerp(x, y, 0.3), x.lerp(y, z)), [(3, 4), (4,), (3, 1)]),
+    "logaddexp": (lambda m, x, y: (m.logaddexp(x, y), x.logaddexp(x)), [(3, 4), (4,)]),
+    "xlogy": (lambda m, x, y: m.xlogy(x, y.abs() + 0.1), [(3, 4), (4,)]),
+    "copysign": (lambda m, x, y: (m.copysign(x, y), m.copysign(x, -2.0)), [(3, 4), (4,)]),
+    "logit": (lambda m, x: (m.logit(x.sigmoid()), m.logit(x, 0.1)), [(3, 4)]),
+    "quantile between": (lambda m, x: [m.quantile(x, 0.3, 0, interpolation=w) for w in
+                                       ("lower", "higher", "midpoint", "nearest")], [(6, 4)]),
     "hypot": (lambda m, x, y: m.hypot(x, y), [(3, 4), (4,)]),
     "pow": (lambda m, x, y: (x.abs() ** y, m.pow(x, 3), x ** 2, 2.0 ** x), [(3, 4), (4,)]),
     "addcdiv": (lambda m, x, y, z: m.addcdiv(x, y, z, value=2), [(3, 4), (4,), (3, 1)]),

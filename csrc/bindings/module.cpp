@@ -15,6 +15,7 @@
   FILE(layer_norm)  \
   FILE(layout)      \
   FILE(loss)        \
+  FILE(lstm)        \
   FILE(norm)        \
   FILE(optimizer)   \
   FILE(peak)        \

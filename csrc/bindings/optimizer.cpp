@@ -36,10 +36,10 @@ void step_binding(const char* name, py::handle param, py::handle grad_array,
 
 void bind_optimizer(py::module_& m) {
   m.def("optimizer_step", &step_binding, py::arg("rule"), py::arg("param"), py::arg("grad"),
-        py::arg("states"), py::kw_only(), py::arg("rate"), py::arg("rate_grad") = 0.0,
-        py::arg("first") = 0.0, py::arg("first_in") = 0.0, py::arg("second") = 0.0,
-        py::arg("second_in") = 0.0, py::arg("root") = 1.0, py::arg("eps") = 0.0,
-        py::arg("weight_decay") = 0.0, py::arg("keep") = 1.0, py::arg("maximize") = false,
+        py::arg("states"), py::arg("rate"), py::arg("rate_grad") = 0.0, py::arg("first") = 0.0,
+        py::arg("first_in") = 0.0, py::arg("second") = 0.0, py::arg("second_in") = 0.0,
+        py::arg("root") = 1.0, py::arg("eps") = 0.0, py::arg("weight_decay") = 0.0,
+        py::arg("keep") = 1.0, py::arg("maximize") = false,
         "One step of a rule of csrc/ops/optimizer/names.inc, written into param and states.");
 }
 

@@ -279,7 +279,6 @@ def optimizer_step(
     param: _Array,
     grad: _Array,
     states: tuple[_Array, ...],
-    *,
     rate: float,
     rate_grad: float = 0.0,
     first: float = 0.0,
@@ -292,6 +291,46 @@ def optimizer_step(
     keep: float = 1.0,
     maximize: bool = False,
 ) -> None: ...
+
+# lstm
+def rnn_forward(
+    cell: str,
+    x: _Array,
+    w_ih: _Array,
+    w_hh: _Array,
+    b_ih: _Array | None = None,
+    b_hh: _Array | None = None,
+    w_hr: _Array | None = None,
+    h0: _Array | None = None,
+    c0: _Array | None = None,
+    batch_sizes: _Array | None = None,
+    reverse: bool = False,
+    keep: bool = False,
+    out: _Array | None = None,
+) -> tuple[_Array, _Array, _Array | None, _Array | None]: ...
+def rnn_backward(
+    cell: str,
+    dy: _Array | None,
+    dh_n: _Array | None,
+    dc_n: _Array | None,
+    x: _Array,
+    y: _Array,
+    kept: _Array | None,
+    w_ih: _Array,
+    w_hh: _Array,
+    b_ih: _Array | None = None,
+    b_hh: _Array | None = None,
+    w_hr: _Array | None = None,
+    h0: _Array | None = None,
+    c0: _Array | None = None,
+    batch_sizes: _Array | None = None,
+    reverse: bool = False,
+    dx: bool = True,
+    dweights: bool = True,
+    dstates: bool = True,
+    beta: float = 0.0,
+    out: _Array | None = None,
+) -> tuple[_Array | None, ...]: ...
 
 # peak
 def peak_fma(like: _Array, rounds: int) -> float: ...

@@ -205,12 +205,14 @@ def arange(
     if end is None:
         start, end = 0, start
     start, end, step = _numbers("arange", start=start, end=end, step=step)
+    whole = all(isinstance(v, int) for v in (start, end, step))
+    wanted = as_dtype(dtype or (np.int64 if whole else get_default_dtype()))
+    if not whole and wanted.kind in "iu":  # as PyTorch: the limits are cut before the steps
+        start, end, step, whole = int(start), int(end), int(step), True
     if step == 0:
         raise ValueError("arange: step: expected not 0")
     if (end - start) / step < 0:
         raise ValueError(f"arange: expected a step towards end, got {start} to {end} by {step}")
-    whole = all(isinstance(v, int) for v in (start, end, step))
-    wanted = as_dtype(dtype) if dtype is not None else np.int64 if whole else get_default_dtype()
     count = -((start - end) // step) if whole else math.ceil((end - start) / step)
     (count,) = _shape("arange", (count,))
     if whole:

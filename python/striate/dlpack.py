@@ -104,6 +104,8 @@ def from_dlpack(x: Any, *, device: Any = None, copy: bool | None = None) -> Tens
                 "from_dlpack: x: the capsule was used already; make another"
             ) from None
         raise BufferError(f"from_dlpack: {error}") from None
+    if copy and isinstance(x, _Capsule):  # a capsule can't be asked for a copy
+        array = array.copy()
     if array.dtype not in SUPPORTED:
         names = ", ".join(d.name for d in SUPPORTED)
         raise TypeError(f"from_dlpack: x: expected one of {names}, got {array.dtype}")

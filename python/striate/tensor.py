@@ -316,7 +316,7 @@ class Tensor:
 
     def __setitem__(self, index: Any, value: Any) -> None:
         if self._watched(value):
-            self._in_place("indexed assignment", ops.put, value, index=ops.as_index(index))
+            self._in_place("indexed assignment", ops.setitem, value, index=ops.as_index(index))
         else:
             self._write("indexed assignment", value, ops.as_index(index))
 

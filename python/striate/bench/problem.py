@@ -6,6 +6,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -55,7 +56,8 @@ def _expand(text: str, where: str) -> list[Problem]:
     return problems
 
 
-def read() -> list[Problem]:
+@cache
+def read() -> tuple[Problem, ...]:
     """Every problem of the suite, by family and then as listed."""
     folder = files("striate.bench") / "problems"
     found: list[Problem] = []
@@ -63,7 +65,7 @@ def read() -> list[Problem]:
         if file.name.endswith(".toml"):
             found += _expand(file.read_text(encoding="utf-8"), file.name)
     found.sort(key=lambda p: FAMILIES.index(p.family))  # stable
-    return found
+    return tuple(found)
 
 
 def select(

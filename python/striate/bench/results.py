@@ -71,10 +71,19 @@ def write(path: Path, text: str) -> None:
         scratch.unlink(missing_ok=True)
 
 
+def _rounded(value: Any) -> Any:
+    """Five digits of every number that isn't whole: no timing has more."""
+    if isinstance(value, float):
+        return float(f"{value:.5g}")
+    if isinstance(value, dict):
+        return {k: _rounded(v) for k, v in value.items()}
+    return [_rounded(v) for v in value] if isinstance(value, list) else value
+
+
 def to_json(results: Results) -> str:
     """A line a row, so that files of two runs can be compared line by line too."""
     parts = []
-    for key, value in results.items():
+    for key, value in _rounded(results).items():
         if isinstance(value, list):
             lines = ",\n".join(json.dumps(v, allow_nan=False) for v in value)
             parts.append(f'"{key}": [\n{lines}\n]')

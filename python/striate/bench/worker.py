@@ -215,7 +215,7 @@ def run(orders: Orders, screen: Screen) -> int:
     peers, said = find(orders.peers, threads)
     if orders.kernel:
         contenders, meter = kernel.contenders(orders.kernel, threads)
-        ours = orders.kernel
+        ours, said = orders.kernel, {}
     else:
         contenders, meter, ours = [Ours(threads), *peers], Meter(threads), OURS
     bench = Bench(orders, contenders, meter, Guard(threads), ours, seconds=orders.seconds)

@@ -20,4 +20,5 @@ from striate.nn.module import *
 from striate.nn.norm import *
 from striate.nn.parameter import *
 from striate.nn.pooling import *
+from striate.nn.rnn import *
 from striate.nn.summary import *

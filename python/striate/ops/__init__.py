@@ -36,6 +36,7 @@ from striate.ops.loss_distribution import *
 from striate.ops.loss_embedding import *
 from striate.ops.loss_margin import *
 from striate.ops.loss_pointwise import *
+from striate.ops.lstm import *
 from striate.ops.norm import *
 from striate.ops.pointwise import *
 from striate.ops.pool import *

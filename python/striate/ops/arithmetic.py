@@ -318,9 +318,9 @@ def sub(input: Any, other: Any, *, alpha: Any = 1) -> Tensor:
 subtract = sub
 
 
-def rsub(input: Any, other: Any) -> Tensor:
-    """other - input, broadcast."""
-    return minus(other, input)
+def rsub(input: Any, other: Any, *, alpha: Any = 1) -> Tensor:
+    """other - alpha input, broadcast."""
+    return minus(other, input if alpha == 1 else mul(input, alpha))
 
 
 def neg(input: Tensor) -> Tensor:

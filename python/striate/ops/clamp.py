@@ -74,8 +74,6 @@ def clamp(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
         raise ValueError("clamp: expected at least one of min and max")
     given = [v for v in (min, max) if v is not None]
     dtype = result_type(input, *given)
-    if dtype.kind == "b":
-        raise TypeError("clamp: expected numbers, got bools")
     x = as_operand(input, dtype, "clamp: input")
     try:
         if len(given) == 1 and not isinstance(given[0], Tensor):
@@ -90,6 +88,8 @@ def clamp(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
 
 
 def _range(dtype: Any) -> tuple[int, int]:
+    if dtype.kind == "b":
+        return 1, 0
     info = np.iinfo(dtype)
     return int(info.max), int(info.min)
 

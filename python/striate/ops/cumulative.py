@@ -155,6 +155,8 @@ def diff(
     if input.ndim == 0:
         raise ValueError("diff: expected at least one axis, got a tensor without axes")
     axis = axis_of("diff", dim, input.ndim)
+    if n == 0:
+        return input
     ends = [reshape(x, (1,)) if x is not None and x.ndim == 0 else x for x in (prepend, append)]
     parts = [x for x in (ends[0], input, ends[1]) if x is not None]
     x = cat(parts, axis) if len(parts) > 1 else input

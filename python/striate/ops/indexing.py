@@ -161,7 +161,7 @@ def along(name: str, input: Tensor, dim: int, index: Any, argument: str = "index
     axis = axis_of(name, dim, input.ndim)
     size = input.shape[axis] if input.ndim else 1
     array = index_array(name, index, size, argument)
-    if array.ndim != input.ndim and not (array.ndim == 1 and input.ndim == 0):
+    if array.size and array.ndim != input.ndim and not (array.ndim == 1 and input.ndim == 0):
         raise ValueError(
             f"{name}: {argument}: expected {input.ndim} axes like input {input.shape}, got shape "
             f"{array.shape}"
@@ -202,7 +202,7 @@ def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
     if input.ndim == 0:
         return gather(reshape(input, (1,)), 0, array.reshape(-1)).reshape(array.shape)
     if array.size == 0:
-        return Tensor._wrap(np.zeros(array.shape, input.dtype))
+        return reshape(reshape(input, (input.numel(),))[:0], array.shape)
     return _gather(input, index=array, axis=axis)
 
 
@@ -223,6 +223,9 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Te
             f"take_along_dim: shapes {input.shape} and {indices.shape} do not fit outside {d}"
         ) from None
     x = broadcast_to(input, (*shape[:d], input.shape[d], *shape[d:]))
+    if indices.numel() and indices._array.min() < 0:  # counted from the end, as PyTorch allows here
+        n = input.shape[d]
+        indices = Tensor._wrap(np.where(indices._array < 0, indices._array + n, indices._array))
     return gather(x, d, broadcast_to(indices, (*shape[:d], indices.shape[d], *shape[d:])))
 
 

@@ -145,6 +145,8 @@ def tensor_split(input: Tensor, indices_or_sections: Any, dim: int = 0) -> tuple
     """So many parts along `dim`, the first ones larger by one; or parts between indices."""
     d = axis_of("tensor_split", dim, input.ndim)
     n = input.shape[d]
+    if isinstance(indices_or_sections, Tensor):
+        indices_or_sections = indices_or_sections.tolist()
     if isinstance(indices_or_sections, int):
         count = indices_or_sections
         if count < 1:
@@ -195,9 +197,9 @@ def repeat(input: Tensor, *repeats: Any) -> Tensor:
     return _tile(input, repeats=counts)
 
 
-def tile(input: Tensor, *dims: Any) -> Tensor:
+def tile(input: Tensor, dims: Any, *more: Any) -> Tensor:
     """`repeat`, where missing leading numbers are 1."""
-    counts = _varargs(dims)
+    counts = _varargs(dims if isinstance(dims, (tuple, list)) else (dims, *more))
     return repeat(input, (*[1] * (input.ndim - len(counts)), *counts))
 
 

@@ -65,7 +65,7 @@ def function(
         if not isinstance(input, Tensor):
             raise TypeError(f"{name}: input: expected a Tensor, got {type(input).__name__}")
         if input.dtype.kind != "f":
-            if integers is not None and input.dtype.kind != "b":
+            if integers is not None:
                 return Tensor._wrap(np.asarray(integers(input._array)))
             input = cast(input, get_default_dtype())
         return record(input)
@@ -80,7 +80,13 @@ def _same(x: Array) -> Array:
 
 
 def _sign(x: Array) -> Array:
+    if x.dtype.kind in "bu":
+        return (x > 0).astype(x.dtype)
     return np.subtract(x > 0, x < 0, dtype=x.dtype)
+
+
+def _squared(x: Array) -> Array:
+    return np.square(x, dtype=np.int64 if x.dtype.kind == "b" else x.dtype)
 
 
 def _flat(x: Array, y: Array) -> Any:
@@ -96,11 +102,11 @@ exp2 = function("exp2", np.exp2, _two_to_the, "2 to the power of each element.")
 sqrt = function("sqrt", np.sqrt, lambda x, y: 0.5 / y, "Square root; NaN below 0.")
 rsqrt = function("rsqrt", lambda x: 1 / np.sqrt(x), lambda x, y: -0.5 * y * y * y, "1 / sqrt(x).")
 reciprocal = function("reciprocal", lambda x: 1 / x, lambda x, y: -y * y, "1 / x.")
-square = function("square", np.square, lambda x, y: 2 * x, "x squared.", np.square)
+square = function("square", np.square, lambda x, y: 2 * x, "x squared.", _squared)
 abs = absolute = function(
     "abs", np.abs, lambda x, y: np.sign(x), "Absolute value; slope 0 at 0.", np.abs
 )
-sign = sgn = function("sign", _sign, _flat, "-1, 0 or 1, 0 for NaN; slope 0.", np.sign)
+sign = sgn = function("sign", _sign, _flat, "-1, 0 or 1, 0 for NaN; slope 0.", _sign)
 floor = function("floor", np.floor, _flat, "The largest integer not above x; slope 0.", _same)
 ceil = function("ceil", np.ceil, _flat, "The smallest integer not below x; slope 0.", _same)
 trunc = fix = function("trunc", np.trunc, _flat, "x without its fraction; slope 0.", _same)

@@ -119,6 +119,8 @@ def _spread(
     name: str, input: Tensor, dim: Any, unbiased: bool, correction: Any, keepdim: bool
 ) -> tuple[Tensor, Tensor]:
     """(variance, mean). `correction` is what is taken from the count of elements."""
+    if isinstance(dim, bool):  # var(x, False), as PyTorch allows
+        dim, unbiased = None, dim
     if input.dtype.kind != "f":
         raise TypeError(f"{name}: input: expected float32 or float64, got {input.dtype}")
     axes = axes_of(name, dim, input.ndim)

@@ -25,6 +25,7 @@ from striate.ops.indexing import (
 from striate.ops.layout import in_order_of
 from striate.ops.record import op
 from striate.ops.shape import clone, reshape, where
+from striate.ops.views import broadcast_tensors
 from striate.tensor import Array, Tensor
 
 __all__ = [
@@ -38,8 +39,9 @@ __all__ = [
     "scatter",
     "scatter_add",
     "scatter_reduce",
+    "setitem",
 ]
-METHODS = [n for n in __all__ if n != "put"]
+METHODS = [n for n in __all__ if n != "setitem"]
 
 
 def _filled(name: str, input: Tensor, value: Any) -> Tensor:
@@ -47,6 +49,8 @@ def _filled(name: str, input: Tensor, value: Any) -> Tensor:
     if getattr(value, "ndim", 0) != 0:
         raise ValueError(f"{name}: value: expected one number, got shape {value.shape}")
     kind = result_type(value)
+    if input.dtype.kind == "b" and kind.kind != "f":
+        return Tensor._wrap(np.array(bool(value)))
     if CATEGORY[kind.kind] > CATEGORY[input.dtype.kind]:
         raise TypeError(f"{name}: value: a number of {kind} can't be kept in {input.dtype}")
     return as_operand(value, input.dtype, f"{name}: value")
@@ -75,7 +79,7 @@ def _(ctx: Node, grad: Array) -> Any:
     return dx, dv
 
 
-def put(input: Tensor, values: Any, index: Any) -> Tensor:
+def setitem(input: Tensor, values: Any, index: Any) -> Tensor:
     """A copy of input in which input[index] is `values`: what an assignment computes."""
     values = as_operand(values, input.dtype, "indexed assignment: value")
     try:
@@ -97,6 +101,17 @@ def index_put(input: Tensor, indices: Any, values: Any, accumulate: bool = False
         return _index_put(input, values, index=index)
     except (ValueError, IndexError) as error:
         raise type(error)(f"index_put: {error}") from None
+
+
+def put(input: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) -> Tensor:
+    """A copy of input in which the flat places `index` hold `source` (or were added it)."""
+    expect_same_dtype("put", input, source, "source")
+    places = vector_of("put", reshape(input, (-1,)), 0, index._array.reshape(-1))[1]
+    values = reshape(source, (source.numel(),))
+    if values.shape != places.shape:
+        raise ValueError(f"put: source: expected {places.size} elements, got {values.numel()}")
+    flat = index_put(reshape(input, (-1,)), (places,), values, accumulate)
+    return reshape(flat, input.shape)
 
 
 @op("(...), index (...), (...) -> (...)", name="scatter")
@@ -220,6 +235,8 @@ def scatter_reduce(
     if reduce not in choices:
         raise ValueError(f"scatter_reduce: reduce: expected one of {choices}, got {reduce!r}")
     axis, array = _with_source("scatter_reduce", input, dim, index, src)
+    if input.dtype.kind == "b":
+        raise TypeError("scatter_reduce: input: expected numbers, got bools")
     if array.size == 0:
         return clone(input)
     if input.ndim == 0:
@@ -289,7 +306,7 @@ def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
     number = _filled("index_fill", input, value)
     if input.ndim == 0:
         return clone(number)
-    return _index_put(input, number, index=(*[slice(None)] * axis, array))
+    return _index_put(input, number, index=(*[slice(None)] * axis, np.unique(array)))
 
 
 def masked_fill(input: Tensor, mask: Any, value: Any) -> Tensor:
@@ -305,7 +322,12 @@ def masked_fill(input: Tensor, mask: Any, value: Any) -> Tensor:
 def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
     """A copy of input in which the elements where the mask holds are source's first, in order."""
     expect_same_dtype("masked_scatter", input, source, "source")
-    held = np.broadcast_to(mask_array("masked_scatter", mask), input.shape)
+    held = mask_array("masked_scatter", mask)
+    try:
+        input, spread = broadcast_tensors(input, Tensor._wrap(held))
+    except ValueError as error:
+        raise ValueError(f"masked_scatter: {error}") from None
+    held = spread._array
     count = int(np.count_nonzero(held))
     if source.numel() < count:
         raise ValueError(

@@ -45,7 +45,12 @@ METHODS = [n for n in __all__ if n not in ("clone", "expand", "permute", "reshap
 def of(input: Tensor, record: Op, **parameters: Any) -> Tensor:
     """record(input), whose result shares the storage where NumPy gave a view."""
     out: Tensor = record(input, **parameters)
-    if out._array is input._array or np.may_share_memory(out._array, input._array):
+    array, source = out._array, input._array
+    if (
+        array is source
+        or array.base is source
+        or (array.base is not None and np.may_share_memory(array, source))
+    ):
         out._version = input._version_counter()
         out._is_view = True
     return out
@@ -75,10 +80,9 @@ def _(ctx: Node, grad: Array) -> Any:
     return reshaped(grad, ctx.saved[0])
 
 
-def reshape(input: Tensor, *shape: Any) -> Tensor:
+def reshape(input: Tensor, shape: Any, *more: Any) -> Tensor:
     """The elements in logical order under another shape; one size may be -1."""
-    if len(shape) == 1 and isinstance(shape[0], (tuple, list)):
-        shape = tuple(shape[0])
+    shape = tuple(shape) if isinstance(shape, (tuple, list)) else (shape, *more)
     try:
         return of(input, _reshape, shape=shape)
     except ValueError:
@@ -129,10 +133,9 @@ def _(ctx: Node, grad: Array) -> Any:
     return grad.transpose(np.argsort(ctx.saved[0]))
 
 
-def permute(input: Tensor, *dims: Any) -> Tensor:
+def permute(input: Tensor, dims: Any, *more: Any) -> Tensor:
     """The axes in another order."""
-    if len(dims) == 1 and isinstance(dims[0], (tuple, list)):
-        dims = tuple(dims[0])
+    dims = tuple(dims) if isinstance(dims, (tuple, list)) else (dims, *more)
     order = tuple(axis_of("permute", d, input.ndim) for d in dims)
     if sorted(order) != list(range(input.ndim)):
         raise ValueError(f"permute: dims: expected each of {input.ndim} axes once, got {dims}")
@@ -141,10 +144,10 @@ def permute(input: Tensor, *dims: Any) -> Tensor:
 
 def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
     """With two axes exchanged."""
-    order = list(range(input.ndim))
+    order = list(range(input.ndim)) or [0]
     a, b = axis_of("transpose", dim0, input.ndim), axis_of("transpose", dim1, input.ndim)
     order[a], order[b] = order[b], order[a]
-    return permute(input, tuple(order))
+    return permute(input, tuple(order[: input.ndim]))
 
 
 swapaxes = swapdims = transpose

@@ -227,7 +227,7 @@ def unique_consecutive(
     axis = 0 if dim is None else axis_of("unique_consecutive", dim, input.ndim)
     x = input._array.reshape(-1) if dim is None else np.moveaxis(input._array, axis, 0)
     begins = np.ones(len(x), bool)
-    begins[1:] = np.any((x[1:] != x[:-1]).reshape(len(begins[1:]), -1), axis=1)
+    begins[1:] = np.any(x[1:] != x[:-1], axis=tuple(range(1, x.ndim)))
     starts = np.flatnonzero(begins)
     results = [np.moveaxis(x[starts], 0, axis)]
     if return_inverse:

@@ -1,13 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The error function, by the kernels of the activations."""
+"""The error function, and functions of logarithms that keep to their limits."""
 
 from __future__ import annotations
 
+import numpy as np
+
+from striate.dtypes import get_default_dtype
 from striate.ops.activation import _activation
+from striate.ops.clamp import clamp
+from striate.ops.logarithm import log
+from striate.ops.trigonometry import function_of_two
+from striate.tensor import Array, Tensor
 
 __all__ = [
+    "copysign",
     "erf",
     "erfc",
+    "logaddexp",
+    "logit",
+    "xlogy",
 ]
 METHODS = __all__
 
@@ -15,3 +26,36 @@ erf = _activation(
     "erf", "x", "2 / sqrt(pi) times the integral of e^-t^2 from 0 to x; slope 2 / sqrt(pi) e^-x^2."
 )
 erfc = _activation("erfc", "x", "1 - erf(x), with all digits where it is near 0.")
+
+
+def _shares(a: Array, b: Array, y: Array) -> tuple[Array, Array]:
+    """Each operand's share of e^a + e^b; half each where both are infinite."""
+    even, half = a == b, a.dtype.type(0.5)
+    return np.where(even, half, np.exp(a - y)), np.where(even, half, np.exp(b - y))
+
+
+logaddexp = function_of_two(
+    "logaddexp", np.logaddexp, _shares, False, "log(e^input + e^other), broadcast, no overflow."
+)
+xlogy = function_of_two(
+    "xlogy",
+    lambda a, b: np.where((a == 0) & ~np.isnan(b), a.dtype.type(0), a * np.log(b)),
+    lambda a, b, y: (np.where((a == 0) & (b <= 0), a.dtype.type(0), np.log(b)), a / b),
+    True,
+    "input log(other), broadcast; 0 where input is 0, unless other is NaN.",
+)
+copysign = function_of_two(
+    "copysign",
+    np.copysign,
+    lambda a, b, y: (np.where(a == 0, a, np.copysign(a, b) / a), a.dtype.type(0)),
+    True,
+    "The size of input with the sign of other, broadcast; slope 0 at 0.",
+)
+
+
+def logit(input: Tensor, eps: float | None = None) -> Tensor:
+    """log(x / (1 - x)); x is first brought to [eps, 1 - eps] if eps is given, else NaN outside."""
+    x = input if input.dtype.kind == "f" else input.to(get_default_dtype())
+    if eps is not None:
+        x = clamp(x, eps, 1 - eps)
+    return log(x / (1 - x))

@@ -10,6 +10,7 @@ import numpy as np
 
 from striate import _C
 from striate.autograd import Node
+from striate.dtypes import as_dtype, get_default_dtype
 from striate.ops.arithmetic import cast
 from striate.ops.comparison import isnan
 from striate.ops.gemm import matmul
@@ -99,8 +100,6 @@ def _(ctx: Node, grad: Array) -> Any:
 
 def logsumexp(input: Tensor, dim: Any, keepdim: bool = False) -> Tensor:
     """log of the sum of e^x over `dim`, computed from x - max x so that nothing overflows."""
-    from striate.dtypes import get_default_dtype
-
     if input.dtype.kind != "f":
         input = cast(input, get_default_dtype())
     axes = axes_of("logsumexp", dim, input.ndim)
@@ -122,10 +121,35 @@ def nanmean(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
     return nansum(input, dim, keepdim) / Tensor._wrap(count.astype(input.dtype))
 
 
-def quantile(input: Tensor, q: Any, dim: int | None = None, keepdim: bool = False) -> Tensor:
-    """The values below which a share q of the elements along `dim` lies, linear in between.
+def _rounded(interpolation: str, places: Array, below: Array) -> Array:
+    """How far on the way from the element below to the one above a quantile lies."""
+    part = places - below
+    ways = {
+        "linear": part,
+        "lower": np.zeros_like(part),
+        "higher": np.ceil(part),
+        "midpoint": np.where(part > 0, 0.5, 0.0),
+        "nearest": np.round(places) - below,
+    }
+    if interpolation not in ways:
+        raise ValueError(
+            f"quantile: interpolation: expected one of {list(ways)}, got {interpolation!r}"
+        )
+    return ways[interpolation]
 
-    q is a number or a vector, from 0 to 1; a vector adds a leading axis.
+
+def quantile(
+    input: Tensor,
+    q: Any,
+    dim: int | None = None,
+    keepdim: bool = False,
+    *,
+    interpolation: str = "linear",
+) -> Tensor:
+    """The values below which a share q of the elements along `dim` lies.
+
+    q is a number or a vector, from 0 to 1; a vector adds a leading axis. Between two elements the
+    result is `interpolation`: "linear", "lower", "higher", "midpoint" or "nearest".
     """
     from striate.ops.indexing import index_select
     from striate.ops.shape import axis_of, movedim
@@ -147,7 +171,11 @@ def quantile(input: Tensor, q: Any, dim: int | None = None, keepdim: bool = Fals
     ordered = movedim(sort(x, axis).values, axis, 0)
     low = index_select(ordered, 0, Tensor._wrap(below))
     high = index_select(ordered, 0, Tensor._wrap(np.minimum(below + 1, n - 1)))
-    part = (places - below).astype(x.dtype).reshape([-1] + [1] * (ordered.ndim - 1))
+    part = (
+        _rounded(interpolation, places, below)
+        .astype(x.dtype)
+        .reshape([-1] + [1] * (ordered.ndim - 1))
+    )
     result = low + (high - low) * Tensor._wrap(part)
     missing = np.isnan(ordered._array[-1:])
     if np.any(missing):
@@ -184,14 +212,14 @@ def triu(input: Tensor, diagonal: int = 0) -> Tensor:
     return _triangle_of("triu", input, diagonal)
 
 
-def tril_indices(row: int, col: int, offset: int = 0) -> Tensor:
+def tril_indices(row: int, col: int, offset: int = 0, *, dtype: Any = np.int64) -> Tensor:
     """The places (2, n) of the elements that `tril` keeps, row by row."""
-    return Tensor._wrap(np.array(np.tril_indices(row, offset, col), np.int64))
+    return Tensor._wrap(np.array(np.tril_indices(row, offset, col), as_dtype(dtype)))
 
 
-def triu_indices(row: int, col: int, offset: int = 0) -> Tensor:
+def triu_indices(row: int, col: int, offset: int = 0, *, dtype: Any = np.int64) -> Tensor:
     """The places (2, n) of the elements that `triu` keeps, row by row."""
-    return Tensor._wrap(np.array(np.triu_indices(row, offset, col), np.int64))
+    return Tensor._wrap(np.array(np.triu_indices(row, offset, col), as_dtype(dtype)))
 
 
 @op("(..., N) -> (..., N, N)", name="diag_embed")
@@ -236,7 +264,7 @@ def cov(input: Tensor, *, correction: int = 1) -> Tensor:
     x = reshape(input, (1, -1)) if input.ndim < 2 else input
     off = x - mean(x, 1, keepdim=True)
     products = matmul(off, off.T) / max(x.shape[1] - correction, 0)
-    return products if input.ndim == 2 else reshape(products, ())
+    return products if x.shape[0] != 1 else reshape(products, ())
 
 
 def corrcoef(input: Tensor) -> Tensor:

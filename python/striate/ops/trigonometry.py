@@ -71,14 +71,15 @@ rad2deg = function(
 )
 
 
-def _function_of_two(
+def function_of_two(
     name: str, numpy: Callable[..., Any], slopes: Callable[..., Any], integers: bool, doc: str
 ) -> Any:
     """y = f(a, b), broadcast, with (dy/da, dy/db) = slopes(a, b, y)."""
 
     @op("(...), (...) -> (...)", name=name)
     def record(ctx: Node, a: Array, b: Array) -> Array:
-        y = np.asarray(numpy(a, b))
+        with np.errstate(all="ignore"):
+            y = np.asarray(numpy(a, b))
         ctx.save(a, b, y)
         return y
 
@@ -115,14 +116,14 @@ def _angle_slopes(a: Array, b: Array, y: Array) -> tuple[Array, Array]:
     return np.where(flat, 0, b / square), np.where(flat, 0, -a / square)
 
 
-atan2 = arctan2 = _function_of_two(
+atan2 = arctan2 = function_of_two(
     "atan2",
     np.arctan2,
     _angle_slopes,
     True,
     "The angle of the point (other, input), in radians from -pi to pi; slope 0 at the origin.",
 )
-hypot = _function_of_two(
+hypot = function_of_two(
     "hypot",
     np.hypot,
     lambda a, b, y: (a / y, b / y),

@@ -75,10 +75,9 @@ def _(ctx: Node, grad: Array) -> Any:
     return np.flip(grad, ctx.saved[0])
 
 
-def flip(input: Tensor, *dims: Any) -> Tensor:
+def flip(input: Tensor, dims: Any, *more: Any) -> Tensor:
     """A copy in which the axes `dims` run backwards."""
-    if len(dims) == 1 and isinstance(dims[0], (tuple, list)):
-        dims = tuple(dims[0])
+    dims = tuple(dims) if isinstance(dims, (tuple, list)) else (dims, *more)
     axes = tuple(axis_of("flip", d, input.ndim) for d in dims)
     if len(set(axes)) != len(axes):
         raise ValueError(f"flip: dims: expected each axis once, got {dims}")
@@ -117,11 +116,13 @@ def _(ctx: Node, grad: Array) -> Any:
 def unfold(input: Tensor, dimension: int, size: int, step: int) -> Tensor:
     """Windows of `size` along an axis, `step` apart, as a view with the window as last axis."""
     axis = axis_of("unfold", dimension, input.ndim, "dimension")
-    if input.ndim == 0:
+    whole = input.ndim > 0
+    if not whole:
         input = reshape(input, (1,))
     if step < 1 or not 0 <= size <= input.shape[axis]:
         raise ValueError(
             f"unfold: expected a step of 1 or more and a size from 0 to {input.shape[axis]}, got "
             f"step {step} and size {size}"
         )
-    return of(input, _unfold, axis=axis, size=size, step=step)
+    windows = of(input, _unfold, axis=axis, size=size, step=step)
+    return windows if whole else reshape(windows, (size,))

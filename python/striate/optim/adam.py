@@ -6,8 +6,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from striate import _C
-from striate.optim.optimizer import Optimizer, Parameters, check_betas, check_numbers
+from striate.optim.optimizer import Optimizer, Parameters, check_betas, check_numbers, fused_step
 from striate.tensor import Tensor
 
 Betas = tuple[float, float]
@@ -60,10 +59,10 @@ class Adam(Optimizer):
         rule, names = "adam", ["exp_avg", "exp_avg_sq"]
         if group["amsgrad"]:
             rule, names = "adam_amsgrad", [*names, "max_exp_avg_sq"]
-        _C.optimizer_step(
+        fused_step(
             rule,
-            p._array,
-            grad._array,
+            p,
+            grad,
             self.arrays_of(p, *names),
             rate=group["lr"] / (1 - beta1**t),
             first=beta1,
@@ -154,10 +153,10 @@ class NAdam(Optimizer):
         product *= mu
         so_far = float(product)
         lr = group["lr"]
-        _C.optimizer_step(
+        fused_step(
             "nadam",
-            p._array,
-            grad._array,
+            p,
+            grad,
             self.arrays_of(p, "exp_avg", "exp_avg_sq"),
             rate=lr * mu_next / (1 - so_far * mu_next),
             rate_grad=lr * (1 - mu) / (1 - so_far),
@@ -219,10 +218,10 @@ class RAdam(Optimizer):
             share = (length - 4) * (length - 2) * limit / ((limit - 4) * (limit - 2) * length)
             rate *= math.sqrt(share * (1 - beta2**t))
             root, eps = 1.0, group["eps"]
-        _C.optimizer_step(
+        fused_step(
             "adam",
-            p._array,
-            grad._array,
+            p,
+            grad,
             self.arrays_of(p, "exp_avg", "exp_avg_sq"),
             rate=rate,
             first=beta1,
@@ -271,10 +270,10 @@ class Adamax(Optimizer):
     def update(self, p: Tensor, grad: Tensor, group: dict[str, Any]) -> None:
         t = self.count_step(p)
         beta1, beta2 = group["betas"]
-        _C.optimizer_step(
+        fused_step(
             "adamax",
-            p._array,
-            grad._array,
+            p,
+            grad,
             self.arrays_of(p, "exp_avg", "exp_inf"),
             rate=group["lr"] / (1 - beta1**t),
             first=beta1,

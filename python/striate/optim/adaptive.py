@@ -5,8 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from striate import _C
-from striate.optim.optimizer import Optimizer, Parameters, check_number, check_numbers
+from striate.optim.optimizer import Optimizer, Parameters, check_number, check_numbers, fused_step
 from striate.tensor import Tensor
 
 
@@ -47,10 +46,10 @@ class Adagrad(Optimizer):
 
     def update(self, p: Tensor, grad: Tensor, group: dict[str, Any]) -> None:
         t = self.count_step(p)
-        _C.optimizer_step(
+        fused_step(
             "adagrad",
-            p._array,
-            grad._array,
+            p,
+            grad,
             self.arrays_of(p, "sum", start=group["initial_accumulator_value"]),
             rate=group["lr"] / (1 + (t - 1) * group["lr_decay"]),
             second=1.0,
@@ -98,10 +97,10 @@ class Adadelta(Optimizer):
 
     def update(self, p: Tensor, grad: Tensor, group: dict[str, Any]) -> None:
         self.count_step(p)
-        _C.optimizer_step(
+        fused_step(
             "adadelta",
-            p._array,
-            grad._array,
+            p,
+            grad,
             self.arrays_of(p, "square_avg", "acc_delta"),
             rate=group["lr"],
             second=group["rho"],
@@ -157,10 +156,10 @@ class RMSprop(Optimizer):
             rule, names = f"{rule}_centered", [*names, "grad_avg"]
         if group["momentum"] > 0:
             rule, names = f"{rule}_momentum", [*names, "momentum_buffer"]
-        _C.optimizer_step(
+        fused_step(
             rule,
-            p._array,
-            grad._array,
+            p,
+            grad,
             self.arrays_of(p, *names),
             rate=group["lr"],
             first=group["momentum"],

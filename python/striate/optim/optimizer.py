@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from striate import _C
 from striate.autograd import enable_grad
 from striate.tensor import Tensor, as_array
 
@@ -49,6 +50,35 @@ def check_betas(optimizer: str, betas: Any) -> None:
         check_number(optimizer, f"betas[{i}]", beta)
         if beta >= 1:
             raise ValueError(f"{optimizer}: betas[{i}]: expected a number below 1, got {beta!r}")
+
+
+def fused_step(
+    rule: str,
+    p: Tensor,
+    grad: Tensor,
+    states: tuple[Any, ...],
+    *,
+    rate: float,
+    rate_grad: float = 0.0,
+    first: float = 0.0,
+    first_in: float = 0.0,
+    second: float = 0.0,
+    second_in: float = 0.0,
+    root: float = 1.0,
+    eps: float = 0.0,
+    weight_decay: float = 0.0,
+    keep: float = 1.0,
+    maximize: bool = False,
+) -> None:
+    """One step of a rule of csrc/ops/optimizer, whose head says what the factors are.
+
+    The binding takes them by position: reading a dozen keywords costs more than a small parameter's
+    whole step.
+    """
+    _C.optimizer_step(
+        rule, p._array, grad._array, states, rate, rate_grad, first, first_in, second, second_in,
+        root, eps, weight_decay, keep, maximize,
+    )  # fmt: skip
 
 
 class Optimizer:

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from striate import _C
-from striate.optim.optimizer import Optimizer, Parameters, check_number
+from striate.optim.optimizer import Optimizer, Parameters, check_number, fused_step
 from striate.tensor import Tensor
 
 
@@ -64,10 +63,10 @@ class SGD(Optimizer):
             if self.state.get(p, {}).get("momentum_buffer") is None:
                 dampening = 0.0
             states = self.arrays_of(p, "momentum_buffer")
-        _C.optimizer_step(
+        fused_step(
             rule,
-            p._array,
-            grad._array,
+            p,
+            grad,
             states,
             rate=group["lr"],
             first=momentum,

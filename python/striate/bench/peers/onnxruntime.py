@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from striate.bench.ours import import_seconds
-from striate.bench.peers.peer import Peer, Rival, package
+from striate.bench.peers.peer import Peer, Rival, only_uncapped, package
 from striate.bench.task import Array, Task
 
 _NODES = {
@@ -27,13 +27,14 @@ class PEER(Peer):
     def __init__(self, threads: int) -> None:
         self.rt, self.onnx = package("onnxruntime"), package("onnx")
         package("onnx.helper")
+        only_uncapped()
         self.options = self.rt.SessionOptions()
         self.options.intra_op_num_threads = threads
         self.options.inter_op_num_threads = 1
         self.options.log_severity_level = 3
         self.options.add_session_config_entry("session.force_spinning_stop", "1")
         self.version = self.rt.__version__
-        self.path = "MLAS, by CPUID; can't be capped"
+        self.path = "MLAS, by CPUID"
 
     def _run(
         self,

@@ -30,6 +30,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from striate import _C
 from striate.bench.task import Task
 
 
@@ -44,6 +45,12 @@ def package(name: str) -> Any:
     except ImportError as error:
         reason = "not installed" if error.name == name.split(".")[0] else str(error).split("\n")[0]
         raise Absent(reason) from None
+
+
+def only_uncapped() -> None:
+    """For a package that nothing caps: raises Absent where STRIATE_ISA caps striate."""
+    if any(why.startswith("STRIATE_ISA") for why in _C.isas().values()):
+        raise Absent(f"STRIATE_ISA caps striate to {_C.isa()}, and nothing caps this")
 
 
 @dataclass

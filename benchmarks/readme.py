@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Writes README's table of speeds from results: python benchmarks/readme.py FILE...
+
+FILE is what `striate bench --json` wrote, or a journal. The table goes between the two marks of the
+README; with --check nothing is written, and the exit status is 1 where the table is out of date.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from striate.bench import results, summary
+from striate.bench.terminal import number
+
+BEGIN, END = "<!-- speed: begin -->", "<!-- speed: end -->"
+ROOT = Path(__file__).parent.parent
+
+
+def times(value):
+    return "" if value is None else f"{number(value)}x"
+
+
+def table(found):
+    """A line a family and thread count."""
+    columns = summary.columns(summary.measured(found["rows"]))
+    heads = ["family", "threads", "rows", "best peer", "of the bound", "losses", *columns]
+    lines = [f"| {' | '.join(heads)} |", "|" + "---|" * len(heads)]
+    for f in found["families"]:
+        share = "" if f["share"] is None else f"{f['share']:.0%}"
+        peers = [times(f["peers"].get(c, {}).get("geomean")) for c in columns]
+        cells = [f["family"], f["threads"], f["rows"], times(f["geomean"]), share,
+                 len(f["losses"]), *peers]  # fmt: skip
+        lines.append(f"| {' | '.join(map(str, cells))} |")
+    return "\n".join(lines)
+
+
+def section(found):
+    """The machine, the peers, the table."""
+    head = found["heads"][-1]
+    m = head["machine"]
+    peers = ", ".join(
+        f"{name} {said['version']}" for name, said in head["peers"].items() if "version" in said
+    )
+    return f"""{BEGIN}
+Measured on {m["cpu"]}, {m["cores"]} cores, {m["isa"]}, {head["time"][:10]}, beside {peers}.
+A figure is the peer's time by striate's, geometric mean over the family's rows: above 1, striate is
+faster. The best peer is the fastest of all, row by row. Every loss is listed by `striate bench
+report` of the files in `benchmarks/results/`; [docs/benchmarks.md](docs/benchmarks.md) says how
+rows are measured.
+
+{table(found)}
+{END}"""
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    parser.add_argument("--readme", type=Path, default=ROOT / "README.md")
+    parser.add_argument("--check", action="store_true", help="say whether it is up to date")
+    arguments = parser.parse_args()
+    text = arguments.readme.read_text(encoding="utf-8")
+    begin, end = text.find(BEGIN), text.find(END)
+    if not 0 <= begin < end:
+        parser.error(f"{arguments.readme}: expected the marks {BEGIN} and {END}")
+    found = results.merge([results.load(path) for path in arguments.files])
+    new = text[:begin] + section(found) + text[end + len(END) :]
+    if arguments.check:
+        return int(new != text)
+    arguments.readme.write_text(new, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
