@@ -39,7 +39,7 @@ sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", *sys.argv[1:]]))
 }
 
 status=0
-tests tests/test_kernels.py tests/test_ops.py tests/test_core.py tests/test_bindings.py \
+tests tests/test_kernels.py tests/test_ops.py tests/test_core.py \
   tests/test_conv2d.py tests/test_robustness.py -k "not interrupt and not old_cpu and not grow" || status=$?
 best="$(python -c 'from striate import _C; print(_C.isa())')"
 for isa in scalar avx2; do

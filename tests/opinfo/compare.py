@@ -42,7 +42,11 @@ def _array(x: torch.Tensor) -> np.ndarray:
         raise NoSuchValue("tensors on other devices")
     if x.dtype not in DTYPES:
         raise NoSuchValue(f"{x.dtype} tensors".replace("torch.", ""))
+    if x.ndim > 64:
+        raise NoSuchValue("tensors of more than 64 axes")
     x = x.detach().resolve_conj().resolve_neg()
+    if torch._is_zerotensor(x):
+        return np.zeros(tuple(x.shape), DTYPES[x.dtype])
     if x.numel() == 0 or x.ndim == 0:
         return x.numpy().copy()
     strides = x.stride()
