@@ -5,6 +5,7 @@ The examples follow from a seed that is printed when a test fails; STRIATE_SEED 
 """
 
 import os
+import warnings
 
 import numpy as np
 import pytest
@@ -154,8 +155,8 @@ def test_reductions(data, shape, dtype, name):
     got = getattr(striate, name)(Tensor(x), dims, keepdim=keepdim)
     options = {"ddof": 1} if name == "var" else {}
     numpy = getattr(np, name)
-    with np.errstate(all="ignore"), np.testing.suppress_warnings() as quiet:
-        quiet.filter(RuntimeWarning)
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # NumPy's, of too few elements for a variance
         expected = numpy(x.astype(np.float64), tuple(axes), keepdims=keepdim, **options)
     finite = np.where(np.isfinite(expected), expected, np.nan)
     got_array = np.where(np.isfinite(got.numpy()), got.numpy(), np.nan)
@@ -296,7 +297,7 @@ def test_gradients_of_random_graphs(data, shape):
                 made.append(x * y.sum(0, keepdim=True))
             else:
                 made.append(striate.maximum(x, y * 0.9 + 0.01))
-        return sum((m * (i + 1)).sum() for i, m in enumerate(made[2:]))
+        return sum((m * (i + 1)).sum() for i, m in enumerate(made))
 
     a, b = (values(data.draw(seeds), shape, np.float64) for _ in range(2))
     note(f"plan {plan}")

@@ -56,11 +56,17 @@ def _array(x: torch.Tensor) -> np.ndarray:
     return np.lib.stride_tricks.as_strided(flat, tuple(x.shape), bytes_)
 
 
-def ours(value: Any) -> Any:
-    """The value for striate: tensors, dtypes, sizes, and sequences and dicts of them."""
+def ours(value: Any, made: dict[int, Tensor] | None = None) -> Any:
+    """The value for striate: tensors, dtypes, sizes, and sequences and dicts of them.
+
+    A tensor that stands in two places is one tensor here too: `made` holds those there are.
+    """
+    made = {} if made is None else made
     if isinstance(value, torch.Tensor):
-        made = Tensor(_array(value))
-        return made.requires_grad_() if value.requires_grad else made
+        if id(value) not in made:
+            tensor = Tensor(_array(value))
+            made[id(value)] = tensor.requires_grad_() if value.requires_grad else tensor
+        return made[id(value)]
     if isinstance(value, torch.dtype):
         if value not in DTYPES:
             raise NoSuchValue(f"dtype {value}".replace("torch.", ""))
@@ -76,9 +82,9 @@ def ours(value: Any) -> Any:
     if isinstance(value, complex):
         raise NoSuchValue("complex numbers")
     if type(value) in (list, tuple):
-        return type(value)(ours(v) for v in value)
+        return type(value)(ours(v, made) for v in value)
     if isinstance(value, dict):
-        return {k: ours(v) for k, v in value.items() if not _is_default(k, v)}
+        return {k: ours(v, made) for k, v in value.items() if not _is_default(k, v)}
     return value
 
 
