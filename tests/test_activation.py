@@ -12,6 +12,8 @@ ISAS = ["scalar", "avx2", "avx512"]
 TINY = float(np.finfo(np.float32).tiny)
 ACTIVATIONS = [
     "relu", "leaky_relu", "elu", "exp", "sigmoid", "tanh", "softplus", "gelu", "gelu_tanh", "silu",
+    "hardtanh", "hardsigmoid", "hardswish", "hardshrink", "softshrink", "threshold", "step", "selu",
+    "celu", "mish", "logsigmoid", "softsign", "tanhshrink",
     "log", "log1p", "log2", "log10",
 ]  # fmt: skip
 
@@ -40,6 +42,8 @@ def twice_u(x):
     return math.sqrt(8 / math.pi) * (x + 0.044715 * x**3)
 
 
+SELU = (1.0507009873554804934, 1.6732632423543772848)  # scale, alpha
+
 # name: (reference, most ULP, absolute error allowed where a factor of the result is flushed)
 ACCURACY = {
     "exp": (np.exp, lambda x: 2, 0),
@@ -48,6 +52,13 @@ ACCURACY = {
     "tanh": (np.tanh, lambda x: 3, 0),
     "softplus": (lambda x: np.logaddexp(0, x), lambda x: 4, 0),
     "silu": (lambda x: x * sigmoid(x), lambda x: 4, 100 * TINY),
+    "selu": (lambda x: SELU[0] * np.where(x > 0, x, SELU[1] * np.expm1(x)), lambda x: 4, 0),
+    "celu": (lambda x: np.where(x > 0, x, np.expm1(x)), lambda x: 2, 0),
+    "mish": (lambda x: x * np.tanh(np.logaddexp(0, x)), lambda x: 8, 100 * TINY),
+    "logsigmoid": (lambda x: -np.logaddexp(0, -x), lambda x: 5, 0),
+    "softsign": (lambda x: x / (1 + np.abs(x)), lambda x: 2, 0),
+    "hardsigmoid": (lambda x: np.clip(x + 3, 0, 6) / 6, lambda x: 2, 0),
+    "hardswish": (lambda x: x * np.clip(x / 6 + 0.5, 0, 1), lambda x: 3, 0),
     "gelu_tanh": (lambda x: x * sigmoid(twice_u(x)), lambda x: 6 + 3 * abs(twice_u(x)), 20 * TINY),
     "log": (np.log, lambda x: 1, 0),
     "log1p": (np.log1p, lambda x: 3, 0),
@@ -221,6 +232,28 @@ def test_rows_without_a_distribution(name, isa):
     assert y[3].tolist() == ([0.5, 0, 0.5] if name == "softmax" else [y[3, 0], -inf, y[3, 0]])
 
 
+def test_step_lets_all_pass():
+    x = striate.tensor([-5.0, -0.5, 0.0, 0.5, 5.0]).requires_grad_()
+    for window, passed in ((1.0, [0, 1, 1, 1, 0]), (float("inf"), [1] * 5), (0.0, [0, 0, 1, 0, 0])):
+        x.grad = None
+        y = ops.step(x, window)
+        y.sum().backward()
+        assert y.tolist() == [0, 0, 0, 1, 1]
+        assert x.grad.tolist() == passed
+
+
+def test_rrelu_draws_slopes():
+    x = -striate.ones(1000).requires_grad_()
+    striate.manual_seed(0)
+    y = ops.rrelu(x, 0.1, 0.3, training=True)
+    y.sum().backward()
+    slopes = -y.detach().numpy()
+    assert 0.1 <= slopes.min() < 0.11 and 0.29 < slopes.max() <= 0.3
+    assert abs(slopes.mean() - 0.2) < 0.01
+    assert ops.rrelu(x, 0.1, 0.3).tolist() == ops.leaky_relu(x, 0.2).tolist()
+    assert ops.rrelu(-x, 0.1, 0.3, training=True).tolist() == [1] * 1000
+
+
 def test_activation_in_place():
     x = np.random.default_rng(0).standard_normal(100).astype(np.float32)
     expected = _C.tanh(x)
@@ -235,6 +268,12 @@ def test_activation_in_place():
         (lambda x: ops.leaky_relu(x, "1"), TypeError, "leaky_relu: negative_slope"),
         (lambda x: ops.elu(x, float("nan")), ValueError, "elu: alpha"),
         (lambda x: ops.softplus(x, beta=0), ValueError, "softplus: beta"),
+        (lambda x: ops.celu(x, 0), ValueError, "celu: alpha"),
+        (lambda x: ops.hardtanh(x, 1, 0), ValueError, "hardtanh: min_val: .* max_val 0, got 1"),
+        (lambda x: ops.softshrink(x, -1), ValueError, "softshrink: lambd: expected 0 or more"),
+        (lambda x: ops.threshold(x, "0", 1), TypeError, "threshold: threshold"),
+        (lambda x: ops.step(x, -1), ValueError, "step: window"),
+        (lambda x: ops.rrelu(x, 1, 0), ValueError, "rrelu: lower"),
     ],
 )
 def test_parameters_are_checked(call, error, words):

@@ -90,6 +90,21 @@ ACTIVATIONS = [  # and what an epilogue that records a gradient calls them
     (nn.GELU(), None),
     (nn.GELU("tanh"), None),
     (nn.SiLU(), None),
+    (nn.ReLU6(), "hardtanh"),
+    (nn.Hardtanh(-0.5, 0.25), "hardtanh"),
+    (nn.Hardsigmoid(), "hardsigmoid"),
+    (nn.Hardswish(), None),
+    (nn.Hardshrink(), None),
+    (nn.Softshrink(), None),
+    (nn.Threshold(0.1, -1.0), None),
+    (nn.Step(), None),
+    (nn.SELU(), "selu"),
+    (nn.CELU(0.5), "celu"),
+    (nn.CELU(-0.5), None),
+    (nn.Mish(), None),
+    (nn.LogSigmoid(), "logsigmoid"),
+    (nn.Softsign(), None),
+    (nn.Tanhshrink(), None),
 ]
 
 

@@ -12,6 +12,7 @@ from striate.interop import TracedModule, from_torch
 torch = pytest.importorskip("torch")
 F = torch.nn.functional
 tnn = torch.nn
+pytestmark = pytest.mark.filterwarnings("ignore:LSTM with projections")  # torch's, of its own speed
 
 
 @pytest.fixture(autouse=True)

@@ -220,12 +220,15 @@ REFUSED = [
     (lambda: nn.Conv2d(4, 6, 3, groups=4), "out_channels: expected a multiple of groups=4, got 6"),
     (lambda: nn.Conv2d(4, 6, 3, padding=-1), "Conv2d: padding: expected 0 or more, got -1"),
     (lambda: nn.Conv2d(4, 6, 3, padding="full"), "padding: expected a number, .*got 'full'"),
-    (lambda: nn.Conv2d(4, 6, 3, padding=((1, 1), 2)), r"padding: expected \(\(top, bottom\)"),
+    (
+        lambda: nn.Conv2d(4, 6, 3, padding=((1, 1), 2)),
+        r"padding: expected 2 pairs such as \(left, right\)",
+    ),
     (
         lambda: nn.Conv2d(4, 6, 3, 2, "same"),
         r"stride: expected 1 with padding='same', got \(2, 2\)",
     ),
-    (lambda: nn.Conv2d(4, 6, 3, padding_mode="circular"), "padding_mode: .*got 'circular'"),
+    (lambda: nn.Conv2d(4, 6, 3, padding_mode="wrap"), "padding_mode: .*got 'wrap'"),
     (lambda: nn.ConvTranspose2d(4, 6, 3, output_padding=1), "output_padding: expected less than"),
     (
         lambda: nn.MaxPool2d(2, padding=2),

@@ -483,3 +483,16 @@ def test_seeds_repeat():
     for wrong in (-1, 1.5, True, "3"):
         with pytest.raises(ValueError, match="manual_seed: seed"):
             striate.manual_seed(wrong)
+
+
+@pytest.mark.parametrize("name", ["cumsum", "sort", "topk", "gather", "masked_fill", "index_add",
+                                  "quantile", "prod", "tril", "flip", "split", "repeat_interleave",
+                                  "norm", "squeeze", "scatter", "unique", "clamp", "argsort",
+                                  "nonzero", "roll", "diag", "logsumexp"])  # fmt: skip
+def test_what_is_no_tensor_is_refused_by_name(name):
+    arguments = {"clamp": (0, 1), "gather": (0, 1), "masked_fill": (0, 1), "index_add": (0, 0, 0),
+                 "scatter": (0, 0, 0)}.get(name, (1,))  # fmt: skip
+    if name in ("nonzero", "unique", "norm", "squeeze", "prod", "tril", "diag", "argsort", "sort"):
+        arguments = ()
+    with pytest.raises(TypeError, match=rf"{name}: (input|tensor): expected a Tensor, got list"):
+        getattr(striate, name)([1.0, 2.0], *arguments)

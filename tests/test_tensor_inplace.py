@@ -119,6 +119,14 @@ def test_an_operand_that_overlaps_is_read_first():
     assert x.tolist() == [0, 1, 9, 25, 49, 81]
 
 
+def test_windows_that_overlap_are_read_only():
+    x = striate.zeros(6)
+    with pytest.raises(ValueError, match="read-only"):
+        x.unfold(0, 3, 1).add_(1)
+    x.unfold(0, 2, 2).add_(1)
+    assert x.tolist() == [1.0] * 6
+
+
 # --- assignment with gradients --------------------------------------------------------------------
 
 INDICES = {

@@ -14,18 +14,18 @@ F = torch.nn.functional
 TOLERANCE = 1e-9  # float64; PyTorch's softplus departs by 1e-10 at its threshold
 
 
-def compare(ours, theirs, *arrays):
+def compare(ours, theirs, *arrays, tolerance=TOLERANCE):
     """Both functions on the same float64 arrays, and their gradients for one upstream gradient."""
     mine = [Tensor(a.copy(), requires_grad=True) for a in arrays]
     other = [torch.tensor(a, requires_grad=True) for a in arrays]
     y, t = ours(*mine), theirs(*other)
     assert y.shape == tuple(t.shape)
-    np.testing.assert_allclose(y.detach().numpy(), t.detach().numpy(), TOLERANCE, TOLERANCE)
+    np.testing.assert_allclose(y.detach().numpy(), t.detach().numpy(), tolerance, tolerance)
     upstream = np.random.default_rng(1).standard_normal(y.shape)
     y.backward(Tensor(upstream))
     t.backward(torch.tensor(upstream))
     for a, b in zip(mine, other, strict=True):
-        np.testing.assert_allclose(a.grad.numpy(), b.grad.numpy(), TOLERANCE, TOLERANCE)
+        np.testing.assert_allclose(a.grad.numpy(), b.grad.numpy(), tolerance, tolerance)
 
 
 FUNCTIONS = [
@@ -35,19 +35,33 @@ FUNCTIONS = [
     ("elu", {}), ("elu", {"alpha": 0.7}), ("elu", {"alpha": -0.7}),
     ("softplus", {}), ("softplus", {"beta": 2.0}), ("softplus", {"beta": 0.5, "threshold": 1.0}),
     ("gelu", {}), ("gelu", {"approximate": "tanh"}),
+    ("hardtanh", {}), ("hardtanh", {"min_val": -0.3, "max_val": 2.5}), ("relu6", {}),
+    ("hardsigmoid", {}), ("hardswish", {}), ("selu", {}), ("mish", {}), ("logsigmoid", {}),
+    ("softsign", {}), ("tanhshrink", {}), ("glu", {"dim": 0}), ("softmin", {"dim": 1}),
+    ("celu", {}), ("celu", {"alpha": 0.5}), ("celu", {"alpha": -0.5}),
+    ("hardshrink", {}), ("hardshrink", {"lambd": 1.5}), ("hardshrink", {"lambd": -1.5}),
+    ("softshrink", {}), ("softshrink", {"lambd": 1.5}), ("rrelu", {"lower": 0.1}),
+    ("threshold", {"threshold": 0.3, "value": -2.0}),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("name", "options"), FUNCTIONS)
 def test_activation(name, options):
-    x = np.random.default_rng(0).standard_normal((7, 5)) * 8
-    theirs = getattr(torch, name, None) or getattr(F, name)
-    if name in ("gelu", "silu", "elu", "leaky_relu", "softplus"):
-        theirs = getattr(F, name)
-    compare(lambda v: getattr(ops, name)(v, **options), lambda v: theirs(v, **options), x)
+    x = np.random.default_rng(0).standard_normal((8, 5)) * 8
+    theirs = getattr(torch, name) if name in ("sigmoid", "tanh") else getattr(F, name)
+    compare(
+        lambda v: getattr(ops, name)(v, **options),
+        lambda v: theirs(v, **options),
+        x,
+        tolerance=1e-7 if name == "hardsigmoid" else TOLERANCE,  # PyTorch has 1 / 6 in float
+    )
 
 
-@pytest.mark.parametrize("name", ["relu", "sigmoid", "tanh", "silu", "gelu", "elu", "leaky_relu"])
+@pytest.mark.parametrize("name", [
+    "relu", "sigmoid", "tanh", "silu", "gelu", "elu", "leaky_relu", "hardtanh", "relu6",
+    "hardsigmoid", "hardswish", "hardshrink", "softshrink", "selu", "celu", "mish", "logsigmoid",
+    "softsign", "tanhshrink",
+])  # fmt: skip
 def test_special_values(name):
     x = np.array([0.0, -0.0, np.inf, -np.inf, np.nan, 1e30, -1e30, 200, -200])
     ours = getattr(ops, name)(Tensor(x)).numpy()
@@ -140,3 +154,31 @@ def test_dtypes():
         ours = ops.mse_loss(Tensor(np.ones(3, first)), Tensor(np.zeros(3, second)))
         theirs = F.mse_loss(torch.tensor(np.ones(3, first)), torch.tensor(np.zeros(3, second)))
         assert str(ours.dtype) == str(theirs.dtype).removeprefix("torch.")
+
+
+@pytest.mark.parametrize("shape", [(6,), (4, 1), (5, 7), (3, 7, 5), (2, 7, 3, 4), (2, 7, 2, 3, 2)])
+@pytest.mark.parametrize("slopes", [(), (1,), (7,)], ids=str)
+def test_prelu(shape, slopes):
+    if slopes == (7,) and 7 not in shape[1:2]:
+        pytest.skip("as many slopes as channels")
+    rng = np.random.default_rng(0)
+    compare(ops.prelu, F.prelu, rng.standard_normal(shape), rng.standard_normal(slopes))
+
+
+LAYERS = [
+    ("ReLU6", {}), ("Hardtanh", {"min_val": -2.0, "inplace": True}), ("Hardsigmoid", {}),
+    ("Hardswish", {}), ("Hardshrink", {}), ("Softshrink", {"lambd": 0.25}), ("PReLU", {}),
+    ("Threshold", {"threshold": 0.1, "value": 20.0}), ("PReLU", {"num_parameters": 5}), ("GLU", {}),
+    ("SELU", {}), ("CELU", {"alpha": 0.5}), ("Mish", {}), ("LogSigmoid", {}), ("Softsign", {}),
+    ("Tanhshrink", {}), ("Softmin", {"dim": 1}), ("RReLU", {}), ("Softmax2d", {}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "options"), LAYERS)
+def test_layers(name, options):
+    ours, theirs = getattr(striate.nn, name)(**options), getattr(torch.nn, name)(**options)
+    assert repr(ours) == repr(theirs)
+    x = np.random.default_rng(0).standard_normal((3, 5, 4, 6)).astype(np.float32)
+    ours.eval(), theirs.eval()
+    a, b = ours(Tensor(x)), theirs(torch.tensor(x))
+    np.testing.assert_allclose(a.detach().numpy(), b.detach().numpy(), rtol=1e-5, atol=1e-6)

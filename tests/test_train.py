@@ -399,6 +399,9 @@ def test_models_give_scores(name, shape):
         (lambda: models.lenet(channels=(6,)), "channels: expected 2 integers"),
         (lambda: models.mlp(hidden=(-1,)), "hidden"),
         (lambda: models.mlp((1, 0, 8)), "input"),
+        (lambda: models.lstm((28, 28)), "lstm: input: expected .channels, height, width"),
+        (lambda: models.gru(hidden=0), "gru: hidden"),
+        (lambda: models.rnn()(striate.zeros(2, 1, 28, 20)), "C W = 28"),
     ],
 )
 def test_models_refuse(call, words):
@@ -416,11 +419,29 @@ def test_digits_by_default(tmp_path):
     assert result["test_accuracy"] >= 0.98, done.stdout
 
 
+@pytest.mark.parametrize("model", ["lstm", "gru", "rnn"])
+def test_digits_row_by_row(tmp_path, model):
+    """Their own optimizer and clipping, no picture of filters, and what is left can be used."""
+    here("--model", model, "--epochs", 6, "--out", tmp_path, "--no-progress")
+    folder = tmp_path / f"digits-{model}"
+    config = json.loads((folder / "config.json").read_text())
+    assert (config["optimizer"], config["clip"]) == ("adamw", 1.0)
+    assert config["result"]["test_accuracy"] > 0.8
+    assert not (folder / "filters.png").exists()
+    assert cli.main(["summary", str(folder)]) == 0
+
+
 @needs_data
 @pytest.mark.slow
-@pytest.mark.parametrize(("model", "least"), [("lenet", 0.99), ("mlp", 0.975)])
-def test_mnist_in_three_epochs(tmp_path, model, least):
-    words = ("--data", "mnist", "--root", ROOT, "--model", model, "--epochs", 3)
+@pytest.mark.parametrize(
+    ("model", "epochs", "least"),
+    [
+        ("lenet", 3, 0.99), ("mlp", 3, 0.975),
+        ("lstm", 5, 0.985), ("gru", 5, 0.985), ("rnn", 5, 0.96),
+    ],
+)  # fmt: skip
+def test_mnist(tmp_path, model, epochs, least):
+    words = ("--data", "mnist", "--root", ROOT, "--model", model, "--epochs", epochs)
     finished(command(*words, "--out", tmp_path))
     result = json.loads((tmp_path / f"mnist-{model}" / "config.json").read_text())["result"]
     assert result["test_accuracy"] >= least

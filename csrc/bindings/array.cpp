@@ -258,10 +258,11 @@ Result result(const char* op, py::handle out, Dtype dtype, const ptrdiff_t* shap
   return result(op, out, dtype, shape, rank, stride);
 }
 
-Result result_channels_last(const char* op, py::handle out, Dtype dtype, const ptrdiff_t* shape) {
-  ptrdiff_t stride[4];
-  channels_last(shape, stride);
-  return result(op, out, dtype, shape, 4, stride);
+Result result_channels_last(const char* op, py::handle out, Dtype dtype, const ptrdiff_t* shape,
+                            int rank) {
+  ptrdiff_t stride[kMaxRank];
+  channels_last(shape, stride, rank);
+  return result(op, out, dtype, shape, rank, stride);
 }
 
 Result result_like(const char* op, py::handle out, const Operand& x) {

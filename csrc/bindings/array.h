@@ -64,8 +64,9 @@ struct Result {
 Result result(const char* op, py::handle out, Dtype dtype, const ptrdiff_t* shape, int rank,
               const ptrdiff_t* stride);
 Result result(const char* op, py::handle out, Dtype dtype, const ptrdiff_t* shape, int rank);
-// Rank 4 in channels-last memory.
-Result result_channels_last(const char* op, py::handle out, Dtype dtype, const ptrdiff_t* shape);
+// Rank 3 to 5 in channels-last memory.
+Result result_channels_last(const char* op, py::handle out, Dtype dtype, const ptrdiff_t* shape,
+                            int rank = 4);
 // The shape of x and, where x is dense, its memory order; else C order.
 Result result_like(const char* op, py::handle out, const Operand& x);
 

@@ -39,8 +39,10 @@ Options options_of(const char* op, py::handle stride, py::handle padding, py::ha
   };
   if (!within(o.stride, 1)) fail(op, "stride", "1 or more", text(o.stride));
   if (!within(o.dilation, 1)) fail(op, "dilation", "1 or more", text(o.dilation));
+  // Behind the image padding may be negative: the transpose of a convolution that stops short.
   for (Pair p : {Pair{o.top, o.bottom}, Pair{o.left, o.right}})
-    if (!within(p, 0)) fail(op, "padding", "0 or more", text(p));
+    if (!within({p.first, 0}, 0) || !within({0, p.second}, -kMost))
+      fail(op, "padding", "0 or more", text(p));
   if (groups < 1) fail(op, "groups", "1 or more", std::to_string(groups));
   return o;
 }
@@ -106,7 +108,7 @@ struct Images {
 
 py::object fwd(py::handle x_array, py::handle w_array, py::handle bias, py::handle stride,
                py::handle padding, py::handle dilation, ptrdiff_t groups, py::handle activation,
-               double parameter, py::handle out) {
+               py::handle parameter, py::handle out) {
   const char* op = "conv2d";
   Operand x = read_images(x_array, op, "input"), w = read_images(w_array, op, "weight");
   same_dtype(op, "weight", x, w);
@@ -126,7 +128,7 @@ py::object fwd(py::handle x_array, py::handle w_array, py::handle bias, py::hand
 // The gradient for the input, of shape `size` (H, W); also the transposed convolution.
 py::object bwd_data(py::handle dy_array, py::handle w_array, py::handle size, py::handle bias,
                     py::handle stride, py::handle padding, py::handle dilation, ptrdiff_t groups,
-                    py::handle activation, double parameter, py::handle out) {
+                    py::handle activation, py::handle parameter, py::handle out) {
   const char* op = "conv2d_bwd_data";
   Operand dy = read_images(dy_array, op, "dy"), w = read_images(w_array, op, "weight");
   same_dtype(op, "weight", dy, w);

@@ -7,12 +7,26 @@
 
 namespace striate {
 
+// The parameters of an activation: a number, or a pair of them.
+inline Parameters<double> read_parameters(const char* op, py::handle parameter) {
+  if (PyFloat_CheckExact(parameter.ptr())) return {PyFloat_AS_DOUBLE(parameter.ptr()), 0};
+  try {
+    if (!py::isinstance<py::tuple>(parameter)) return {parameter.cast<double>(), 0};
+    auto [a, b] = parameter.cast<std::pair<double, double>>();
+    return {a, b};
+  } catch (const py::cast_error&) {
+    throw TypeMismatch(std::string(op) +
+                       ": parameter: expected a number or a pair of numbers, got " +
+                       py::repr(parameter).cast<std::string>());
+  }
+}
+
 // What the arguments `bias`, `activation` and `parameter` of a binding say, checked.
 class EpilogueArguments {
  public:
-  EpilogueArguments(const char* op, py::handle bias, py::handle activation, double parameter,
+  EpilogueArguments(const char* op, py::handle bias, py::handle activation, py::handle parameter,
                     const Operand& like)
-      : op_(op), parameter_(parameter) {
+      : op_(op), parameter_(read_parameters(op, parameter)) {
     if (!bias.is_none()) {
       bias_held_ = c_contiguous(bias, op, "bias");
       bias_ = read(bias_held_, op, "bias");
@@ -38,16 +52,18 @@ class EpilogueArguments {
     if (!active_) return e;
     if (activation_ == Activation::relu) {
       e.low = 0;  // in registers
+    } else if (activation_ == Activation::hardtanh) {
+      e.low = T(parameter_.a), e.high = T(parameter_.b);
     } else {
       e.activation = activation_kernel<T>(activation_);
-      e.parameter = T(parameter_);
+      e.parameter = {T(parameter_.a), T(parameter_.b)};
     }
     return e;
   }
 
  private:
   const char* op_;
-  double parameter_;
+  Parameters<double> parameter_;
   py::object bias_held_;
   Operand bias_{};
   bool active_ = false;

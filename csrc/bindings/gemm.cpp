@@ -38,7 +38,7 @@ Product sizes(const Operand& a, const Operand& b) {
 }
 
 py::object gemm_binding(py::handle a_array, py::handle b_array, py::handle bias,
-                        py::handle activation, double parameter, double alpha, double beta,
+                        py::handle activation, py::handle parameter, double alpha, double beta,
                         py::handle out) {
   Operand a = read(a_array, "gemm", "a"), b = read(b_array, "gemm", "b");
   same_dtype("gemm", "b", a, b);
@@ -85,7 +85,7 @@ py::object pack_binding(py::handle b_array) {
 }
 
 py::object packed_binding(py::handle a_array, py::handle packed_array, ptrdiff_t columns,
-                          py::handle bias, py::handle activation, double parameter,
+                          py::handle bias, py::handle activation, py::handle parameter,
                           py::handle out) {
   const char* op = "gemm_packed";
   Operand a = read(a_array, op, "a"), packed = read(packed_array, op, "packed");

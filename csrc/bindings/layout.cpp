@@ -15,8 +15,9 @@ Result copied(const Operand& x, Result r) {
 py::object to_channels_last(py::handle x_array, py::handle out) {
   const char* op = "to_channels_last";
   Operand x = read(x_array, op, "x");
-  if (x.rank != 4) fail(op, "x", "rank 4 (N, C, H, W)", "shape " + x.text());
-  return copied(x, result_channels_last(op, out, x.dtype, x.shape)).object;
+  if (x.rank < 3 || x.rank > 5)
+    fail(op, "x", "rank 3 to 5, such as (N, C, H, W)", "shape " + x.text());
+  return copied(x, result_channels_last(op, out, x.dtype, x.shape, x.rank)).object;
 }
 
 py::object to_c_order(py::handle x_array, py::handle out) {
@@ -56,8 +57,9 @@ py::object pad_binding(py::handle x_array, const py::tuple& widths, double value
         __builtin_add_overflow(shape[i], after[i], &shape[i]))
       fail("pad", "pad", "sizes within the address space", "larger ones");
   }
-  Result r = x.rank == 4 ? result_channels_last("pad", out, x.dtype, shape)
-                         : result("pad", out, x.dtype, shape, x.rank);
+  bool images = x.rank == 4 || x.rank == 5 || (is_channels_last(x) && !is_c_order(x));
+  Result r = images ? result_channels_last("pad", out, x.dtype, shape, x.rank)
+                    : result("pad", out, x.dtype, shape, x.rank);
   ReleaseGil release(0.2 * double(r.operand.size()));
   pad(x, before, after, value, r.operand);
   return std::move(r.object);
@@ -67,7 +69,7 @@ py::object pad_binding(py::handle x_array, const py::tuple& widths, double value
 
 void bind_layout(py::module_& m) {
   m.def("to_channels_last", &to_channels_last, py::arg("x"), py::arg("out") = py::none(),
-        "x (N, C, H, W) of any strides, in channels-last memory.");
+        "x (N, C, ...), rank 3 to 5, of any strides, in channels-last memory.");
   m.def("to_c_order", &to_c_order, py::arg("x"), py::arg("out") = py::none(),
         "x of any strides, in C order.");
   m.def("pad", &pad_binding, py::arg("x"), py::arg("pad"), py::arg("value") = 0.0,

@@ -7,11 +7,13 @@
 #define FILES       \
   FILE(activation)  \
   FILE(conv2d)      \
+  FILE(conv3d)      \
   FILE(ctc)         \
   FILE(dropout)     \
   FILE(elementwise) \
   FILE(embedding)   \
   FILE(gemm)        \
+  FILE(interpolate) \
   FILE(layer_norm)  \
   FILE(layout)      \
   FILE(loss)        \
@@ -20,6 +22,7 @@
   FILE(optimizer)   \
   FILE(peak)        \
   FILE(pool2d)      \
+  FILE(prelu)       \
   FILE(reduce)      \
   FILE(runtime)     \
   FILE(softmax)     \

@@ -43,6 +43,13 @@ void expect_shape(const char* op, const char* argument, const Operand& x, const 
 const void* vector(const char* op, const char* argument, const striate_tensor* t,
                    const Operand& like, ptrdiff_t size);
 
+// The parameter of an activation that has no more than one; this interface passes no second.
+inline double one_parameter(const char* op, Activation f, double parameter) {
+  if (f == Activation::hardtanh || f == Activation::threshold)
+    fail(op, "activation", "one of at most one parameter", activation_name(f));
+  return parameter;
+}
+
 // Bias and activation of an epilogue for results of `columns` columns.
 template <class T>
 Epilogue<T> epilogue_of(const char* op, const striate_epilogue* e, const Operand& like,
@@ -59,7 +66,7 @@ Epilogue<T> epilogue_of(const char* op, const striate_epilogue* e, const Operand
     made.low = 0;  // in registers
   } else {
     made.activation = activation_kernel<T>(f);
-    made.parameter = T(e->parameter);
+    made.parameter = {T(one_parameter(op, f, e->parameter)), T(0)};
   }
   return made;
 }

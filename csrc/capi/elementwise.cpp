@@ -84,7 +84,7 @@ striate_status striate_activation(const char* name, double parameter, const stri
     capi::given("activation", "name", name);
     Activation f = activation_by_name(name);
     Pair p = alike("activation", x, y);
-    activation(f, p.x, parameter, p.y);
+    activation(f, p.x, {capi::one_parameter("activation", f, parameter), 0}, p.y);
   });
 }
 

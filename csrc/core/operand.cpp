@@ -22,12 +22,12 @@ void c_order(const ptrdiff_t* shape, int rank, ptrdiff_t* stride) {
   }
 }
 
-void channels_last(const ptrdiff_t* shape, ptrdiff_t* stride) {
-  auto at_least_1 = [](ptrdiff_t n) { return n > 1 ? n : 1; };
-  stride[1] = 1;
-  stride[3] = at_least_1(shape[1]);
-  stride[2] = stride[3] * at_least_1(shape[3]);
-  stride[0] = stride[2] * at_least_1(shape[2]);
+void channels_last(const ptrdiff_t* shape, ptrdiff_t* stride, int rank) {
+  ptrdiff_t step = stride[1] = 1;
+  for (int i = 1, axis = 1; i < rank; ++i, axis = rank - i + 1) {  // C, then W, H, …
+    step *= shape[axis] > 1 ? shape[axis] : 1;
+    stride[i + 1 < rank ? rank - i : 0] = step;
+  }
 }
 
 bool is_c_order(const Operand& x) {
@@ -37,9 +37,9 @@ bool is_c_order(const Operand& x) {
 }
 
 bool is_channels_last(const Operand& x) {
-  if (x.rank != 4) return false;
-  ptrdiff_t stride[4];
-  channels_last(x.shape, stride);
+  if (x.rank < 3 || x.rank > 5) return false;
+  ptrdiff_t stride[5];
+  channels_last(x.shape, stride, x.rank);
   return has_strides(x, stride);
 }
 

@@ -32,14 +32,14 @@ struct Operand {
 };
 
 // Strides of a dense array in C order (the last axis is unit stride), and in channels-last order:
-// rank 4 (N, C, H, W) over (N, H, W, C) memory.
+// (N, C, L), (N, C, H, W) or (N, C, D, H, W) with C innermost in memory.
 void c_order(const ptrdiff_t* shape, int rank, ptrdiff_t* stride);
-void channels_last(const ptrdiff_t* shape, ptrdiff_t* stride);
+void channels_last(const ptrdiff_t* shape, ptrdiff_t* stride, int rank = 4);
 
 // Whether x is dense in that order. Axes of size 1 have no stride worth the name; an empty array is
 // dense.
 bool is_c_order(const Operand& x);
-bool is_channels_last(const Operand& x);  // false unless rank 4
+bool is_channels_last(const Operand& x);  // false unless rank 3, 4 or 5
 
 // Whether x fills its memory without gaps or repeats, in any order of its axes.
 bool is_dense(const Operand& x);

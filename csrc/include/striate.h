@@ -216,7 +216,8 @@ STRIATE_EXPORT striate_status striate_softmax(const striate_tensor* x, int32_t a
 STRIATE_EXPORT striate_status striate_log_softmax(const striate_tensor* x, int32_t axis,
                                                   const striate_tensor* y);
 /* y = f(x) by name: "relu", "gelu", "tanh", … `parameter` is leaky_relu's slope, elu's alpha,
- * softplus's beta; others ignore it. y may be x. */
+ * softplus's beta; others ignore it, and those with two (hardtanh, threshold) are refused. y may be
+ * x. */
 STRIATE_EXPORT striate_status striate_activation(const char* name, double parameter,
                                                  const striate_tensor* x, const striate_tensor* y);
 /* The name of activation number `index`, null behind the last one. */

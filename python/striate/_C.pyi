@@ -99,7 +99,7 @@ def gemm(
     b: _Array,
     bias: _Array | None = None,
     activation: str | None = None,
-    parameter: float = 0.0,
+    parameter: float | tuple[float, float] = 0.0,
     alpha: float = 1.0,
     beta: float = 0.0,
     out: _Array | None = None,
@@ -111,9 +111,15 @@ def gemm_packed(
     columns: int,
     bias: _Array | None = None,
     activation: str | None = None,
-    parameter: float = 0.0,
+    parameter: float | tuple[float, float] = 0.0,
     out: _Array | None = None,
 ) -> _Array: ...
+
+# prelu
+def prelu(x: _Array, weight: _Array, out: _Array | None = None) -> _Array: ...
+def prelu_backward(
+    x: _Array, weight: _Array, dy: _Array, out: _Array | None = None
+) -> tuple[_Array, _Array]: ...
 
 # reduce
 def broadcast_to(x: _Array, shape: tuple[int, ...]) -> _Array: ...
@@ -183,7 +189,7 @@ def conv2d(
     dilation: _Pair,
     groups: int,
     activation: str | None = None,
-    parameter: float = 0.0,
+    parameter: float | tuple[float, float] = 0.0,
     out: _Array | None = None,
 ) -> _Array: ...
 def conv2d_bwd_data(
@@ -197,7 +203,7 @@ def conv2d_bwd_data(
     dilation: _Pair,
     groups: int,
     activation: str | None = None,
-    parameter: float = 0.0,
+    parameter: float | tuple[float, float] = 0.0,
     out: _Array | None = None,
 ) -> _Array: ...
 def conv2d_bwd_weight(
@@ -208,6 +214,44 @@ def conv2d_bwd_weight(
     stride: _Pair,
     padding: _Padding,
     dilation: _Pair,
+    groups: int,
+    out: _Array | None = None,
+) -> _Array: ...
+
+# conv3d
+def conv3d(
+    x: _Array,
+    weight: _Array,
+    bias: _Array | None = None,
+    *,
+    stride: _Numbers,
+    padding: tuple[_Pair, ...],
+    dilation: _Numbers,
+    groups: int,
+    activation: str | None = None,
+    parameter: float | tuple[float, float] = 0.0,
+    out: _Array | None = None,
+) -> _Array: ...
+def conv3d_bwd_data(
+    dy: _Array,
+    weight: _Array,
+    *,
+    size: _Numbers,
+    bias: _Array | None = None,
+    stride: _Numbers,
+    padding: tuple[_Pair, ...],
+    dilation: _Numbers,
+    groups: int,
+    out: _Array | None = None,
+) -> _Array: ...
+def conv3d_bwd_weight(
+    x: _Array,
+    dy: _Array,
+    *,
+    size: _Numbers,
+    stride: _Numbers,
+    padding: tuple[_Pair, ...],
+    dilation: _Numbers,
     groups: int,
     out: _Array | None = None,
 ) -> _Array: ...
@@ -365,6 +409,12 @@ def softmax(x: _Array, axis: int, out: _Array | None = None) -> _Array: ...
 def softmax_backward(y: _Array, dy: _Array, axis: int, out: _Array | None = None) -> _Array: ...
 def log_softmax(x: _Array, axis: int, out: _Array | None = None) -> _Array: ...
 def log_softmax_backward(y: _Array, dy: _Array, axis: int, out: _Array | None = None) -> _Array: ...
+
+# interpolate
+def interpolate(x: _Array, axes: tuple[Any, ...], out: _Array | None = None) -> _Array: ...
+def interpolate_backward(
+    dy: _Array, size: _Numbers, axes: tuple[Any, ...], out: _Array | None = None
+) -> _Array: ...
 
 # layer_norm
 def layer_norm(

@@ -89,7 +89,12 @@ def add_train(add: Callable[..., Parser]) -> None:
         "--data", type=one_of("digits", "mnist"), metavar="NAME", help="digits (default) or mnist"
     )
     option("--root", metavar="DIR", help="folder of MNIST's four idx files, plain or .gz")
-    option("--model", type=one_of("lenet", "mlp"), metavar="NAME", help="lenet (default) or mlp")
+    option(
+        "--model",
+        type=one_of("lenet", "mlp", "lstm", "gru", "rnn"),
+        metavar="NAME",
+        help="lenet (default), mlp, or one that reads an image row by row: lstm, gru, rnn",
+    )
     option("--epochs", type=whole(1, 100_000), metavar="N", help="passes over the data")
     option("--batch-size", type=whole(1, 1 << 20), metavar="N", help="images a step")
     option("--lr", type=positive, metavar="RATE", help="highest learning rate")
@@ -97,8 +102,8 @@ def add_train(add: Callable[..., Parser]) -> None:
         "--optimizer",
         type=one_of("sgd", "adam", "adamw", "rmsprop", "adagrad", "adadelta"),
         metavar="NAME",
-        help="sgd (default: momentum 0.9), adam, adamw, rmsprop, adagrad or adadelta; each with a "
-        "rate and weight decay of its own",
+        help="sgd (default: momentum 0.9), adam, adamw (default for lstm, gru, rnn), rmsprop, "
+        "adagrad or adadelta; each with a rate and weight decay of its own",
     )
     option(
         "--schedule",
@@ -107,7 +112,12 @@ def add_train(add: Callable[..., Parser]) -> None:
         help="of the rate, after a rise over the first tenth: cosine (default) to 0, step (a tenth "
         "at 1/2, a hundredth at 3/4) or constant; onecycle rises for 3 tenths",
     )
-    option("--clip", type=positive, metavar="NORM", help="scale longer gradients down to this norm")
+    option(
+        "--clip",
+        type=positive,
+        metavar="NORM",
+        help="scale longer gradients down to this norm (default for lstm, gru, rnn: 1)",
+    )
     option("--seed", type=whole(0), metavar="N", help="of weights, order, held-out part (0)")
     option("--threads", type=whole(1, 1024), metavar="N", help="for kernels (all usable CPUs)")
     option("--name", metavar="NAME", help="of the run's folder (DATA-MODEL, numbered)")
@@ -151,7 +161,9 @@ def add_summary(add: Callable[..., Parser]) -> None:
             ("striate summary runs/digits-lenet", "the network of a run"),
         ],
     )
-    parser.add_argument("what", metavar="MODEL|RUN", help="lenet, mlp, or a run's folder")
+    parser.add_argument(
+        "what", metavar="MODEL|RUN", help="lenet, mlp, lstm, gru, rnn, or a run's folder"
+    )
     parser.add_argument("--input", type=image_shape, metavar="CxHxW", help="an image's shape")
 
 

@@ -48,6 +48,11 @@ void in_blocks(T* out, ptrdiff_t out_step, bool dense, ptrdiff_t n, F&& body) {
   }
 }
 
+template <class T>
+Parameters<T> narrow(Parameters<double> p) {
+  return {T(p.a), T(p.b)};
+}
+
 }  // namespace
 
 template <class T>
@@ -76,7 +81,7 @@ Activation activation_by_name(const char* name) {
   throw std::invalid_argument("activation: expected one of " + choices + ", got \"" + name + "\"");
 }
 
-void activation(Activation f, const Operand& x, double parameter, const Operand& y) {
+void activation(Activation f, const Operand& x, Parameters<double> parameter, const Operand& y) {
   const Loops<2> loops({x, y});
   dispatch(y.dtype, [&](auto* t) {
     using T = pointee<decltype(t)>;
@@ -85,14 +90,14 @@ void activation(Activation f, const Operand& x, double parameter, const Operand&
       const T* from = x.as<const T>() + at[0];
       bool dense = step[0] == 1 && step[1] == 1;
       in_blocks(y.as<T>() + at[1], step[1], dense, n, [&](T* to, ptrdiff_t i, ptrdiff_t count) {
-        kernel(gathered(from + i * step[0], step[0], count, to), to, count, T(parameter));
+        kernel(gathered(from + i * step[0], step[0], count, to), to, count, narrow<T>(parameter));
       });
     });
   });
 }
 
-void activation_backward(Activation f, const Operand& saved, const Operand& dy, double parameter,
-                         const Operand& dx) {
+void activation_backward(Activation f, const Operand& saved, const Operand& dy,
+                         Parameters<double> parameter, const Operand& dx) {
   const Loops<3> loops({saved, dy, dx});
   dispatch(dx.dtype, [&](auto* t) {
     using T = pointee<decltype(t)>;
@@ -103,7 +108,8 @@ void activation_backward(Activation f, const Operand& saved, const Operand& dy, 
       in_blocks(dx.as<T>() + at[2], step[2], dense, n, [&](T* to, ptrdiff_t i, ptrdiff_t count) {
         T buffer[kBlock];
         kernel(gathered(kept + i * step[0], step[0], count, to),
-               gathered(grad + i * step[1], step[1], count, buffer), to, count, T(parameter));
+               gathered(grad + i * step[1], step[1], count, buffer), to, count,
+               narrow<T>(parameter));
       });
     });
   });

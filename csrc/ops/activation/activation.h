@@ -5,7 +5,8 @@
 //   backward    dx[i] = f'(x[i]) dy[i]
 //
 // The gradient is computed from what each activation saves: its result y where f' can be had from
-// that, so that x need not be kept, else x. activation.inl says which. Some have one parameter.
+// that, so that x need not be kept, else x. The .inl files say which. Some have one parameter or
+// two.
 #pragma once
 #include "core/operand.h"
 
@@ -17,11 +18,17 @@ enum class Activation {
 #undef ACTIVATION
 };
 
+template <class T>
+struct Parameters {
+  T a = 0, b = 0;
+};
+
 // x == y, and dx == saved or dy, are allowed; no other overlap.
 template <class T>
-using UnaryFn = void(const T* x, T* y, ptrdiff_t n, T parameter);
+using UnaryFn = void(const T* x, T* y, ptrdiff_t n, Parameters<T> parameter);
 template <class T>
-using UnaryBackwardFn = void(const T* saved, const T* dy, T* dx, ptrdiff_t n, T parameter);
+using UnaryBackwardFn = void(const T* saved, const T* dy, T* dx, ptrdiff_t n,
+                             Parameters<T> parameter);
 
 #define DECLARE_forward(name, T) UnaryFn<T> name;
 #define DECLARE_backward(name, T) UnaryBackwardFn<T> name;
@@ -41,8 +48,8 @@ const char* activation_name(Activation f);
 Activation activation_by_name(const char* name);  // throws std::invalid_argument with the choices
 
 // Operands of one shape, any strides.
-void activation(Activation f, const Operand& x, double parameter, const Operand& y);
-void activation_backward(Activation f, const Operand& saved, const Operand& dy, double parameter,
-                         const Operand& dx);
+void activation(Activation f, const Operand& x, Parameters<double> parameter, const Operand& y);
+void activation_backward(Activation f, const Operand& saved, const Operand& dy,
+                         Parameters<double> parameter, const Operand& dx);
 
 }  // namespace striate

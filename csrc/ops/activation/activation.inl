@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The activations, and the two loops that apply them. `p` is the parameter, broadcast.
+// The two loops that apply activations, and the smooth ones; piecewise.inl has those that are made
+// of pieces of straight lines. `p` holds the parameters, broadcast.
 //
 // Bound: memory for the cheap ones; for those with an exponential about 20 instructions a vector,
 // independent from one vector to the next, which the hardware overlaps. Any alignment; tails are
@@ -15,53 +16,43 @@ V constant(double value) {
   return broadcast(typename V::Scalar(value));
 }
 
+// The parameters, broadcast.
+template <class V>
+struct Pair {
+  V a, b;
+};
+
+}  // namespace
+}  // namespace striate
+
+#include "ops/activation/piecewise.inl"
+
+namespace striate {
+namespace {
+
 // Each gives f(x) and, from what it saves, f' times dy. PyTorch's semantics at kinks, infinities
 // and NaN: where a formula meets inf * 0 there, it does here.
-
-// max(x, 0); saves y. Keeps NaN and the sign of zero.
-struct Relu {
-  template <class V>
-  static V forward(V x, V) {
-    return max(constant<V>(0), x);
-  }
-  template <class V>
-  static V backward(V y, V dy, V) {
-    return select(y <= constant<V>(0), constant<V>(0), dy);
-  }
-};
-
-// x, or p x where x <= 0; saves y (x where p < 0).
-struct LeakyRelu {
-  template <class V>
-  static V forward(V x, V p) {
-    return select(x > constant<V>(0), x, x * p);
-  }
-  template <class V>
-  static V backward(V saved, V dy, V p) {
-    return select(saved > constant<V>(0), dy, dy * p);
-  }
-};
 
 // x, or p (e^x - 1) where x <= 0; p >= 0; saves y.
 struct Elu {
   template <class V>
-  static V forward(V x, V p) {
-    return select(x > constant<V>(0), x, p * expm1(x));
+  static V forward(V x, Pair<V> p) {
+    return select(x > constant<V>(0), x, p.a * expm1(x));
   }
   template <class V>
-  static V backward(V y, V dy, V p) {
-    return select(y > constant<V>(0), dy, dy * (y + p));
+  static V backward(V y, V dy, Pair<V> p) {
+    return select(y > constant<V>(0), dy, dy * (y + p.a));
   }
 };
 
 // 2 / sqrt(pi) times the integral of e^-t^2 from 0 to x; saves x.
 struct Erf {
   template <class V>
-  static V forward(V x, V) {
+  static V forward(V x, Pair<V>) {
     return erf(x);
   }
   template <class V>
-  static V backward(V x, V dy, V) {
+  static V backward(V x, V dy, Pair<V>) {
     return dy * (constant<V>(1.1283791670955126) * exp(-x * x));
   }
 };
@@ -69,11 +60,11 @@ struct Erf {
 // 1 - erf(x), with all digits where it is near 0; saves x.
 struct Erfc {
   template <class V>
-  static V forward(V x, V) {
+  static V forward(V x, Pair<V>) {
     return erfc(x);
   }
   template <class V>
-  static V backward(V x, V dy, V) {
+  static V backward(V x, V dy, Pair<V>) {
     return dy * (constant<V>(-1.1283791670955126) * exp(-x * x));
   }
 };
@@ -81,11 +72,11 @@ struct Erfc {
 // e^x; saves y.
 struct Exp {
   template <class V>
-  static V forward(V x, V) {
+  static V forward(V x, Pair<V>) {
     return exp(x);
   }
   template <class V>
-  static V backward(V y, V dy, V) {
+  static V backward(V y, V dy, Pair<V>) {
     return dy * y;
   }
 };
@@ -93,44 +84,44 @@ struct Exp {
 // Logarithms, to the base e, of 1 + x, to the bases 2 and 10; save x. -inf at 0, NaN below.
 struct Log {
   template <class V>
-  static V forward(V x, V) {
+  static V forward(V x, Pair<V>) {
     return log(x);
   }
   template <class V>
-  static V backward(V x, V dy, V) {
+  static V backward(V x, V dy, Pair<V>) {
     return dy / x;
   }
 };
 
 struct Log1p {
   template <class V>
-  static V forward(V x, V) {
+  static V forward(V x, Pair<V>) {
     return log1p(x);
   }
   template <class V>
-  static V backward(V x, V dy, V) {
+  static V backward(V x, V dy, Pair<V>) {
     return dy / (constant<V>(1) + x);
   }
 };
 
 struct Log2 {
   template <class V>
-  static V forward(V x, V) {
+  static V forward(V x, Pair<V>) {
     return log2(x);
   }
   template <class V>
-  static V backward(V x, V dy, V) {
+  static V backward(V x, V dy, Pair<V>) {
     return dy / (x * constant<V>(0.6931471805599453));
   }
 };
 
 struct Log10 {
   template <class V>
-  static V forward(V x, V) {
+  static V forward(V x, Pair<V>) {
     return log10(x);
   }
   template <class V>
-  static V backward(V x, V dy, V) {
+  static V backward(V x, V dy, Pair<V>) {
     return dy / (x * constant<V>(2.302585092994046));
   }
 };
@@ -138,11 +129,11 @@ struct Log10 {
 // 1 / (1 + e^-x); saves y.
 struct Sigmoid {
   template <class V>
-  static V forward(V x, V) {
+  static V forward(V x, Pair<V>) {
     return sigmoid(x);
   }
   template <class V>
-  static V backward(V y, V dy, V) {
+  static V backward(V y, V dy, Pair<V>) {
     return dy * ((constant<V>(1) - y) * y);
   }
 };
@@ -150,11 +141,11 @@ struct Sigmoid {
 // tanh(x); saves y.
 struct Tanh {
   template <class V>
-  static V forward(V x, V) {
+  static V forward(V x, Pair<V>) {
     return tanh(x);
   }
   template <class V>
-  static V backward(V y, V dy, V) {
+  static V backward(V y, V dy, Pair<V>) {
     return dy * ((constant<V>(1) - y) * (constant<V>(1) + y));
   }
 };
@@ -162,24 +153,24 @@ struct Tanh {
 // log(1 + e^(p x)) / p; saves y, from which the slope sigmoid(p x) is 1 - e^(-p y).
 struct Softplus {
   template <class V>
-  static V forward(V x, V p) {
-    V z = p * x;
-    return (max(constant<V>(0), z) + log1p_unit(exp(-abs(z)))) * (constant<V>(1) / p);
+  static V forward(V x, Pair<V> p) {
+    V z = p.a * x;
+    return (max(constant<V>(0), z) + log1p_unit(exp(-abs(z)))) * (constant<V>(1) / p.a);
   }
   template <class V>
-  static V backward(V y, V dy, V p) {
-    return -dy * expm1(-(p * y));
+  static V backward(V y, V dy, Pair<V> p) {
+    return -dy * expm1(-(p.a * y));
   }
 };
 
 // x Phi(x), Phi the normal distribution's; saves x.
 struct Gelu {
   template <class V>
-  static V forward(V x, V) {
+  static V forward(V x, Pair<V>) {
     return x * normal(x).cdf;
   }
   template <class V>
-  static V backward(V x, V dy, V) {
+  static V backward(V x, V dy, Pair<V>) {
     Normal<V> n = normal(x);
     return dy * fma(x, n.density, n.cdf);
   }
@@ -188,11 +179,11 @@ struct Gelu {
 // x (1 + tanh(u)) / 2 = x sigmoid(2 u), u = sqrt(2 / pi) (x + 0.044715 x^3); saves x.
 struct GeluTanh {
   template <class V>
-  static V forward(V x, V) {
+  static V forward(V x, Pair<V>) {
     return x * sigmoid(twice_u(x));
   }
   template <class V>
-  static V backward(V x, V dy, V) {
+  static V backward(V x, V dy, Pair<V>) {
     V s = sigmoid(twice_u(x));
     V slope = fma(constant<V>(3 * kCubic), x * x, constant<V>(kLinear));
     return dy * fma(x * s * (constant<V>(1) - s), slope, s);
@@ -209,20 +200,111 @@ struct GeluTanh {
 // x sigmoid(x); saves x.
 struct Silu {
   template <class V>
-  static V forward(V x, V) {
+  static V forward(V x, Pair<V>) {
     return x / (constant<V>(1) + exp(-x));
   }
   template <class V>
-  static V backward(V x, V dy, V) {
+  static V backward(V x, V dy, Pair<V>) {
     V s = sigmoid(x);
     return dy * (s * fma(x, constant<V>(1) - s, constant<V>(1)));
   }
 };
 
+// s x, or s a (e^x - 1) where x <= 0, with the s and a that keep mean 0 and variance 1; saves y.
+struct Selu {
+  template <class V>
+  static V forward(V x, Pair<V>) {
+    V y = select(x > constant<V>(0), x, constant<V>(kAlpha) * expm1(x));
+    return constant<V>(kScale) * y;
+  }
+  template <class V>
+  static V backward(V y, V dy, Pair<V>) {
+    V slope = select(y > constant<V>(0), constant<V>(kScale), y + constant<V>(kScale * kAlpha));
+    return dy * slope;
+  }
+
+ private:
+  static constexpr double kAlpha = 1.6732632423543772848, kScale = 1.0507009873554804934;
+};
+
+// x, or p (e^(x / p) - 1) where x <= 0; saves y, whose sign is x's for any p.
+struct Celu {
+  template <class V>
+  static V forward(V x, Pair<V> p) {
+    return select(x > constant<V>(0), x, p.a * expm1(x / p.a));
+  }
+  template <class V>
+  static V backward(V y, V dy, Pair<V> p) {
+    return select(y > constant<V>(0), dy, dy * (y / p.a + constant<V>(1)));
+  }
+};
+
+// x t, t = tanh(log(1 + e^x)); saves x. With w = e^-|x|, t is a quotient that can't overflow.
+struct Mish {
+  template <class V>
+  static V forward(V x, Pair<V>) {
+    return x * squashed(x);
+  }
+  template <class V>
+  static V backward(V x, V dy, Pair<V>) {
+    V t = squashed(x);
+    V slope = (constant<V>(1) - t) * (constant<V>(1) + t) * sigmoid(x);
+    return dy * fma(x, slope, t);
+  }
+
+ private:
+  template <class V>
+  static V squashed(V x) {
+    V w = exp(-abs(x));
+    Mask<typename V::Scalar> positive = x > constant<V>(0);
+    V n = select(positive, w + w + constant<V>(1), w * (w + constant<V>(2)));
+    return n / (n + select(positive, constant<V>(2) * w * w, constant<V>(2)));
+  }
+};
+
+// log(sigmoid(x)) = min(x, 0) - log(1 + e^-|x|); saves y, from which the slope sigmoid(-x) is
+// 1 - e^y.
+struct LogSigmoid {
+  template <class V>
+  static V forward(V x, Pair<V>) {
+    return min(constant<V>(0), x) - log1p_unit(exp(-abs(x)));
+  }
+  template <class V>
+  static V backward(V y, V dy, Pair<V>) {
+    return -dy * expm1(y);
+  }
+};
+
+// x / (1 + |x|); saves x, since 1 - |y| has few digits left where x is large.
+struct Softsign {
+  template <class V>
+  static V forward(V x, Pair<V>) {
+    return x / (constant<V>(1) + abs(x));
+  }
+  template <class V>
+  static V backward(V x, V dy, Pair<V>) {
+    V d = constant<V>(1) + abs(x);
+    return dy / (d * d);
+  }
+};
+
+// x - tanh(x); saves x. Error: that of tanh, 3 ULP of x where x is small.
+struct Tanhshrink {
+  template <class V>
+  static V forward(V x, Pair<V>) {
+    return x - tanh(x);
+  }
+  template <class V>
+  static V backward(V x, V dy, Pair<V>) {
+    V t = tanh(x);
+    return dy * (t * t);
+  }
+};
+
 template <class F, class T>
-void forward(const T* x, T* y, ptrdiff_t n, T parameter) {
+void forward(const T* x, T* y, ptrdiff_t n, Parameters<T> parameter) {
   constexpr int lanes = Vec<T>::lanes;
-  const Vec<T> p = broadcast(parameter);
+  const Pair<Vec<T>> p{broadcast(parameter.a), broadcast(parameter.b)};
   ptrdiff_t i = 0;
   for (; i + lanes <= n; i += lanes) store(y + i, F::forward(load(x + i), p));
   if (i >= n) return;
@@ -231,9 +313,9 @@ void forward(const T* x, T* y, ptrdiff_t n, T parameter) {
 }
 
 template <class F, class T>
-void backward(const T* saved, const T* dy, T* dx, ptrdiff_t n, T parameter) {
+void backward(const T* saved, const T* dy, T* dx, ptrdiff_t n, Parameters<T> parameter) {
   constexpr int lanes = Vec<T>::lanes;
-  const Vec<T> p = broadcast(parameter);
+  const Pair<Vec<T>> p{broadcast(parameter.a), broadcast(parameter.b)};
   ptrdiff_t i = 0;
   for (; i + lanes <= n; i += lanes) store(dx + i, F::backward(load(saved + i), load(dy + i), p));
   if (i >= n) return;
@@ -245,9 +327,11 @@ void backward(const T* saved, const T* dy, T* dx, ptrdiff_t n, T parameter) {
 }  // namespace striate
 
 // What a row is, for the ISA files.
-#define DEFINE_forward(name, T, F) \
-  void name(const T* x, T* y, ptrdiff_t n, T parameter) { forward<F>(x, y, n, parameter); }
-#define DEFINE_backward(name, T, F)                                         \
-  void name(const T* saved, const T* dy, T* dx, ptrdiff_t n, T parameter) { \
-    backward<F>(saved, dy, dx, n, parameter);                               \
+#define DEFINE_forward(name, T, F)                                    \
+  void name(const T* x, T* y, ptrdiff_t n, Parameters<T> parameter) { \
+    forward<F>(x, y, n, parameter);                                   \
+  }
+#define DEFINE_backward(name, T, F)                                                     \
+  void name(const T* saved, const T* dy, T* dx, ptrdiff_t n, Parameters<T> parameter) { \
+    backward<F>(saved, dy, dx, n, parameter);                                           \
   }

@@ -196,21 +196,6 @@ void fwd_rows(const ConvShape& s, const T* x, const T* w, const Epilogue<T>& e, 
                     of_group(e, 0)});
 }
 
-// The taps that meet the input pixels of residue class `first` along one axis, as (filter index,
-// input offset): pixel first + i * stride reads row i + offset of the output gradient.
-struct Meeting {
-  ptrdiff_t filter, offset;
-};
-std::vector<Meeting> meetings(ptrdiff_t first, ptrdiff_t pad, ptrdiff_t filter, ptrdiff_t dilation,
-                              ptrdiff_t stride) {
-  std::vector<Meeting> list;
-  for (ptrdiff_t r = 0; r < filter; ++r) {
-    ptrdiff_t at = first + pad - r * dilation;
-    if (at % stride == 0) list.push_back({r, at / stride});
-  }
-  return list;
-}
-
 template <class T>
 void bwd_data_implicit(const ConvShape& s, const T* dy, const T* w, const Epilogue<T>& e, T* dx) {
   const ptrdiff_t c = s.group_c(), k = s.group_k(), taps = s.r * s.s;

@@ -109,7 +109,7 @@ class Engine {
     const auto [h_low, h_high] = std::minmax_element(h, h + count);
     const auto [w_low, w_high] = std::minmax_element(w, w + count);
     for (const Tap& tap : g_.taps) {
-      const ptrdiff_t offset = tap.h * g_.in.row + tap.w * g_.in.pixel;
+      const ptrdiff_t offset = tap.plane + tap.h * g_.in.row + tap.w * g_.in.pixel;
       bool all = *h_low + tap.h >= 0 && *h_high + tap.h < g_.in_h && *w_low + tap.w >= 0 &&
                  *w_high + tap.w < g_.in_w;
       if (all) {
@@ -192,6 +192,16 @@ class Engine {
 };
 
 }  // namespace
+
+std::vector<Meeting> meetings(ptrdiff_t first, ptrdiff_t pad, ptrdiff_t filter, ptrdiff_t dilation,
+                              ptrdiff_t stride) {
+  std::vector<Meeting> list;
+  for (ptrdiff_t r = 0; r < filter; ++r) {
+    ptrdiff_t at = first + pad - r * dilation;
+    if (at % stride == 0) list.push_back({r, at / stride});
+  }
+  return list;
+}
 
 template <class T>
 void implicit_gemm(const PixelGrid<T>& grid) {

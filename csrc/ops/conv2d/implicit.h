@@ -15,9 +15,18 @@
 namespace striate {
 
 struct Tap {
-  ptrdiff_t h, w;  // input pixel under it: (row * step_h + h, col * step_w + w)
-  ptrdiff_t b;     // its first row in the packed panels of B
+  ptrdiff_t h, w;       // input pixel under it: (row * step_h + h, col * step_w + w)
+  ptrdiff_t b;          // its first row in the packed panels of B
+  ptrdiff_t plane = 0;  // elements from the grid's input plane to the tap's (3-D convolution)
 };
+
+// The taps that meet the input pixels of residue class `first` along one axis, as (filter index,
+// input offset): pixel first + i * stride reads row i + offset of the output gradient.
+struct Meeting {
+  ptrdiff_t filter, offset;
+};
+std::vector<Meeting> meetings(ptrdiff_t first, ptrdiff_t pad, ptrdiff_t filter, ptrdiff_t dilation,
+                              ptrdiff_t stride);
 
 // One image-shaped array, channels-last: strides in elements.
 template <class T>

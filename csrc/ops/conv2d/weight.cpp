@@ -87,7 +87,7 @@ class WeightEngine {
     Panel panel(any ? row_of(begin, above) : 0, any ? row_of(end - 1, below) + 1 : 0, g_.in_w * nr);
     T* to = panel.data.data();
     for (ptrdiff_t row = panel.low; row < panel.high; ++row) {
-      const T* from = g_.x.data + row * g_.x.row + j;
+      const T* from = g_.x.data + row / g_.in_h * g_.x.image + row % g_.in_h * g_.x.row + j;
       for (ptrdiff_t w = 0; w < g_.in_w; ++w, from += g_.x.pixel, to += nr)
         std::copy_n(from, width, to);
     }
@@ -132,7 +132,7 @@ class WeightEngine {
     ptrdiff_t begin = 0;
     do {  // once even with no pixels: dw is still to be written
       ptrdiff_t end = std::min(begin + block_, rows_);
-      tile.beta = T(begin == 0 ? 0 : 1);
+      tile.beta = T(begin == 0 && !g_.accumulate ? 0 : 1);
       Panel panel = pack(begin, end, j);
       for (ptrdiff_t tap = tap0; tap < tap1; ++tap) {
         const Tap& t = g_.taps[size_t(tap)];

@@ -23,7 +23,8 @@ struct WeightGrid {
   std::vector<Tap> taps;  // b: where its columns begin in a row of dw
   ptrdiff_t depth, filters;
   T* dw;
-  ptrdiff_t dw_row;  // elements between filters
+  ptrdiff_t dw_row;         // elements between filters
+  bool accumulate = false;  // dw += instead of dw =
 };
 
 template <class T>

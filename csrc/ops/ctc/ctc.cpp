@@ -106,7 +106,7 @@ class Sample {
       row.alpha = alpha(t);
       kernel(row);
       T* out = gradient + t * stride;
-      exponential(log_probs(t), out, classes, T(0));
+      exponential(log_probs(t), out, classes, {});
       for (ptrdiff_t s = 0; s < length_; ++s) out[label(s)] -= gamma[size_t(s)];
     }
   }

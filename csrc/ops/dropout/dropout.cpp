@@ -100,7 +100,7 @@ void channels_last_tile(const Tiles& tiles, ptrdiff_t tile, const T* x, T* y,
 
 template <class T>
 void by_tiles(const Operand& x, const Operand& out, const DropoutArgs<T>& options) {
-  const Tiles tiles(x.shape[1], x.shape[2] * x.shape[3]);
+  const Tiles tiles(x.shape[1], x.size() / (x.shape[0] * x.shape[1]));
   const ptrdiff_t count = x.shape[0] * tiles.across * tiles.down;
   auto run = [&](ptrdiff_t tile) {
     FlushDenormals flush;

@@ -28,9 +28,9 @@ template <class T>
 struct Epilogue {
   const T* bias = nullptr;
   BiasAxis bias_axis = BiasAxis::none;
-  T low, high;                       // clamp, applied in registers: relu is [0, inf]
+  T low, high;  // clamp, applied in registers: relu is [0, inf], hardtanh its limits
   UnaryFn<T>* activation = nullptr;  // applied to C while it is in cache
-  T parameter = 0;
+  Parameters<T> parameter;
   Epilogue();  // no bias, no clamp, no activation
 };
 

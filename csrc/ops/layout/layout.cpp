@@ -145,7 +145,7 @@ void copy_typed(const Operand& from, const Operand& to) {
 Operand like(const Operand& x, void* data) {
   Operand dense = x;
   dense.data = data;
-  channels_last(x.shape, dense.stride);
+  channels_last(x.shape, dense.stride, x.rank);
   return dense;
 }
 

@@ -35,7 +35,7 @@ void fill(const Operand& out, double value);
 void pad(const Operand& x, const ptrdiff_t* before, const ptrdiff_t* after, double value,
          const Operand& out);
 
-// x, rank 4, in dense channels-last memory: where it lies, or a copy. For image kernels, which read
+// x, rank 3 to 5, in dense channels-last memory: where it lies, or a copy. For image kernels, which read
 // nothing else.
 class ImageInput {
  public:
@@ -50,7 +50,7 @@ class ImageInput {
   const void* data_;
 };
 
-// Dense channels-last memory for a rank-4 result: out's own, or scratch that finish() copies to it.
+// Dense channels-last memory for such a result: out's own, or scratch that finish() copies to it.
 class ImageOutput {
  public:
   explicit ImageOutput(const Operand& out);

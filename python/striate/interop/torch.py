@@ -181,6 +181,8 @@ class _Converter:
         accepted = inspect.signature(ours).parameters
         known = self._class_of(module)
         theirs = inspect.signature(getattr(self.torch.nn, str(known))).parameters
+        if all(p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in theirs.values()):
+            theirs = accepted  # (*args, **kwargs), as recurrent layers have, tells nothing
         arguments: dict[str, Any] = {}
         before = len(self.problems)
         for name, parameter in theirs.items():

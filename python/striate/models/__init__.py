@@ -1,6 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Networks, ready to train."""
 
-from striate.models.small import MODELS, lenet, mlp
+from collections.abc import Callable
 
-__all__ = ["MODELS", "lenet", "mlp"]
+from striate import nn
+from striate.models.recurrent import gru, lstm, rnn
+from striate.models.small import lenet, mlp
+
+MODELS: dict[str, Callable[..., nn.Module]] = {
+    "lenet": lenet,
+    "mlp": mlp,
+    "lstm": lstm,
+    "gru": gru,
+    "rnn": rnn,
+}
+
+__all__ = ["MODELS", "gru", "lenet", "lstm", "mlp", "rnn"]

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from striate import nn
 
@@ -24,10 +24,10 @@ def lenet(
     Gradient-Based Learning Applied to Document Recognition, Proc. IEEE 86(11), 1998, section II.B;
     its channels are (6, 16).
     """
-    depth, height, width = _image("lenet", input, least=4)
-    _positive("lenet", "classes", [classes], 1)
-    _positive("lenet", "channels", channels, 2)
-    _positive("lenet", "hidden", hidden, 2)
+    depth, height, width = image_size("lenet", input, least=4)
+    check_sizes("lenet", "classes", [classes], 1)
+    check_sizes("lenet", "channels", channels, 2)
+    check_sizes("lenet", "hidden", hidden, 2)
     large = min(height, width) >= 16
     kernel, pads = (5, (2, 0)) if large else (3, (1, 1))
     layers: list[nn.Module] = []
@@ -44,15 +44,12 @@ def mlp(
     input: Sequence[int] = (1, 28, 28), classes: int = 10, hidden: Sequence[int] = (256, 128)
 ) -> nn.Sequential:
     """A multilayer perceptron with ReLU between its layers: (N, *input) to scores (N, classes)."""
-    image = _image("mlp", input, least=1)
-    _positive("mlp", "classes", [classes], 1)
-    _positive("mlp", "hidden", hidden)
+    image = image_size("mlp", input, least=1)
+    check_sizes("mlp", "classes", [classes], 1)
+    check_sizes("mlp", "hidden", hidden)
     return _initialised(
         nn.Sequential(nn.Flatten(), *_perceptron(math.prod(image), hidden, classes))
     )
-
-
-MODELS: dict[str, Callable[..., nn.Sequential]] = {"lenet": lenet, "mlp": mlp}
 
 
 def _perceptron(inputs: int, hidden: Sequence[int], classes: int) -> list[nn.Module]:
@@ -75,7 +72,7 @@ def _initialised(model: nn.Sequential) -> nn.Sequential:
     return model
 
 
-def _image(name: str, input: Sequence[int], least: int) -> tuple[int, int, int]:
+def image_size(name: str, input: Sequence[int], least: int) -> tuple[int, int, int]:
     """(channels, height, width), checked."""
     wanted = f"{name}: input: expected (channels, height, width)"
     if len(input) != 3 or not all(isinstance(n, int) for n in input):
@@ -86,7 +83,7 @@ def _image(name: str, input: Sequence[int], least: int) -> tuple[int, int, int]:
     return channels, height, width
 
 
-def _positive(name: str, argument: str, sizes: Sequence[int], length: int | None = None) -> None:
+def check_sizes(name: str, argument: str, sizes: Sequence[int], length: int | None = None) -> None:
     right = all(isinstance(n, int) and n > 0 for n in sizes)
     if not right or (length is not None and len(sizes) != length):
         count = f"{length} " if length is not None else ""

@@ -18,7 +18,11 @@ from striate.nn.loss import *
 from striate.nn.loss_margin import *
 from striate.nn.module import *
 from striate.nn.norm import *
+from striate.nn.padding import *
 from striate.nn.parameter import *
+from striate.nn.piecewise import *
 from striate.nn.pooling import *
+from striate.nn.pooling_nd import *
 from striate.nn.rnn import *
 from striate.nn.summary import *
+from striate.nn.upsampling import *

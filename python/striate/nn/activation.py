@@ -12,19 +12,28 @@ from typing import ClassVar
 from striate import ops
 from striate.nn.arguments import choice, flag, integer, number, refuse
 from striate.nn.module import Module
+from striate.ops.activation import Numbers
 from striate.tensor import Tensor
 
 __all__ = [
+    "CELU",
     "ELU",
     "GELU",
+    "SELU",
     "LeakyReLU",
+    "LogSigmoid",
     "LogSoftmax",
+    "Mish",
     "ReLU",
     "SiLU",
     "Sigmoid",
     "Softmax",
+    "Softmax2d",
+    "Softmin",
     "Softplus",
+    "Softsign",
     "Tanh",
+    "Tanhshrink",
 ]
 
 
@@ -40,8 +49,8 @@ class Activation(Module):
         return self.fuses
 
     @property
-    def fused_parameter(self) -> float:
-        """The number that goes with it."""
+    def fused_parameter(self) -> Numbers:
+        """The number, or the pair of them, that goes with it."""
         return 0.0
 
 
@@ -74,7 +83,7 @@ class LeakyReLU(Activation):
         return "leaky_relu" if self.negative_slope >= 0 else None
 
     @property
-    def fused_parameter(self) -> float:
+    def fused_parameter(self) -> Numbers:
         return self.negative_slope
 
     def forward(self, input: Tensor) -> Tensor:
@@ -97,7 +106,7 @@ class ELU(Activation):
         return "elu" if self.alpha >= 0 else None
 
     @property
-    def fused_parameter(self) -> float:
+    def fused_parameter(self) -> Numbers:
         return self.alpha
 
     def forward(self, input: Tensor) -> Tensor:
@@ -140,7 +149,7 @@ class Softplus(Activation):
         return "softplus" if self.threshold >= 20 else None
 
     @property
-    def fused_parameter(self) -> float:
+    def fused_parameter(self) -> Numbers:
         return self.beta
 
     def forward(self, input: Tensor) -> Tensor:
@@ -190,6 +199,93 @@ class SiLU(Activation):
         return "inplace=True" if self.inplace else ""
 
 
+class SELU(Activation):
+    """ELU scaled so that mean 0 and variance 1 stay as they are (Klambauer et al. 2017)."""
+
+    fuses = "selu"
+
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__()
+        self.inplace = flag("SELU", "inplace", inplace)
+
+    def forward(self, input: Tensor) -> Tensor:
+        return ops.selu(input)
+
+    def extra_repr(self) -> str:
+        return "inplace=True" if self.inplace else ""
+
+
+class CELU(Activation):
+    """x where x > 0, alpha (e^(x / alpha) - 1) elsewhere (Barron 2017)."""
+
+    def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
+        super().__init__()
+        self.alpha = number("CELU", "alpha", alpha)
+        if self.alpha == 0:
+            refuse("CELU", "alpha", "a number other than 0", alpha)
+        self.inplace = flag("CELU", "inplace", inplace)
+
+    @property
+    def fused_name(self) -> str | None:
+        return "celu" if self.alpha > 0 else None
+
+    @property
+    def fused_parameter(self) -> Numbers:
+        return self.alpha
+
+    def forward(self, input: Tensor) -> Tensor:
+        return ops.celu(input, self.alpha)
+
+    def extra_repr(self) -> str:
+        return f"alpha={self.alpha}" + (", inplace=True" if self.inplace else "")
+
+
+class Mish(Activation):
+    """x tanh(log(1 + e^x)) (Misra 2019)."""
+
+    fuses = "mish"
+    needs_input = True
+
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__()
+        self.inplace = flag("Mish", "inplace", inplace)
+
+    def forward(self, input: Tensor) -> Tensor:
+        return ops.mish(input)
+
+    def extra_repr(self) -> str:
+        return "inplace=True" if self.inplace else ""
+
+
+class LogSigmoid(Activation):
+    """log(1 / (1 + e^-x))."""
+
+    fuses = "logsigmoid"
+
+    def forward(self, input: Tensor) -> Tensor:
+        return ops.logsigmoid(input)
+
+
+class Softsign(Activation):
+    """x / (1 + |x|)."""
+
+    fuses = "softsign"
+    needs_input = True
+
+    def forward(self, input: Tensor) -> Tensor:
+        return ops.softsign(input)
+
+
+class Tanhshrink(Activation):
+    """x - tanh(x)."""
+
+    fuses = "tanhshrink"
+    needs_input = True
+
+    def forward(self, input: Tensor) -> Tensor:
+        return ops.tanhshrink(input)
+
+
 class Softmax(Module):
     """e^x / sum e^x along `dim`."""
 
@@ -216,3 +312,26 @@ class LogSoftmax(Module):
 
     def extra_repr(self) -> str:
         return f"dim={self.dim}"
+
+
+class Softmin(Module):
+    """softmax(-x) along `dim`."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.dim = integer("Softmin", "dim", dim, least=-64)
+
+    def forward(self, input: Tensor) -> Tensor:
+        return ops.softmin(input, self.dim)
+
+    def extra_repr(self) -> str:
+        return f"dim={self.dim}"
+
+
+class Softmax2d(Module):
+    """Softmax over the channels of each pixel: (N, C, H, W) or (C, H, W)."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        if input.ndim not in (3, 4):
+            refuse("softmax", "input", "(N, C, H, W) or (C, H, W)", f"shape {input.shape}")
+        return ops.softmax(input, -3)

@@ -9,7 +9,7 @@ from typing import Any, Self, cast, overload
 
 from striate.autograd import is_grad_enabled
 from striate.nn.activation import Activation
-from striate.nn.conv import Conv2d
+from striate.nn.conv import Conv1d, Conv2d, Conv3d
 from striate.nn.linear import Linear
 from striate.nn.module import Module
 
@@ -19,7 +19,7 @@ __all__ = [
     "Sequential",
 ]
 
-_FUSING = (Linear, Conv2d)
+_FUSING = (Linear, Conv1d, Conv2d, Conv3d)
 
 
 def _fused(layer: Module, follower: Module, input: Any) -> str | None:
@@ -30,7 +30,7 @@ def _fused(layer: Module, follower: Module, input: Any) -> str | None:
     """
     if type(layer) not in _FUSING or not isinstance(follower, Activation):
         return None
-    if layer._hooked or follower._hooked or type(follower).__module__ != Activation.__module__:
+    if layer._hooked or follower._hooked or not type(follower).__module__.startswith("striate.nn."):
         return None
     if follower.needs_input and is_grad_enabled():
         tensors = (input, *layer._parameters.values())
@@ -109,8 +109,8 @@ class Sequential(_Numbered):
     """Modules called one after the other, each on the result of the one before.
 
     `Sequential(a, b)` names them "0", "1"; `Sequential(OrderedDict(first=a, second=b))` by key. An
-    activation directly behind Linear or Conv2d is computed in that layer's epilogue, with the same
-    result, unless one of the two has a hook.
+    activation directly behind Linear or a convolution is computed in that layer's epilogue, with
+    the same result, unless one of the two has a hook.
     """
 
     @overload

@@ -10,7 +10,7 @@ import numpy as np
 
 from striate import ops
 from striate.nn.arguments import flag, integer, number, refuse
-from striate.nn.linear import floating
+from striate.nn.linear import floating, uninitialised
 from striate.nn.module import Module
 from striate.nn.norm import reset
 from striate.nn.parameter import Parameter
@@ -98,7 +98,7 @@ class LayerNorm(Module):
         wanted = floating(dtype)
         both = self.elementwise_affine and flag(name, "bias", bias)
         for part, there in (("weight", self.elementwise_affine), ("bias", both)):
-            array = np.empty(self.normalized_shape, wanted)
+            array = uninitialised(name, self.normalized_shape, wanted)
             self.register_parameter(part, Parameter(array) if there else None)
         self.reset_parameters()
 
@@ -137,7 +137,7 @@ class RMSNorm(Module):
         self.normalized_shape = shape_of(name, normalized_shape)
         self.eps = None if eps is None else number(name, "eps", eps, 0.0)
         self.elementwise_affine = flag(name, "elementwise_affine", elementwise_affine)
-        array = np.empty(self.normalized_shape, floating(dtype))
+        array = uninitialised(name, self.normalized_shape, floating(dtype))
         self.register_parameter("weight", Parameter(array) if elementwise_affine else None)
         self.reset_parameters()
 

@@ -14,6 +14,7 @@ from striate.nn import init
 from striate.nn.arguments import flag, integer, refuse
 from striate.nn.module import Module
 from striate.nn.parameter import Parameter
+from striate.ops.activation import Numbers
 from striate.tensor import Array, Tensor
 
 __all__ = [
@@ -32,13 +33,12 @@ def floating(dtype: Any) -> np.dtype[Any]:
 
 
 def uninitialised(layer: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-    """An array for a parameter; one of four axes lies channels-last, as the kernels read it."""
+    """An array for a parameter; from three axes on channels-last, as the kernels read it."""
     if math.prod(shape) * dtype.itemsize >= 2**63:
         refuse(layer, "weight", "a size that the address space holds", f"shape {shape}")
-    if len(shape) != 4:
+    if len(shape) < 3:
         return np.empty(shape, dtype)
-    n, c, h, w = shape
-    return np.empty((n, h, w, c), dtype).transpose(0, 3, 1, 2)
+    return np.moveaxis(np.empty((shape[0], *shape[2:], shape[1]), dtype), -1, 1)
 
 
 class Linear(Module):
@@ -74,7 +74,7 @@ class Linear(Module):
         self,
         input: Tensor,
         activation: str | None = None,
-        activation_parameter: float | None = None,
+        activation_parameter: Numbers | None = None,
     ) -> Tensor:
         return ops.linear(input, self.weight, self.bias, activation, activation_parameter)
 

@@ -186,14 +186,17 @@ class AdaptiveAvgPool2d(Module):
 
 
 class AdaptiveMaxPool2d(Module):
-    """The largest of windows cut as AdaptiveAvgPool2d cuts them."""
+    """The largest of windows cut as AdaptiveAvgPool2d cuts them; with `return_indices` also where
+    in H W it lay.
+    """
 
-    def __init__(self, output_size: Any) -> None:
+    def __init__(self, output_size: Any, return_indices: bool = False) -> None:
         super().__init__()
         self.output_size = _output_size("AdaptiveMaxPool2d", output_size)
+        self.return_indices = flag("AdaptiveMaxPool2d", "return_indices", return_indices)
 
-    def forward(self, input: Tensor) -> Tensor:
-        return ops.adaptive_max_pool2d(input, self.output_size)
+    def forward(self, input: Tensor) -> Any:
+        return ops.adaptive_max_pool2d(input, self.output_size, self.return_indices)
 
     def extra_repr(self) -> str:
         return f"output_size={self.output_size}"

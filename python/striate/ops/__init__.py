@@ -15,6 +15,7 @@ from striate.ops.arithmetic import *
 from striate.ops.clamp import *
 from striate.ops.comparison import *
 from striate.ops.contrast import *
+from striate.ops.conv import *
 from striate.ops.conv2d import *
 from striate.ops.ctc import *
 from striate.ops.cumulative import *
@@ -26,6 +27,7 @@ from striate.ops.embedding import *
 from striate.ops.gemm import *
 from striate.ops.group_norm import *
 from striate.ops.indexing import *
+from striate.ops.interpolate import *
 from striate.ops.joining import *
 from striate.ops.layer_norm import *
 from striate.ops.layout import *
@@ -37,9 +39,15 @@ from striate.ops.loss_embedding import *
 from striate.ops.loss_margin import *
 from striate.ops.loss_pointwise import *
 from striate.ops.lstm import *
+from striate.ops.maxout import *
 from striate.ops.norm import *
+from striate.ops.pad import *
+from striate.ops.patches import *
+from striate.ops.piecewise import *
 from striate.ops.pointwise import *
 from striate.ops.pool import *
+from striate.ops.pool_nd import *
+from striate.ops.prelu import *
 from striate.ops.reduction import *
 from striate.ops.scatter import *
 from striate.ops.shape import *
@@ -49,6 +57,7 @@ from striate.ops.special import *
 from striate.ops.stacking import *
 from striate.ops.statistics import *
 from striate.ops.trigonometry import *
+from striate.ops.unpool_nd import *
 from striate.ops.views import *
 
 from striate.ops.linalg import norm  # isort: skip  (a file has the same name)

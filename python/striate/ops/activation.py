@@ -23,28 +23,39 @@ METHODS = [
 ]
 
 __all__ = [
+    "celu",
     "elu",
     "exp",
     "gelu",
     "leaky_relu",
+    "logsigmoid",
+    "mish",
     "relu",
+    "selu",
     "sigmoid",
     "silu",
     "softplus",
+    "softsign",
     "tanh",
+    "tanhshrink",
 ]
 
+Numbers = float | tuple[float, float]
+
 RECORDS: dict[str, Op] = {}  # every activation by its kernel's name
-_DEFAULTS = {"leaky_relu": 0.01, "elu": 1.0, "softplus": 1.0}  # parameters
+_DEFAULTS: dict[str, Numbers] = {  # parameters
+    "leaky_relu": 0.01, "elu": 1.0, "softplus": 1.0, "celu": 1.0, "hardtanh": (-1.0, 1.0),
+    "hardshrink": 0.5, "softshrink": 0.5, "threshold": (0.0, 0.0), "step": 1.0,
+}  # fmt: skip
 _FROM_RESULT: set[str] = set()  # those whose gradient needs only the result
 
 
-def _record(name: str, saves: str) -> Op:
+def record_of(name: str, saves: str) -> Op:
     """The record of an activation whose gradient needs its result "y" or its operand "x"."""
     forward, backward = getattr(_C, name), getattr(_C, f"{name}_backward")
 
     @op("(...) -> (...)", name=name)
-    def record(ctx: Node, x: Array, parameter: float = 0.0) -> Array:
+    def record(ctx: Node, x: Array, parameter: Numbers = 0.0) -> Array:
         y = forward(x, parameter)
         ctx.save(y if saves == "y" else x, parameter)
         return y
@@ -64,7 +75,7 @@ def with_activation(
     record: Op,
     operands: list[Tensor],
     activation: str | None,
-    parameter: float | None,
+    parameter: Numbers | None,
     **parameters: Any,
 ) -> Tensor:
     """record(*operands), with the activation in its epilogue where the gradient allows.
@@ -81,22 +92,22 @@ def with_activation(
         )
     if parameter is None:
         parameter = _DEFAULTS.get(activation, 0.0)
-    from_result = activation in _FROM_RESULT and parameter >= 0
+    from_result = activation in _FROM_RESULT and (type(parameter) is tuple or parameter >= 0)  # type: ignore[operator]
     if from_result or not (is_grad_enabled() and any(t.requires_grad for t in operands)):
         return record(*operands, activation=activation, parameter=parameter, **parameters)
     return RECORDS[activation](record(*operands, **parameters), parameter=parameter)
 
 
-def gradient(activation: str | None, parameter: float, y: Array, dy: Array) -> Array:
+def gradient(activation: str | None, parameter: Numbers, y: Array, dy: Array) -> Array:
     """dy through the activation that an epilogue applied, from its result."""
     if activation is None:
         return dy
     return getattr(_C, f"{activation}_backward")(y, dy, parameter)
 
 
-def _activation(name: str, saves: str, doc: str) -> Any:
+def activation_of(name: str, saves: str, doc: str) -> Any:
     """The public function of an activation without parameters."""
-    record = _record(name, saves)
+    record = record_of(name, saves)
 
     def call(input: Tensor) -> Tensor:
         try:
@@ -116,18 +127,28 @@ def as_float(input: Tensor, name: str) -> Tensor:
     return input if input.dtype.kind == "f" else cast(input, get_default_dtype())
 
 
-relu = _activation("relu", "y", "max(x, 0) (Nair and Hinton 2010). Slope 0 at 0; NaN stays NaN.")
-exp = _activation("exp", "y", "e to the power of each element.")
-sigmoid = _activation("sigmoid", "y", "1 / (1 + e^-x).")
-tanh = _activation("tanh", "y", "The hyperbolic tangent.")
-silu = _activation(
+relu = activation_of("relu", "y", "max(x, 0) (Nair and Hinton 2010). Slope 0 at 0; NaN stays NaN.")
+exp = activation_of("exp", "y", "e to the power of each element.")
+sigmoid = activation_of("sigmoid", "y", "1 / (1 + e^-x).")
+tanh = activation_of("tanh", "y", "The hyperbolic tangent.")
+silu = activation_of(
     "silu", "x", "x sigmoid(x) (Elfwing et al. 2018; swish: Ramachandran et al. 2017)."
 )
-_gelu = _activation("gelu", "x", "x Phi(x).")
-_gelu_tanh = _activation("gelu_tanh", "x", "x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2.")
-_leaky_relu, _leaky_relu_of_x = _record("leaky_relu", "y"), _record("leaky_relu", "x")
-_elu = _record("elu", "y")
-_softplus = _record("softplus", "y")
+selu = activation_of(
+    "selu",
+    "y",
+    "1.0507 x where x > 0, 1.0507 * 1.6733 (e^x - 1) elsewhere (Klambauer et al. 2017).",
+)
+mish = activation_of("mish", "x", "x tanh(log(1 + e^x)) (Misra 2019).")
+logsigmoid = activation_of("logsigmoid", "y", "log(1 / (1 + e^-x)), with all digits on both sides.")
+softsign = activation_of("softsign", "x", "x / (1 + |x|) (Bergstra et al. 2009).")
+tanhshrink = activation_of("tanhshrink", "x", "x - tanh(x).")
+_gelu = activation_of("gelu", "x", "x Phi(x).")
+_gelu_tanh = activation_of("gelu_tanh", "x", "x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2.")
+_leaky_relu, _leaky_relu_of_x = record_of("leaky_relu", "y"), record_of("leaky_relu", "x")
+_elu = record_of("elu", "y")
+_celu = record_of("celu", "y")
+_softplus = record_of("softplus", "y")
 
 
 def gelu(input: Tensor, approximate: str = "none") -> Tensor:
@@ -142,17 +163,25 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:
 
 def leaky_relu(input: Tensor, negative_slope: float = 0.01) -> Tensor:
     """x where x > 0, negative_slope x elsewhere (Maas, Hannun and Ng 2013)."""
-    slope = _number(negative_slope, "leaky_relu", "negative_slope")
+    slope = number(negative_slope, "leaky_relu", "negative_slope")
     record = _leaky_relu if slope >= 0 else _leaky_relu_of_x  # below 0 the result hides x's sign
     return record(as_float(input, "leaky_relu"), parameter=slope)
 
 
 def elu(input: Tensor, alpha: float = 1.0) -> Tensor:
     """x where x > 0, alpha (e^x - 1) elsewhere (Clevert, Unterthiner and Hochreiter 2016)."""
-    x, alpha = as_float(input, "elu"), _number(alpha, "elu", "alpha")
+    x, alpha = as_float(input, "elu"), number(alpha, "elu", "alpha")
     if alpha >= 0:
         return _elu(x, parameter=alpha)
     return relu(x) + alpha * _elu(-relu(-x), parameter=1.0)  # the result would hide x's sign
+
+
+def celu(input: Tensor, alpha: float = 1.0) -> Tensor:
+    """x where x > 0, alpha (e^(x / alpha) - 1) elsewhere, smooth at 0 (Barron 2017)."""
+    x, alpha = as_float(input, "celu"), number(alpha, "celu", "alpha")
+    if alpha == 0:
+        raise ValueError("celu: alpha: expected a number other than 0, got 0")
+    return _celu(x, parameter=alpha)
 
 
 def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
@@ -161,14 +190,14 @@ def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tenso
     Nothing overflows, so a threshold of 20 or more changes nothing: the function is x there, to 1
     in 10^10.
     """
-    x, beta = as_float(input, "softplus"), _number(beta, "softplus", "beta")
+    x, beta = as_float(input, "softplus"), number(beta, "softplus", "beta")
     if beta == 0:
         raise ValueError("softplus: beta: expected a number other than 0, got 0")
     y = _softplus(x, parameter=beta)
     return y if threshold >= 20 else where(x * beta > threshold, x, y)
 
 
-def _number(value: Any, name: str, argument: str) -> float:
+def number(value: Any, name: str, argument: str) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
         raise TypeError(f"{name}: {argument}: expected a number, got {type(value).__name__}")
     if not np.isfinite(value):

@@ -11,6 +11,7 @@ from striate import _C
 from striate.autograd import Node
 from striate.dtypes import result_type
 from striate.ops.arithmetic import as_operand, mul, plus, true_divide, unbroadcast
+from striate.ops.operand import of_tensor
 from striate.ops.record import op
 from striate.tensor import Array, Tensor
 
@@ -64,6 +65,7 @@ def _(ctx: Node, grad: Array) -> Any:
     return np.where(inside, grad, grad.dtype.type(0))
 
 
+@of_tensor
 def clamp(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
     """min where input < min, max where input > max, else input; NaN stays NaN.
 
@@ -97,11 +99,13 @@ def _range(dtype: Any) -> tuple[int, int]:
 clip = clamp
 
 
+@of_tensor
 def clamp_min(input: Tensor, min: Any) -> Tensor:
     """`clamp` with a lower bound only."""
     return clamp(input, min=min)
 
 
+@of_tensor
 def clamp_max(input: Tensor, max: Any) -> Tensor:
     """`clamp` with an upper bound only."""
     return clamp(input, max=max)
@@ -142,17 +146,20 @@ fmax = _beside_nan("fmax", np.fmax, "The larger of the two; beside a NaN, the ot
 fmin = _beside_nan("fmin", np.fmin, "The smaller of the two; beside a NaN, the other one.")
 
 
+@of_tensor
 def lerp(input: Tensor, end: Tensor, weight: Any) -> Tensor:
     """input + weight (end - input), broadcast; weight is a number or a tensor."""
     return plus(input, mul(weight, end - input))
 
 
+@of_tensor
 def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1) -> Tensor:
     """input + value tensor1 tensor2, broadcast."""
     product = mul(tensor1, tensor2)
     return plus(input, product if value == 1 else mul(product, value))
 
 
+@of_tensor
 def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1) -> Tensor:
     """input + value tensor1 / tensor2, broadcast."""
     quotient = true_divide(tensor1, tensor2)
@@ -170,6 +177,7 @@ def _(ctx: Node, grad: Array) -> Any:
     return np.where(np.isfinite(ctx.saved[0]), grad, grad.dtype.type(0))
 
 
+@of_tensor
 def nan_to_num(
     input: Tensor, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None
 ) -> Tensor:

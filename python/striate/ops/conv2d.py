@@ -9,10 +9,12 @@ import numpy as np
 
 from striate import _C
 from striate.autograd import Node
+from striate.ops.activation import Numbers, with_activation
 from striate.ops.activation import gradient as fused_gradient
-from striate.ops.activation import with_activation
 from striate.ops.arithmetic import same_dtype
+from striate.ops.indexing import getitem
 from striate.ops.record import op
+from striate.ops.shape import unsqueeze
 from striate.tensor import Array, Tensor
 
 __all__ = [
@@ -70,7 +72,7 @@ def _conv2d(
     *bias: Array,
     options: dict[str, Any],
     activation: str | None = None,
-    parameter: float = 0.0,
+    parameter: Numbers = 0.0,
 ) -> Array:
     x, weight = images(x), images(weight)
     y = _C.conv2d(
@@ -102,11 +104,18 @@ def _(ctx: Node, dy: Array) -> Any:
 def _operands(name: str, input: Tensor, weight: Tensor, bias: Tensor | None) -> list[Tensor]:
     """The operands that are there, checked for rank and dtype."""
     given = same_dtype(name, {"input": input, "weight": weight, "bias": bias})
-    if input.ndim != 4:
-        raise ValueError(f"{name}: input: expected (N, C, H, W), got shape {input.shape}")
+    if input.ndim not in (3, 4):
+        raise ValueError(
+            f"{name}: input: expected (N, C, H, W) or (C, H, W), got shape {input.shape}"
+        )
     if weight.ndim != 4:
         raise ValueError(f"{name}: weight: expected four axes, got shape {weight.shape}")
-    return given
+    return given if input.ndim == 4 else [unsqueeze(input, 0), *given[1:]]
+
+
+def _single(y: Tensor, input: Tensor) -> Tensor:
+    """y without the axis that _operands gave the input."""
+    return y if input.ndim == 4 else getitem(y, 0)
 
 
 def conv2d(
@@ -118,7 +127,7 @@ def conv2d(
     dilation: Any = 1,
     groups: int = 1,
     activation: str | None = None,
-    activation_parameter: float | None = None,
+    activation_parameter: Numbers | None = None,
 ) -> Tensor:
     """2-D convolution (cross-correlation), LeCun et al. 1998.
 
@@ -126,9 +135,9 @@ def conv2d(
     * w[k, c, r, s], with stride (u, v), dilation (d, e), and x zero outside the image.
 
     input (N, C, H, W), weight (K, C / groups, R, S), bias (K,) -> (N, K, P, Q) in channels-last
-    memory, P = (H + top + bottom - d (R - 1) - 1) // u + 1, Q likewise. `padding` is a number,
-    (h, w), ((top, bottom), (left, right)), "valid" or, at stride 1, "same". `activation` names a
-    function applied to the result in the same pass.
+    memory, or both without N; P = (H + top + bottom - d (R - 1) - 1) // u + 1, Q likewise.
+    `padding` is a number, (h, w), ((top, bottom), (left, right)), "valid" or, at stride 1, "same".
+    `activation` names a function applied to the result in the same pass.
 
     Raises ValueError where shapes do not fit or the filter is larger than the padded input.
     """
@@ -141,9 +150,10 @@ def conv2d(
         "dilation": d,
         "groups": groups,
     }
-    return with_activation(
+    y = with_activation(
         "conv2d", _conv2d, operands, activation, activation_parameter, options=options
     )
+    return _single(y, input)
 
 
 @op("(N, C, H, W), (C, K / groups, R, S), (K,)? -> (N, K, P, Q)", name="conv_transpose2d")
@@ -190,9 +200,9 @@ def conv_transpose2d(
     operands = _operands(name, input, weight, bias)
     u, d = pair(name, "stride", stride), pair(name, "dilation", dilation)
     extra = pair(name, "output_padding", output_padding)
-    if input.shape[1] != weight.shape[0]:
+    if input.shape[-3] != weight.shape[0]:
         raise ValueError(
-            f"{name}: weight: expected ({input.shape[1]}, K / groups, R, S) for an input of shape "
+            f"{name}: weight: expected ({input.shape[-3]}, K / groups, R, S) for an input of shape "
             f"{input.shape}, got {weight.shape}"
         )
     filters = (weight.shape[2], weight.shape[3])
@@ -204,9 +214,11 @@ def conv_transpose2d(
         )
     size = tuple(
         (n - 1) * a - sum(pad) + b * (f - 1) + e + 1
-        for n, a, pad, b, f, e in zip(input.shape[2:], u, pads, d, filters, extra, strict=True)
+        for n, a, pad, b, f, e in zip(input.shape[-2:], u, pads, d, filters, extra, strict=True)
     )
     if min(size) < 1:
         raise ValueError(f"{name}: input: shape {input.shape} gives an output of {size}")
-    options = {"stride": u, "padding": pads, "dilation": d, "groups": groups}
-    return _conv_transpose2d(*operands, size=size, options=options)
+    # Its convolution stops short of what output_padding adds.
+    ends = tuple((pad[0], pad[1] - e) for pad, e in zip(pads, extra, strict=True))
+    options = {"stride": u, "padding": ends, "dilation": d, "groups": groups}
+    return _single(_conv_transpose2d(*operands, size=size, options=options), input)

@@ -11,6 +11,7 @@ from striate.autograd import Node
 from striate.ops.indexing import gather, narrow
 from striate.ops.joining import cat
 from striate.ops.layout import in_order_of
+from striate.ops.operand import of_tensor
 from striate.ops.record import Op, op
 from striate.ops.reduction import ValuesIndices
 from striate.ops.shape import axis_of, clone, reshape
@@ -107,16 +108,19 @@ def _running(record: Op, input: Tensor, dim: int, dtype: Any) -> Tensor:
     return record(input, axis=axis)
 
 
+@of_tensor
 def cumsum(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
     """y_i = x_0 + … + x_i along `dim`. Integers and bools give int64."""
     return _running(_cumsum, input, dim, dtype)
 
 
+@of_tensor
 def cumprod(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
     """y_i = x_0 … x_i along `dim`. Integers and bools give int64."""
     return _running(_cumprod, input, dim, dtype)
 
 
+@of_tensor
 def logcumsumexp(input: Tensor, dim: int) -> Tensor:
     """y_i = log(e^x_0 + … + e^x_i) along `dim`, without overflow."""
     if input.dtype.kind != "f":
@@ -146,6 +150,7 @@ cummax = _running_extreme("cummax", np.maximum)
 cummin = _running_extreme("cummin", np.minimum)
 
 
+@of_tensor
 def diff(
     input: Tensor, n: int = 1, dim: int = -1, prepend: Any = None, append: Any = None
 ) -> Tensor:

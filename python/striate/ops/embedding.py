@@ -70,6 +70,9 @@ def padding_row(name: str, padding_idx: Any, rows: int) -> int:
 
 def _shorten(name: str, weight: Tensor, indices: Array, max_norm: float, norm_type: float) -> None:
     """Rows that are used and longer than max_norm become that long, in place."""
+    for argument, value in (("max_norm", max_norm), ("norm_type", norm_type)):
+        if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
+            raise TypeError(f"{name}: {argument}: expected a number, got {value!r}")
     if max_norm < 0 or not norm_type > 0:
         raise ValueError(
             f"{name}: expected max_norm of at least 0 and norm_type above 0, got {max_norm} and "
@@ -110,7 +113,7 @@ def embedding(
     indices = _whole(name, "input", input)
     padding = padding_row(name, padding_idx, weight.shape[0])
     if max_norm is not None:
-        _shorten(name, weight, indices, float(max_norm), float(norm_type))
+        _shorten(name, weight, indices, max_norm, norm_type)
     y: Tensor = _embedding(
         weight, indices=indices, padding=padding, by_frequency=bool(scale_grad_by_freq)
     )
@@ -230,6 +233,9 @@ def embedding_bag(
     if per_sample_weights is not None:
         if mode != "sum":
             raise ValueError(f'{name}: per_sample_weights: expected mode "sum", got {mode!r}')
+        if not isinstance(per_sample_weights, Tensor):
+            got = type(per_sample_weights).__name__
+            raise TypeError(f"{name}: per_sample_weights: expected a Tensor, got {got}")
         if per_sample_weights.shape != input.shape or per_sample_weights.dtype != weight.dtype:
             raise ValueError(
                 f"{name}: per_sample_weights: expected {weight.dtype} of input's shape "
@@ -244,7 +250,7 @@ def embedding_bag(
     if weights and kept is None and len(indices) < per_sample_weights._array.size:  # type: ignore[union-attr]
         kept = np.arange(len(indices))
     if max_norm is not None:
-        _shorten(name, weight, indices, float(max_norm), float(norm_type))
+        _shorten(name, weight, indices, max_norm, norm_type)
     if mode == "max":
         largest: Tensor = _embedding_bag_max(weight, indices=indices, begin=begin)
         return largest

@@ -11,8 +11,8 @@ import numpy as np
 from striate import _C
 from striate.autograd import Node
 from striate.dtypes import result_type
+from striate.ops.activation import Numbers, with_activation
 from striate.ops.activation import gradient as fused_gradient
-from striate.ops.activation import with_activation
 from striate.ops.arithmetic import as_operand, same_dtype, unbroadcast
 from striate.ops.record import op
 from striate.tensor import Array, Tensor
@@ -106,7 +106,7 @@ def _linear(
     weight: Array,
     *bias: Array,
     activation: str | None = None,
-    parameter: float = 0.0,
+    parameter: Numbers = 0.0,
 ) -> Array:
     y = _C.gemm(_rows(x), weight.T, bias[0] if bias else None, activation, parameter)
     if x.ndim != 2:
@@ -131,7 +131,7 @@ def linear(
     weight: Tensor,
     bias: Tensor | None = None,
     activation: str | None = None,
-    activation_parameter: float | None = None,
+    activation_parameter: Numbers | None = None,
 ) -> Tensor:
     """y = f(x W^T + b): x (..., I), W (O, I), b (O,) -> (..., O).
 

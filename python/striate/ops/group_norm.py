@@ -10,7 +10,7 @@ import numpy as np
 
 from striate import _C
 from striate.autograd import Node
-from striate.ops.norm import as_image, batch_norm, check_channels, check_input
+from striate.ops.norm import as_image, batch_norm, check_channels, check_eps, check_input
 from striate.ops.record import op
 from striate.tensor import Array, Tensor
 
@@ -66,7 +66,7 @@ def _normalised(
         groups=groups,
         weighted=weight is not None,
         biased=bias is not None,
-        eps=float(eps),
+        eps=check_eps(name, eps),
         spread=spread,
     )
     return y.reshape(input.shape) if input.ndim > 4 else y

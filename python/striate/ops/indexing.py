@@ -11,6 +11,7 @@ import numpy as np
 
 from striate.autograd import Node
 from striate.ops.layout import in_order_of
+from striate.ops.operand import of_tensor
 from striate.ops.record import op
 from striate.ops.shape import axis_of, broadcast_to, of, reshape
 from striate.tensor import Array, Tensor
@@ -192,6 +193,7 @@ def _(ctx: Node, grad: Array) -> Any:
     return added_at(shape, flat_places(shape, axis, index), grad)
 
 
+@of_tensor
 def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
     """y[i, j, …] = input[index[i, j, …], j, …] for dim 0, and so on: the shape of `index`.
 
@@ -206,6 +208,7 @@ def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
     return _gather(input, index=array, axis=axis)
 
 
+@of_tensor
 def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:
     """`gather`, with input and indices broadcast outside `dim`; of all elements if dim is None."""
     if dim is None:
@@ -262,6 +265,7 @@ def vector_of(name: str, input: Tensor, dim: int, index: Any) -> Any:
     return axis, array.reshape(-1)
 
 
+@of_tensor
 def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
     """Slices index[0], index[1], … of input along `dim`, as a copy."""
     axis, array = vector_of("index_select", input, dim, index)
@@ -270,6 +274,7 @@ def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
     return _index_select(input, index=array, axis=axis)
 
 
+@of_tensor
 def take(input: Tensor, index: Tensor) -> Tensor:
     """The elements at flat places in logical order: the shape of `index`."""
     n = input.numel()
@@ -286,6 +291,7 @@ def mask_array(name: str, mask: Any) -> Array:
     return array
 
 
+@of_tensor
 def masked_select(input: Tensor, mask: Tensor) -> Tensor:
     """The elements where the mask holds, as a vector; input and mask broadcast."""
     held = mask_array("masked_select", mask)
@@ -296,6 +302,7 @@ def masked_select(input: Tensor, mask: Tensor) -> Tensor:
     return getitem(broadcast_to(input, shape), np.broadcast_to(held, shape))
 
 
+@of_tensor
 def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
     """The places of elements that are not zero: a row each, or with as_tuple a vector an axis."""
     if as_tuple:
@@ -304,6 +311,7 @@ def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
     return Tensor._wrap(np.argwhere(input._array))
 
 
+@of_tensor
 def argwhere(input: Tensor) -> Tensor:
     """The places of elements that are not zero, a row each."""
     return nonzero(input)

@@ -15,6 +15,7 @@ from striate.dtypes import result_type
 from striate.ops.arithmetic import as_operand
 from striate.ops.indexing import getitem, index_select, select
 from striate.ops.layout import in_order_of
+from striate.ops.operand import of_tensor
 from striate.ops.record import op
 from striate.ops.shape import axis_of, clone, reshape, unsqueeze
 from striate.tensor import Tensor
@@ -109,6 +110,8 @@ def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
 
 def split(tensor: Tensor, split_size: Any, dim: int = 0) -> tuple[Tensor, ...]:
     """Parts of `split_size` along `dim`, the last one smaller; or parts of the sizes in a list."""
+    if not isinstance(tensor, Tensor):
+        raise TypeError(f"split: tensor: expected a Tensor, got {type(tensor).__name__}")
     d = axis_of("split", dim, tensor.ndim)
     if tensor.ndim == 0:
         raise ValueError("split: expected at least one axis, got a tensor without axes")
@@ -128,6 +131,7 @@ def split(tensor: Tensor, split_size: Any, dim: int = 0) -> tuple[Tensor, ...]:
     return tuple(parts)
 
 
+@of_tensor
 def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """At most `chunks` parts of equal size along `dim`, the last one smaller."""
     if chunks < 1:
@@ -141,6 +145,7 @@ def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     return split(input, max(1, -(-n // chunks)), d)
 
 
+@of_tensor
 def tensor_split(input: Tensor, indices_or_sections: Any, dim: int = 0) -> tuple[Tensor, ...]:
     """So many parts along `dim`, the first ones larger by one; or parts between indices."""
     d = axis_of("tensor_split", dim, input.ndim)
@@ -159,6 +164,7 @@ def tensor_split(input: Tensor, indices_or_sections: Any, dim: int = 0) -> tuple
     return tuple(getitem(input, (*lead, slice(start, end))) for start, end in pairs)
 
 
+@of_tensor
 def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     """The slices along `dim`, without that axis."""
     if input.ndim == 0:
@@ -197,12 +203,14 @@ def repeat(input: Tensor, *repeats: Any) -> Tensor:
     return _tile(input, repeats=counts)
 
 
+@of_tensor
 def tile(input: Tensor, dims: Any, *more: Any) -> Tensor:
     """`repeat`, where missing leading numbers are 1."""
     counts = _varargs(dims if isinstance(dims, (tuple, list)) else (dims, *more))
     return repeat(input, (*[1] * (input.ndim - len(counts)), *counts))
 
 
+@of_tensor
 def repeat_interleave(input: Tensor, repeats: Any, dim: int | None = None) -> Tensor:
     """Each element (each slice along `dim`) `repeats` times, or as often as a vector says."""
     if dim is None:
@@ -231,6 +239,7 @@ def _(ctx: Node, grad: Array) -> Any:
     return np.roll(grad, tuple(-s for s in shifts), axes)
 
 
+@of_tensor
 def roll(input: Tensor, shifts: Any, dims: Any = None) -> Tensor:
     """The elements moved on by `shifts` along `dims`, round the end; of all in order if None."""
     moves = tuple(shifts) if isinstance(shifts, (tuple, list)) else (shifts,)

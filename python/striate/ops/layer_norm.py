@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +11,7 @@ import numpy as np
 from striate import _C
 from striate.autograd import Node
 from striate.ops.conv2d import images
+from striate.ops.norm import check_eps
 from striate.ops.record import op
 from striate.tensor import Array, Tensor
 
@@ -77,7 +77,7 @@ def shape_of(name: str, normalized_shape: Any) -> tuple[int, ...]:
 
 
 def _operands(
-    name: str, input: Tensor, normalized_shape: Any, affine: dict[str, Any], eps: float
+    name: str, input: Tensor, normalized_shape: Any, affine: dict[str, Any], eps: Any
 ) -> tuple[int, list[Tensor]]:
     """How many axes are normalised, and the operands that are there, checked."""
     if not isinstance(input, Tensor):
@@ -90,8 +90,7 @@ def _operands(
             f"{name}: input: expected a shape that ends in normalized_shape {shape}, got "
             f"{input.shape}"
         )
-    if not (math.isfinite(eps) and eps >= 0):
-        raise ValueError(f"{name}: eps: expected a finite number of at least 0, got {eps}")
+    check_eps(name, eps)
     given = [input]
     for argument, value in affine.items():
         if value is None:
@@ -141,7 +140,7 @@ def rms_norm(
     """
     if eps is None and isinstance(input, Tensor) and input.dtype.kind == "f":
         eps = float(np.finfo(input.dtype).eps)
-    small = 0.0 if eps is None else float(eps)
+    small: Any = 0.0 if eps is None else eps
     axes, given = _operands("rms_norm", input, normalized_shape, {"weight": weight}, small)
-    y: Tensor = _rms_norm(*given, axes=axes, eps=small)
+    y: Tensor = _rms_norm(*given, axes=axes, eps=float(small))
     return y

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Moving elements between memory orders, and padding."""
+"""Moving elements between memory orders."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,11 +10,10 @@ import numpy as np
 from striate import _C
 from striate.autograd import Node
 from striate.ops.record import op
-from striate.tensor import Array, Tensor
+from striate.tensor import Array
 
 __all__ = [
     "contiguous",
-    "pad",
 ]
 
 
@@ -24,6 +22,13 @@ def c_order(x: Array) -> Array:
     if x.flags.c_contiguous:
         return x
     return _C.to_c_order(x) if x.dtype.kind == "f" and x.ndim <= 8 else np.ascontiguousarray(x)
+
+
+def channels_last(x: Array) -> Array:
+    """x, rank 3 to 5, in memory with the channels innermost: itself if it is there already."""
+    if np.moveaxis(x, 1, -1).flags.c_contiguous:
+        return x
+    return _C.to_channels_last(x)
 
 
 def reshaped(x: Array, shape: tuple[int, ...]) -> Array:
@@ -56,31 +61,3 @@ def contiguous(ctx: Node, x: Array) -> Array:
 @contiguous.backward
 def _(ctx: Node, grad: Array) -> Any:
     return grad
-
-
-@op("(...) -> (...)", name="pad")
-def _pad(ctx: Node, x: Array, widths: tuple[int, ...], value: float) -> Array:
-    ctx.save(widths)
-    return _C.pad(x, widths, value)
-
-
-@_pad.backward
-def _(ctx: Node, grad: Array) -> Any:
-    (widths,) = ctx.saved
-    return _C.pad(grad, tuple(-w for w in widths), 0.0)
-
-
-def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float = 0.0) -> Tensor:
-    """`value` around the elements: pad is (before, after) of the last axis, then of the one before.
-
-    (..., n) -> (..., before + n + after). Negative widths crop. Images stay channels-last. Raises
-    ValueError for an odd number of widths, more pairs than axes, more cropped than there is, and
-    for any other mode than "constant".
-    """
-    if mode != "constant":
-        raise ValueError(f'pad: mode: expected "constant", got {mode!r}')
-    if not isinstance(pad, (tuple, list)) or not all(isinstance(w, int) for w in pad):
-        raise TypeError(f"pad: pad: expected a tuple of integers, got {pad!r}")
-    if input.dtype.kind != "f":
-        raise TypeError(f"pad: input: expected float32 or float64, got {input.dtype}")
-    return _pad(input, widths=tuple(pad), value=float(value))

@@ -13,6 +13,7 @@ from striate import _C
 from striate.autograd import Node
 from striate.ops.arithmetic import mul, plus, unbroadcast
 from striate.ops.gemm import matmul
+from striate.ops.operand import of_tensor
 from striate.ops.pointwise import abs as absolute
 from striate.ops.record import op
 from striate.ops.reduction import axes_of, keep_dims
@@ -59,6 +60,7 @@ def _expect_dtype(name: str, *tensors: Tensor) -> None:
             )
 
 
+@of_tensor
 def mm(input: Tensor, mat2: Tensor) -> Tensor:
     """The product of two matrices, (M, K) @ (K, N) -> (M, N)."""
     _expect("mm", "input", input, 2)
@@ -67,6 +69,7 @@ def mm(input: Tensor, mat2: Tensor) -> Tensor:
     return matmul(input, mat2)
 
 
+@of_tensor
 def bmm(input: Tensor, mat2: Tensor) -> Tensor:
     """Products of matrices, (B, M, K) @ (B, K, N) -> (B, M, N)."""
     _expect("bmm", "input", input, 3)
@@ -77,6 +80,7 @@ def bmm(input: Tensor, mat2: Tensor) -> Tensor:
     return matmul(input, mat2)
 
 
+@of_tensor
 def mv(input: Tensor, vec: Tensor) -> Tensor:
     """Matrix times vector, (M, K) @ (K,) -> (M,)."""
     _expect("mv", "input", input, 2)
@@ -85,6 +89,7 @@ def mv(input: Tensor, vec: Tensor) -> Tensor:
     return matmul(input, vec)
 
 
+@of_tensor
 def dot(input: Tensor, tensor: Tensor) -> Tensor:
     """The sum of products of two vectors of one length."""
     _expect("dot", "input", input, 1)
@@ -98,6 +103,7 @@ def dot(input: Tensor, tensor: Tensor) -> Tensor:
 vdot = dot
 
 
+@of_tensor
 def inner(input: Tensor, other: Tensor) -> Tensor:
     """Dot products along the last axes: (..., K), (..., K) -> the leading axes of both."""
     if input.ndim == 0 or other.ndim == 0:
@@ -108,6 +114,7 @@ def inner(input: Tensor, other: Tensor) -> Tensor:
     return reshape(matmul(rows, columns.T), (*input.shape[:-1], *other.shape[:-1]))
 
 
+@of_tensor
 def outer(input: Tensor, vec2: Tensor) -> Tensor:
     """Every product of an element of (M,) and one of (N,): (M, N)."""
     _expect("outer", "input", input, 1)
@@ -118,6 +125,7 @@ def outer(input: Tensor, vec2: Tensor) -> Tensor:
 ger = outer
 
 
+@of_tensor
 def kron(input: Tensor, other: Tensor) -> Tensor:
     """The Kronecker product: each element of input times the whole of other, as blocks."""
     ndim = max(input.ndim, other.ndim)
@@ -162,6 +170,7 @@ def _added(name: str, c: Tensor, a: Tensor, b: Tensor, beta: Any, alpha: Any) ->
     return _addmm(c, a, b, beta=float(beta), alpha=float(alpha))
 
 
+@of_tensor
 def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
     """beta input + alpha mat1 @ mat2, (M, K) @ (K, N); input repeats to (M, N).
 
@@ -172,6 +181,7 @@ def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Any = 1, alpha: An
     return _added("addmm", input, mat1, mat2, beta, alpha)
 
 
+@of_tensor
 def baddbmm(
     input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any = 1, alpha: Any = 1
 ) -> Tensor:
@@ -181,6 +191,7 @@ def baddbmm(
     return _added("baddbmm", input, batch1, batch2, beta, alpha)
 
 
+@of_tensor
 def addbmm(
     input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any = 1, alpha: Any = 1
 ) -> Tensor:
@@ -194,6 +205,7 @@ def addbmm(
     return _added("addbmm", input, rows, reshape(batch2, (b * k, batch2.shape[2])), beta, alpha)
 
 
+@of_tensor
 def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
     """beta input + alpha mat @ vec, (M, K) @ (K,); input repeats to (M,)."""
     _expect("addmv", "mat", mat, 2)
@@ -202,6 +214,7 @@ def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: Any = 1, alpha: Any 
     return reshape(_added("addmv", column, mat, reshape(vec, (-1, 1)), beta, alpha), (-1,))
 
 
+@of_tensor
 def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
     """beta input + alpha outer(vec1, vec2); input repeats to (M, N)."""
     _expect("addr", "vec1", vec1, 1)
@@ -209,6 +222,7 @@ def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Any = 1, alpha: Any
     return _added("addr", input, reshape(vec1, (-1, 1)), reshape(vec2, (1, -1)), beta, alpha)
 
 
+@of_tensor
 def trace(input: Tensor) -> Tensor:
     """The sum of the diagonal of a matrix."""
     _expect("trace", "input", input, 2)
@@ -289,6 +303,7 @@ def _matrix_norm(x: Tensor, ord: Any, dim: tuple[int, int], keepdim: bool) -> Te
     return reshape(extreme, tuple(n for d, n in enumerate(x.shape) if d not in (rows, columns)))
 
 
+@of_tensor
 def norm(input: Tensor, p: Any = "fro", dim: Any = None, keepdim: bool = False) -> Tensor:
     """The p-norm of the elements over `dim`; "fro", the default, is p = 2."""
     if p == "fro" or p is None:

@@ -79,6 +79,15 @@ def check_input(name: str, x: Tensor, ranks: Sequence[int], layout: str) -> None
         raise ValueError(f"{name}: input: expected {layout}, got shape {x.shape}")
 
 
+def check_eps(name: str, eps: Any) -> float:
+    """eps as a finite float of at least 0."""
+    if isinstance(eps, bool) or not isinstance(eps, (int, float, np.integer, np.floating)):
+        raise TypeError(f"{name}: eps: expected a number, got {eps!r}")
+    if not (math.isfinite(eps) and eps >= 0):
+        raise ValueError(f"{name}: eps: expected a finite number of at least 0, got {eps}")
+    return float(eps)
+
+
 def as_image(x: Tensor) -> Tensor:
     """x with at most two axes behind its channels, the last of x and all before it as one."""
     if x.ndim <= 4:

@@ -23,6 +23,7 @@ from striate.ops.indexing import (
     vector_of,
 )
 from striate.ops.layout import in_order_of
+from striate.ops.operand import of_tensor
 from striate.ops.record import op
 from striate.ops.shape import clone, reshape, where
 from striate.ops.views import broadcast_tensors
@@ -79,6 +80,7 @@ def _(ctx: Node, grad: Array) -> Any:
     return dx, dv
 
 
+@of_tensor
 def setitem(input: Tensor, values: Any, index: Any) -> Tensor:
     """A copy of input in which input[index] is `values`: what an assignment computes."""
     values = as_operand(values, input.dtype, "indexed assignment: value")
@@ -88,6 +90,7 @@ def setitem(input: Tensor, values: Any, index: Any) -> Tensor:
         raise type(error)(f"indexed assignment: {error}") from None
 
 
+@of_tensor
 def index_put(input: Tensor, indices: Any, values: Any, accumulate: bool = False) -> Tensor:
     """A copy of input in which input[indices] is `values` (or was added, if `accumulate`)."""
     index = as_index(indices if isinstance(indices, tuple) else tuple(indices))
@@ -103,6 +106,7 @@ def index_put(input: Tensor, indices: Any, values: Any, accumulate: bool = False
         raise type(error)(f"index_put: {error}") from None
 
 
+@of_tensor
 def put(input: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) -> Tensor:
     """A copy of input in which the flat places `index` hold `source` (or were added it)."""
     expect_same_dtype("put", input, source, "source")
@@ -147,6 +151,7 @@ def _with_source(name: str, input: Tensor, dim: int, index: Any, src: Tensor) ->
     return axis, array
 
 
+@of_tensor
 def scatter(input: Tensor, dim: int, index: Tensor, src: Any) -> Tensor:
     """A copy of input with y[index[i, j, …], j, …] = src[i, j, …] for dim 0, and so on.
 
@@ -182,6 +187,7 @@ def _(ctx: Node, grad: Array) -> Any:
     return grad, dsrc
 
 
+@of_tensor
 def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     """A copy of input with src[i, j, …] added at [index[i, j, …], j, …] for dim 0, and so on."""
     axis, array = _with_source("scatter_add", input, dim, index, src)
@@ -224,6 +230,7 @@ def _(ctx: Node, grad: Array) -> Any:
     return np.where(own, each.reshape(grad.shape), 0).astype(grad.dtype), dsrc
 
 
+@of_tensor
 def scatter_reduce(
     input: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str, *, include_self: bool = True
 ) -> Tensor:
@@ -280,6 +287,7 @@ def _slices(name: str, input: Tensor, dim: int, index: Any, source: Tensor) -> A
     return axis, array
 
 
+@of_tensor
 def index_add(
     input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: float = 1
 ) -> Tensor:
@@ -292,6 +300,7 @@ def index_add(
     return _index_add(input, source, index=array, axis=axis)
 
 
+@of_tensor
 def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
     """A copy of input in which slice index[i] along `dim` is slice i of source."""
     axis, array = _slices("index_copy", input, dim, index, source)
@@ -300,6 +309,7 @@ def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor
     return _index_put(input, source, index=(*[slice(None)] * axis, array))
 
 
+@of_tensor
 def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
     """A copy of input in which the slices `index` along `dim` hold one number."""
     axis, array = vector_of("index_fill", input, dim, index)
@@ -309,6 +319,7 @@ def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
     return _index_put(input, number, index=(*[slice(None)] * axis, np.unique(array)))
 
 
+@of_tensor
 def masked_fill(input: Tensor, mask: Any, value: Any) -> Tensor:
     """A copy of input with one number where the mask holds; both broadcast."""
     held = mask_array("masked_fill", mask)
@@ -319,6 +330,7 @@ def masked_fill(input: Tensor, mask: Any, value: Any) -> Tensor:
         raise ValueError(f"masked_fill: {error}") from None
 
 
+@of_tensor
 def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
     """A copy of input in which the elements where the mask holds are source's first, in order."""
     expect_same_dtype("masked_scatter", input, source, "source")

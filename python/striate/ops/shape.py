@@ -14,6 +14,7 @@ from striate.autograd import Node
 from striate.dtypes import result_type
 from striate.ops.arithmetic import as_operand, unbroadcast
 from striate.ops.layout import reshaped
+from striate.ops.operand import of_tensor
 from striate.ops.record import Op, op
 from striate.tensor import Array, Tensor
 
@@ -104,6 +105,7 @@ def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     return reshape(input, (*input.shape[:first], count, *input.shape[last + 1 :]))
 
 
+@of_tensor
 def squeeze(input: Tensor, dim: Any = None) -> Tensor:
     """Without the axes of size 1, or without those of them that `dim` names."""
     if dim is None:
@@ -153,6 +155,7 @@ def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
 swapaxes = swapdims = transpose
 
 
+@of_tensor
 def movedim(input: Tensor, source: Any, destination: Any) -> Tensor:
     """The axes `source` moved to the places `destination`; the others keep their order."""
     moved = [d if isinstance(d, (tuple, list)) else (d,) for d in (source, destination)]
@@ -170,6 +173,7 @@ def movedim(input: Tensor, source: Any, destination: Any) -> Tensor:
 moveaxis = movedim
 
 
+@of_tensor
 def t(input: Tensor) -> Tensor:
     """A matrix transposed."""
     if input.ndim > 2:
@@ -205,11 +209,13 @@ def expand(input: Tensor, *shape: Any) -> Tensor:
 broadcast_to = expand
 
 
+@of_tensor
 def expand_as(input: Tensor, other: Tensor) -> Tensor:
     """`expand` to the shape of `other`."""
     return expand(input, other.shape)
 
 
+@of_tensor
 def reshape_as(input: Tensor, other: Tensor) -> Tensor:
     """`reshape` to the shape of `other`."""
     return reshape(input, other.shape)
@@ -218,11 +224,13 @@ def reshape_as(input: Tensor, other: Tensor) -> Tensor:
 view_as = reshape_as
 
 
+@of_tensor
 def ravel(input: Tensor) -> Tensor:
     """The elements along one axis, in logical order."""
     return reshape(input, (input.numel(),))
 
 
+@of_tensor
 def unflatten(input: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
     """Axis `dim` as axes of `sizes`, of which one may be -1."""
     d = axis_of("unflatten", dim, input.ndim)

@@ -8,6 +8,7 @@ from typing import Any
 from striate import _C
 from striate.autograd import Node
 from striate.ops.activation import as_float
+from striate.ops.arithmetic import neg
 from striate.ops.record import op
 from striate.ops.reduction import axes_of
 from striate.tensor import Array, Tensor
@@ -15,6 +16,7 @@ from striate.tensor import Array, Tensor
 __all__ = [
     "log_softmax",
     "softmax",
+    "softmin",
 ]
 METHODS = [
     "log_softmax",
@@ -67,3 +69,8 @@ def softmax(input: Tensor, dim: int) -> Tensor:
 def log_softmax(input: Tensor, dim: int) -> Tensor:
     """log(softmax(x)) along `dim`, as (x - max x) - log sum exp(x - max x): no digits are lost."""
     return _along(_log_softmax, input, dim)
+
+
+def softmin(input: Tensor, dim: int) -> Tensor:
+    """softmax(-x) along `dim`: the smallest weighs most."""
+    return _along(_softmax, neg(as_float(input, "softmin")), dim)

@@ -11,6 +11,7 @@ import numpy as np
 from striate.autograd import Node
 from striate.ops.indexing import gather, index_array
 from striate.ops.layout import in_order_of
+from striate.ops.operand import of_tensor
 from striate.ops.record import op
 from striate.ops.reduction import ValuesIndices
 from striate.ops.shape import axis_of, clone, reshape, squeeze
@@ -69,6 +70,7 @@ def _alone(input: Tensor) -> ValuesIndices:
     return ValuesIndices(clone(input), Tensor._wrap(np.zeros((), np.int64)))
 
 
+@of_tensor
 def sort(
     input: Tensor, dim: int = -1, descending: bool = False, *, stable: bool = False
 ) -> ValuesIndices:
@@ -79,6 +81,7 @@ def sort(
     return _with_indices(input, _order(input._array, axis, descending), axis)
 
 
+@of_tensor
 def argsort(
     input: Tensor, dim: int = -1, descending: bool = False, *, stable: bool = False
 ) -> Tensor:
@@ -89,11 +92,13 @@ def argsort(
     return Tensor._wrap(_order(input._array, axis, descending))
 
 
+@of_tensor
 def msort(input: Tensor) -> Tensor:
     """The values in ascending order along axis 0."""
     return sort(input, 0).values
 
 
+@of_tensor
 def topk(
     input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True
 ) -> ValuesIndices:
@@ -118,6 +123,7 @@ def topk(
     return _with_indices(input, index, axis)
 
 
+@of_tensor
 def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> ValuesIndices:
     """(value, index) of the k-th smallest element along `dim`, counted from 1."""
     axis = axis_of("kthvalue", dim, input.ndim)
@@ -155,6 +161,7 @@ def _median_along(
     return _dropped(_with_indices(input, index, axis), axis, keepdim)
 
 
+@of_tensor
 def median(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
     """The middle element, the lower of two; NaN where there is one.
 
@@ -165,6 +172,7 @@ def median(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
     return _median_along("median", input, dim, keepdim, False)
 
 
+@of_tensor
 def nanmedian(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
     """The middle element of those that are not NaN, the lower of two; as `median`."""
     if dim is None:
@@ -172,6 +180,7 @@ def nanmedian(input: Tensor, dim: int | None = None, keepdim: bool = False) -> A
     return _median_along("nanmedian", input, dim, keepdim, True)
 
 
+@of_tensor
 def mode(input: Tensor, dim: int = -1, keepdim: bool = False) -> ValuesIndices:
     """(value, last index) of the most frequent element along `dim`, the smallest of several."""
     axis = axis_of("mode", dim, input.ndim)
@@ -194,6 +203,7 @@ def mode(input: Tensor, dim: int = -1, keepdim: bool = False) -> ValuesIndices:
     )
 
 
+@of_tensor
 def unique(
     input: Tensor,
     sorted: bool = True,
@@ -217,6 +227,7 @@ def unique(
     return tensors[0] if len(tensors) == 1 else tensors
 
 
+@of_tensor
 def unique_consecutive(
     input: Tensor,
     return_inverse: bool = False,
@@ -239,6 +250,7 @@ def unique_consecutive(
     return tensors[0] if len(tensors) == 1 else tensors
 
 
+@of_tensor
 def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Tensor:
     """How often each of 0, 1, … occurs in a vector; with weights, their sums."""
     if input.ndim != 1:
@@ -256,6 +268,7 @@ def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -
     return Tensor._wrap(sums.astype(np.float32) if weights.dtype == np.float32 else sums)
 
 
+@of_tensor
 def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Tensor:
     """How many elements lie in each of `bins` equal parts of min to max (of the data if equal)."""
     if input.dtype.kind != "f":

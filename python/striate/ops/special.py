@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 
 from striate.dtypes import get_default_dtype
-from striate.ops.activation import _activation
+from striate.ops.activation import activation_of
 from striate.ops.clamp import clamp
 from striate.ops.logarithm import log
 from striate.ops.trigonometry import function_of_two
@@ -22,10 +22,10 @@ __all__ = [
 ]
 METHODS = __all__
 
-erf = _activation(
+erf = activation_of(
     "erf", "x", "2 / sqrt(pi) times the integral of e^-t^2 from 0 to x; slope 2 / sqrt(pi) e^-x^2."
 )
-erfc = _activation("erfc", "x", "1 - erf(x), with all digits where it is near 0.")
+erfc = activation_of("erfc", "x", "1 - erf(x), with all digits where it is near 0.")
 
 
 def _shares(a: Array, b: Array, y: Array) -> tuple[Array, Array]:
@@ -59,3 +59,6 @@ def logit(input: Tensor, eps: float | None = None) -> Tensor:
     if eps is not None:
         x = clamp(x, eps, 1 - eps)
     return log(x / (1 - x))
+
+
+erfc = activation_of("erfc", "x", "1 - erf(x), with all digits where it is near 0.")

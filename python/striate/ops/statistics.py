@@ -15,6 +15,7 @@ from striate.ops.arithmetic import cast
 from striate.ops.comparison import isnan
 from striate.ops.gemm import matmul
 from striate.ops.layout import in_order_of
+from striate.ops.operand import of_tensor
 from striate.ops.record import op
 from striate.ops.reduction import axes_of, keep_dims, mean, sum
 from striate.ops.scatter import masked_fill
@@ -65,6 +66,7 @@ def _(ctx: Node, grad: Array) -> Any:
     return dx.astype(x.dtype)
 
 
+@of_tensor
 def prod(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """The product over `dim` (all axes if None). Integers and bools give int64."""
     if dtype is not None:
@@ -98,6 +100,7 @@ def _(ctx: Node, grad: Array) -> Any:
     return _C.mul(share, grad.reshape(shape))
 
 
+@of_tensor
 def logsumexp(input: Tensor, dim: Any, keepdim: bool = False) -> Tensor:
     """log of the sum of e^x over `dim`, computed from x - max x so that nothing overflows."""
     if input.dtype.kind != "f":
@@ -107,6 +110,7 @@ def logsumexp(input: Tensor, dim: Any, keepdim: bool = False) -> Tensor:
     return reshape(out, keep_dims(input.shape, axes)) if keepdim else out
 
 
+@of_tensor
 def nansum(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
     """`sum` of the elements that are not NaN."""
     if input.dtype.kind != "f":
@@ -114,6 +118,7 @@ def nansum(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
     return sum(masked_fill(input, isnan(input), 0), dim, keepdim)
 
 
+@of_tensor
 def nanmean(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
     """`mean` of the elements that are not NaN."""
     axes = axes_of("nanmean", dim, input.ndim)
@@ -138,6 +143,7 @@ def _rounded(interpolation: str, places: Array, below: Array) -> Array:
     return ways[interpolation]
 
 
+@of_tensor
 def quantile(
     input: Tensor,
     q: Any,
@@ -202,11 +208,13 @@ def _triangle_of(name: str, input: Tensor, diagonal: int) -> Tensor:
     return _triangle(input, diagonal=int(diagonal), upper=name == "triu")
 
 
+@of_tensor
 def tril(input: Tensor, diagonal: int = 0) -> Tensor:
     """Matrices with zeros above a diagonal (0 the main one, 1 the next one up)."""
     return _triangle_of("tril", input, diagonal)
 
 
+@of_tensor
 def triu(input: Tensor, diagonal: int = 0) -> Tensor:
     """Matrices with zeros below a diagonal (0 the main one, 1 the next one up)."""
     return _triangle_of("triu", input, diagonal)
@@ -239,6 +247,7 @@ def _(ctx: Node, grad: Array) -> Any:
     return np.diagonal(grad, *ctx.saved)
 
 
+@of_tensor
 def diag_embed(input: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
     """Matrices of zeros with the rows of input on a diagonal."""
     axes = axes_of("diag_embed", (dim1, dim2), input.ndim + 1)
@@ -248,6 +257,7 @@ def diag_embed(input: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -
     return _diag_embed(input, offset=offset, axis1=first, axis2=second)
 
 
+@of_tensor
 def diag(input: Tensor, diagonal: int = 0) -> Tensor:
     """A matrix with a vector on its diagonal, or a copy of the diagonal of a matrix."""
     if input.ndim == 1:
@@ -257,6 +267,7 @@ def diag(input: Tensor, diagonal: int = 0) -> Tensor:
     return _diagonal(input, diagonal).clone()
 
 
+@of_tensor
 def cov(input: Tensor, *, correction: int = 1) -> Tensor:
     """The covariance of variables, a row each: (x - mean) (x - mean)^T / (n - correction)."""
     if input.ndim > 2:
@@ -267,6 +278,7 @@ def cov(input: Tensor, *, correction: int = 1) -> Tensor:
     return products if x.shape[0] != 1 else reshape(products, ())
 
 
+@of_tensor
 def corrcoef(input: Tensor) -> Tensor:
     """The correlation of variables, a row each: covariances over standard deviations."""
     c = cov(input)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from striate.autograd import Node
+from striate.ops.operand import of_tensor
 from striate.ops.record import op
 from striate.ops.shape import axis_of, clone, expand, of, reshape
 from striate.tensor import Array, Tensor
@@ -18,9 +19,9 @@ __all__ = [
     "flip",
     "fliplr",
     "flipud",
-    "unfold",
 ]
-METHODS = __all__[1:]
+# The function of the name `unfold` takes windows of images (patches.py).
+METHODS = [*__all__[1:], "unfold"]
 
 
 def broadcast_tensors(*tensors: Tensor) -> tuple[Tensor, ...]:
@@ -55,6 +56,7 @@ def writable_diagonal(x: Array, offset: int, axis1: int, axis2: int) -> Array:
     return view
 
 
+@of_tensor
 def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
     """The elements x[i, i + offset] of two axes, as a view whose last axis is i."""
     a = axis_of("diagonal", dim1, input.ndim, "dim1")
@@ -75,6 +77,7 @@ def _(ctx: Node, grad: Array) -> Any:
     return np.flip(grad, ctx.saved[0])
 
 
+@of_tensor
 def flip(input: Tensor, dims: Any, *more: Any) -> Tensor:
     """A copy in which the axes `dims` run backwards."""
     dims = tuple(dims) if isinstance(dims, (tuple, list)) else (dims, *more)
@@ -84,11 +87,13 @@ def flip(input: Tensor, dims: Any, *more: Any) -> Tensor:
     return _flip(input, axes=axes) if input.ndim else clone(input)
 
 
+@of_tensor
 def fliplr(input: Tensor) -> Tensor:
     """Axis 1 backwards, in a copy."""
     return flip(input, 1)
 
 
+@of_tensor
 def flipud(input: Tensor) -> Tensor:
     """Axis 0 backwards, in a copy."""
     return flip(input, 0)
@@ -96,9 +101,10 @@ def flipud(input: Tensor) -> Tensor:
 
 @op("(..., N, ...) -> (..., windows, ..., size)", name="unfold")
 def _unfold(ctx: Node, x: Array, axis: int, size: int, step: int) -> Array:
+    """Windows that overlap can't be written to."""
     ctx.save(x.shape, axis, size, step)
     windows = np.lib.stride_tricks.sliding_window_view(
-        x, size, axis, writeable=bool(x.flags.writeable)
+        x, size, axis, writeable=bool(x.flags.writeable and step >= size)
     )
     return windows[(*[slice(None)] * axis, slice(None, None, step))]
 
@@ -113,6 +119,7 @@ def _(ctx: Node, grad: Array) -> Any:
     return dx
 
 
+@of_tensor
 def unfold(input: Tensor, dimension: int, size: int, step: int) -> Tensor:
     """Windows of `size` along an axis, `step` apart, as a view with the window as last axis."""
     axis = axis_of("unfold", dimension, input.ndim, "dimension")

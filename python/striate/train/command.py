@@ -12,7 +12,7 @@ import striate
 from striate import _C
 from striate.data.idx import NotFound
 from striate.train import files, pictures
-from striate.train.config import Config
+from striate.train.config import RECURRENT, Config
 from striate.train.evaluate import evaluate
 from striate.train.profiled import ProfiledTrainer
 from striate.train.runs import CONFIG, MODEL, build, describe, new_folder, run_folder
@@ -38,7 +38,7 @@ def start(options: argparse.Namespace) -> int:
         options.epochs,
         options.batch_size,
         options.lr,
-        options.optimizer or "sgd",
+        options.optimizer,
         schedule=options.schedule or "cosine",
         clip=options.clip,
         seed=options.seed or 0,
@@ -134,7 +134,8 @@ def finish(config: Config, task: Task, folder: Path, trainer: Trainer) -> None:
         first = next(w for w in weights.values() if w.ndim >= 2).numpy()
         pictures.curve(folder / "curve.png", trainer.history, title)
         pictures.confusion(folder / "confusion.png", evaluation, task.classes, title)
-        pictures.filters(folder / "filters.png", first, task.scaling.shape, title)
+        if config.model not in RECURRENT:  # whose weights meet a row, not an image
+            pictures.filters(folder / "filters.png", first, task.scaling.shape, title)
     else:
         print('no pictures: matplotlib is missing; pip install "striate[train]"', file=sys.stderr)
     (folder / CHECKPOINT).unlink(missing_ok=True)

@@ -10,6 +10,12 @@ from typing import Any
 
 from striate.train.files import read_json
 
+# Models that read an image row by row: their usual optimizer, and the norm they are clipped to. The
+# gradient of a long chain of steps is now and then very large (Pascanu, Mikolov and Bengio, On the
+# difficulty of training recurrent neural networks, ICML 2013).
+RECURRENT = ("lstm", "gru", "rnn")
+_RECURRENT_RECIPE = ("adamw", 1.0)
+
 # Epochs, batch size, learning rate and label smoothing by (data, model), unless the user says
 # otherwise.
 DEFAULTS = {
@@ -17,6 +23,8 @@ DEFAULTS = {
     ("digits", "mlp"): (40, 32, 0.05, 0.1),
     ("mnist", "lenet"): (3, 64, 0.05, 0.0),
     ("mnist", "mlp"): (3, 64, 0.1, 0.0),
+    **{("digits", model): (40, 32, 0.1, 0.1) for model in RECURRENT},
+    **{("mnist", model): (5, 64, 0.1, 0.0) for model in RECURRENT},
 }
 
 # Learning rate and weight decay by optimizer; None: what suits data and model.
@@ -59,11 +67,14 @@ class Config:
         epochs: int | None = None,
         batch_size: int | None = None,
         lr: float | None = None,
-        optimizer: str = "sgd",
+        optimizer: str | None = None,
+        clip: float | None = None,
         **others: Any,
     ) -> Config:
         """A config with defaults that suit data, model and optimizer."""
         usual = DEFAULTS[data, model]
+        usual_optimizer, usual_clip = _RECURRENT_RECIPE if model in RECURRENT else ("sgd", None)
+        optimizer = optimizer or usual_optimizer
         usual_lr, weight_decay = OPTIMIZERS[optimizer]
         return Config(
             data,
@@ -73,6 +84,7 @@ class Config:
             lr or usual_lr or usual[2],
             label_smoothing=usual[3],
             optimizer=optimizer,
+            clip=clip or usual_clip,
             weight_decay=weight_decay,
             **others,
         )

@@ -53,7 +53,7 @@ def run_folder(text: str, out: str | None) -> Path:
     )
 
 
-def build(name: str, shape: tuple[int, int, int], classes: int) -> nn.Sequential:
+def build(name: str, shape: tuple[int, int, int], classes: int) -> nn.Module:
     """A model by name."""
     return MODELS[name](shape, classes)
 
@@ -70,7 +70,7 @@ def describe(config: Config, task: Task) -> dict[str, Any]:
     }
 
 
-def load_run(text: str) -> tuple[nn.Sequential, Scaling, list[str]]:
+def load_run(text: str) -> tuple[nn.Module, Scaling, list[str]]:
     """(model, scaling, classes) of a finished run. ValueError where it is missing or foreign."""
     folder = run_folder(text, None)
     config, whole = Config.from_file(folder / CONFIG)

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from striate.bench.ours import import_seconds
 from striate.bench.peers.peer import Peer, Rival
 from striate.bench.task import Task
 
@@ -119,14 +118,3 @@ class PEER(Peer):
         yield Rival("numpy", call)
 
     to_c_order = to_channels_last
-
-    def overhead_add(self, task: Task) -> Iterable[Rival]:
-        a = task["a"]
-        yield Rival("numpy", lambda: a + a)
-
-    def overhead_matmul(self, task: Task) -> Iterable[Rival]:
-        a, w = task["a"], task["w"]
-        yield Rival("numpy", lambda: a @ w)
-
-    def overhead_import(self, task: Task) -> Iterable[Rival]:
-        yield Rival("numpy", import_seconds("numpy"), lambda _: np.zeros(0))

@@ -41,24 +41,33 @@ def _activation(
     f: Callable[..., Array],
     slope: Callable[..., Array],
     saves: str = "y",
-    parameter: str | None = None,
-    values: tuple[float, ...] = (0.0,),
+    parameter: str | tuple[str, ...] | None = None,
+    values: tuple[Any, ...] = (0.0,),
     function: Callable[..., Any] | None = None,
     ulp: Callable[..., Any] = lambda x, p: 4,
     reach: float = 90,
+    differentiable: bool = True,
     draw: Callable[[np.random.Generator, tuple[int, ...]], Array] | None = None,
 ) -> list[Case]:
-    """The cases of one activation: f(x, p), f'(x, p), and the binding below the gradient."""
+    """The cases of one activation: f(x, p), f'(x, p), and the binding below the gradient.
+
+    p is a number, or a tuple of them where `parameter` names several.
+    """
     function = function or getattr(striate.ops, name)
     kernel, backward = getattr(_C, name), getattr(_C, f"{name}_backward")
 
-    def value(given: dict[str, Any]) -> float:
+    def value(given: dict[str, Any]) -> Any:
+        if isinstance(parameter, tuple):
+            return tuple(given[name] for name in parameter)
         return float(given[parameter]) if parameter else 0.0
 
-    def saved(x: Array, p: float) -> Array:
+    def saved(x: Array, p: Any) -> Array:
         return np.asarray(f(x, p)) if saves == "y" else x
 
-    samples = [{parameter: v} if parameter else {} for v in values]
+    if isinstance(parameter, tuple):
+        samples = [dict(zip(parameter, v, strict=True)) for v in values]
+    else:
+        samples = [{parameter: v} if parameter else {} for v in values]
     forward = Case(
         name=name,
         rows=(f"{name}_f",),
@@ -70,8 +79,10 @@ def _activation(
             eps * ulp(x, value(given)) * np.abs(reference) + 200 * np.finfo(np.float32).tiny
         ),
         draw=draw or _draw(reach),
+        gradient=differentiable,
         misuses=[
-            Misuse(lambda: function(3.0), TypeError, (name, "input", "float")),
+            Misuse(lambda: function(3.0, **samples[0]), TypeError, ("input", "float")),
+            Misuse(lambda: kernel(np.zeros(2), "x"), TypeError, (name, "parameter", "'x'")),
             Misuse(lambda: kernel(np.zeros(2, "i8")), TypeError, (name, "x", "int64")),
             Misuse(
                 lambda: kernel(np.zeros(2), out=np.zeros(3)),
@@ -143,6 +154,16 @@ def _silu_slope(x: Array, p: float) -> Array:
     return np.asarray(_sigmoid(x) * (1 + x * _sigmoid(-x)))
 
 
+def _mish_t(x: Array) -> Array:
+    return np.asarray(np.tanh(np.logaddexp(0, x)))
+
+
+def _mish_slope(x: Array, p: float) -> Array:
+    return _mish_t(x) + x * _sigmoid(x) * (1 - _mish_t(x) ** 2)
+
+
+_SELU = (1.0507009873554804934, 1.6732632423543772848)  # scale, alpha
+
 CASES = [
     *_activation("relu", lambda x, p: np.maximum(x, 0), lambda x, p: (x > 0) * 1.0),
     *_activation(
@@ -201,4 +222,88 @@ CASES = [
         ulp=lambda x, p: 6 + 3 * np.abs(_twice_u(x)),
     ),
     *_activation("silu", lambda x, p: x * _sigmoid(x), _silu_slope, saves="x"),
+    *_activation(
+        "hardtanh",
+        lambda x, p: np.clip(x, *p),
+        lambda x, p: (x > p[0]) & (x < p[1]),
+        parameter=("min_val", "max_val"),
+        values=((-1.0, 1.0), (0.0, 6.0), (-0.5, 2.0)),
+    ),
+    *_activation(
+        "hardsigmoid",
+        lambda x, p: np.clip(x + 3, 0, 6) / 6,
+        lambda x, p: (np.abs(x) < 3) / 6,
+    ),
+    *_activation(
+        "hardswish",
+        lambda x, p: x * np.clip(x + 3, 0, 6) / 6,
+        lambda x, p: np.where(np.abs(x) < 3, x / 3 + 0.5, x > 0),
+        saves="x",
+    ),
+    *_activation(
+        "hardshrink",
+        lambda x, p: np.where(np.abs(x) > p, x, 0),
+        lambda x, p: np.abs(x) > p,
+        saves="x",
+        parameter="lambd",
+        values=(0.75, 2.0, 0.0),
+    ),
+    *_activation(
+        "softshrink",
+        lambda x, p: np.sign(x) * np.maximum(np.abs(x) - p, 0),
+        lambda x, p: np.abs(x) > p,
+        saves="x",
+        parameter="lambd",
+        values=(0.75, 2.0, 0.0),
+    ),
+    *_activation(
+        "threshold",
+        lambda x, p: np.where(x > p[0], x, p[1]),
+        lambda x, p: x > p[0],
+        saves="x",
+        parameter=("threshold", "value"),
+        values=((0.625, -2.0), (-1.0, 0.25)),
+    ),
+    *_activation(
+        "step",
+        lambda x, p: (x > 0) * 1.0,
+        lambda x, p: np.abs(x) <= p,  # the straight-through estimator's
+        saves="x",
+        parameter="window",
+        values=(1.0, 0.5),
+        differentiable=False,
+    ),
+    *_activation(
+        "selu",
+        lambda x, p: _SELU[0] * np.where(x > 0, x, _SELU[1] * np.expm1(x)),
+        lambda x, p: _SELU[0] * np.where(x > 0, 1, _SELU[1] * np.exp(np.minimum(x, 0))),
+    ),
+    *_activation(
+        "celu",
+        lambda x, p: np.where(x > 0, x, p * np.expm1(x / p)),
+        lambda x, p: np.where(x > 0, 1, np.exp(np.minimum(x, 0) / p)),
+        parameter="alpha",
+        values=(1.0, 0.5, 3.0),
+        ulp=lambda x, p: 6,
+    ),
+    *_activation("mish", lambda x, p: x * _mish_t(x), _mish_slope, saves="x", ulp=lambda x, p: 8),
+    *_activation(
+        "logsigmoid",
+        lambda x, p: -np.logaddexp(0, -x),
+        lambda x, p: _sigmoid(-x),
+        ulp=lambda x, p: 6,
+    ),
+    *_activation(
+        "softsign",
+        lambda x, p: x / (1 + np.abs(x)),
+        lambda x, p: 1 / (1 + np.abs(x)) ** 2,
+        saves="x",
+    ),
+    *_activation(
+        "tanhshrink",
+        lambda x, p: x - np.tanh(x),
+        lambda x, p: np.tanh(x) ** 2,
+        saves="x",
+        ulp=lambda x, p: 4 + 4 * np.abs(x) / np.abs(x - np.tanh(x)),
+    ),
 ]

@@ -20,7 +20,8 @@ Array = np.ndarray[Any, Any]
 class Sample:
     """The arguments of one call: float arrays by shape, then parameters by name.
 
-    A shape of None is an operand left out. `images` draws rank-4 arrays in channels-last memory.
+    A shape of None is an operand left out. `images` draws arrays of rank 4 and 5 in channels-last
+    memory.
     """
 
     shapes: tuple[tuple[int, ...] | None, ...]
@@ -45,10 +46,10 @@ class Misuse:
 
 
 def channels_last(array: Array) -> Array:
-    """The same values, rank 4 in channels-last memory."""
-    if array.ndim != 4:
+    """The same values, rank 4 and 5 in channels-last memory."""
+    if array.ndim not in (4, 5):
         return array
-    return np.ascontiguousarray(array.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+    return np.moveaxis(np.ascontiguousarray(np.moveaxis(array, 1, -1)), -1, 1)
 
 
 def normal(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:

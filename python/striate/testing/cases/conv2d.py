@@ -159,9 +159,9 @@ _MISUSES = [
         ("conv2d", "weight", "(K, 3, R, S)", "(4, 2, 3, 3)"),
     ),
     Misuse(
-        lambda: striate.ops.conv2d(_zeros(3, 8, 8), _zeros(4, 3, 3, 3)),
+        lambda: striate.ops.conv2d(_zeros(8, 8), _zeros(4, 3, 3, 3)),
         ValueError,
-        ("conv2d", "input", "(N, C, H, W)", "(3, 8, 8)"),
+        ("conv2d", "input", "(N, C, H, W)", "(8, 8)"),
     ),
     Misuse(
         lambda: striate.ops.conv2d(_zeros(1, 3, 2, 8), _zeros(4, 3, 3, 3)),

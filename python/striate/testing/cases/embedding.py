@@ -155,6 +155,7 @@ CASES = [
             _refused(TypeError, "weight", "int64", weight=striate.arange(6).reshape(2, 3)),
             _refused(ValueError, "padding_idx", "-5 to 4", "5", padding_idx=5),
             _refused(ValueError, "norm_type", max_norm=1.0, norm_type=0.0),
+            _refused(TypeError, "max_norm", "'a'", max_norm="a"),
             _refused(IndexError, "0 to 4", "9", input=striate.tensor([9]), max_norm=1.0),
             Misuse(lambda: striate.nn.Embedding(3, 2, padding_idx=3), ValueError, ("padding_idx",)),
             Misuse(

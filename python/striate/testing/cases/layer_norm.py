@@ -244,6 +244,10 @@ CASES = [
             _refused("layer_norm", ValueError, "bias", "float64", normalized_shape=4,
                      bias=striate.ones(4, dtype=striate.float64)),
             _refused("layer_norm", ValueError, "eps", "-1", normalized_shape=4, eps=-1),
+            _refused("layer_norm", TypeError, "eps", "'x'", normalized_shape=4, eps="x"),
+            Misuse(
+                lambda: striate.nn.LayerNorm((2**40, 2**40)), ValueError, ("LayerNorm", "weight")
+            ),
             Misuse(lambda: striate.nn.LayerNorm(4)(striate.ones(2, 5)), ValueError, ("(2, 5)",)),
         ],
     ),
@@ -304,6 +308,7 @@ CASES = [
         misuses=[
             _refused("group_norm", ValueError, "num_groups", "3 channels", "2", num_groups=2),
             _refused("group_norm", ValueError, "num_groups", "0", num_groups=0),
+            _refused("group_norm", TypeError, "eps", "'x'", num_groups=3, eps="x"),
             _refused("group_norm", TypeError, "num_groups", "1.5", num_groups=1.5),
             _refused("group_norm", ValueError, "(4,)", input=striate.ones(4), num_groups=1),
             _refused("group_norm", ValueError, "one value", input=striate.ones(1, 2, 1, 1),

@@ -45,11 +45,16 @@ CASES = [
         function=None,
         kernel=_C.to_channels_last,
         reference=_same,
-        samples=[Sample((s,), images=False) for s in _IMAGES],
+        samples=[
+            *(Sample((s,), images=False) for s in _IMAGES),
+            *(Sample((s,)) for s in [(2, 3, 5), (0, 3, 4), (2, 17, 33), (2, 3, 4, 5, 6)]),
+        ],
         bound=_exact,
         bytes=_moved,
         misuses=[
-            Misuse(lambda: _C.to_channels_last(np.zeros((2, 3))), ValueError, ("rank 4", "(2, 3)")),
+            Misuse(
+                lambda: _C.to_channels_last(np.zeros((2, 3))), ValueError, ("rank 3 to 5", "(2, 3)")
+            ),
             Misuse(lambda: _C.to_channels_last(np.zeros(3, int)), TypeError, ("x", "int64")),
         ],
     ),

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+// `axes` tells for each axis behind (N, C), the last one last, how its outputs are made: ("nearest"
+// or "nearest-exact" or "linear" or "cubic", size, scale or 0, align_corners), or ("reflect" or
+// "replicate" or "circular", before, after).
+#include "ops/interpolate/interpolate.h"
+
+#include <algorithm>
+#include <array>
+
+#include "bindings/array.h"
+
+namespace striate {
+namespace {
+
+struct AxisSpec {
+  bool padding;
+  Interpolation interpolation;
+  Padding edge;
+  ptrdiff_t in, out, before, after;
+  double scale;
+  bool align_corners;
+
+  ResampleAxis build() const {
+    if (padding) return padding_axis(edge, in, before, after);
+    return interpolation_axis(interpolation, in, out, scale, align_corners);
+  }
+};
+
+void read_padding(const char* op, const py::tuple& values, AxisSpec& s) {
+  s.before = values[1].cast<ptrdiff_t>(), s.after = values[2].cast<ptrdiff_t>();
+  const ptrdiff_t cropped = std::min(s.in, std::max<ptrdiff_t>(-std::max(s.before, -s.in), 0) +
+                                               std::max<ptrdiff_t>(-std::max(s.after, -s.in), 0));
+  const ptrdiff_t most = s.edge == Padding::reflect    ? s.in - 1
+                         : s.edge == Padding::circular ? s.in - cropped
+                                                       : PTRDIFF_MAX;
+  if (s.before > most || s.after > most)
+    fail(op, "pad", "at most " + std::to_string(most) + " for an axis of " + std::to_string(s.in),
+         shape_text({s.before, s.after}));
+  if (__builtin_add_overflow(s.in, s.before, &s.out) ||
+      __builtin_add_overflow(s.out, s.after, &s.out) || s.out < 1)
+    fail(op, "pad", "widths that leave 1 or more of " + std::to_string(s.in) + " elements",
+         shape_text({s.before, s.after}));
+}
+
+AxisSpec read_axis(const char* op, py::handle spec, ptrdiff_t in) {
+  const py::tuple values = py::reinterpret_borrow<py::tuple>(spec);
+  const std::string mode = values[0].cast<std::string>();
+  AxisSpec s{};
+  s.in = in;
+  if (in < 1) fail(op, "x", "axes of 1 or more behind (N, C)", std::to_string(in));
+  static const std::pair<const char*, Padding> edges[] = {{"reflect", Padding::reflect},
+                                                          {"replicate", Padding::replicate},
+                                                          {"circular", Padding::circular}};
+  for (auto& [name, edge] : edges)
+    if (mode == name) {
+      s.padding = true, s.edge = edge;
+      read_padding(op, values, s);
+      return s;
+    }
+  static const std::pair<const char*, Interpolation> modes[] = {
+      {"nearest", Interpolation::nearest},
+      {"nearest-exact", Interpolation::nearest_exact},
+      {"linear", Interpolation::linear},
+      {"cubic", Interpolation::cubic}};
+  for (auto& [name, interpolation] : modes)
+    if (mode == name) {
+      s.interpolation = interpolation;
+      s.out = values[1].cast<ptrdiff_t>(), s.scale = values[2].cast<double>();
+      s.align_corners = values[3].cast<bool>();
+      if (s.out < 1) fail(op, "size", "1 or more", std::to_string(s.out));
+      return s;
+    }
+  fail(op, "axes", "a mode of interpolation or padding", mode);
+}
+
+using Specs = std::array<AxisSpec, 3>;
+
+// The specs of depth, height and width, from the input's sizes behind (N, C).
+Specs read_axes(const char* op, const py::tuple& axes, const ptrdiff_t* in, int count) {
+  if (int(axes.size()) != count)
+    fail(op, "axes", "one for each of the " + std::to_string(count) + " axes behind (N, C)",
+         std::to_string(axes.size()));
+  Specs specs;
+  for (AxisSpec& s : specs) s = {true, {}, Padding::replicate, 1, 1, 0, 0, 0, false};
+  for (int i = 0; i < count; ++i)
+    specs[size_t(3 - count + i)] = read_axis(op, axes[size_t(i)], in[i]);
+  return specs;
+}
+
+Operand read_image(py::handle array, const char* op, const char* argument) {
+  Operand x = read(array, op, argument);
+  if (x.rank < 3 || x.rank > 5)
+    fail(op, argument, "rank 3 to 5, such as (N, C, H, W)", "shape " + x.text());
+  return x;
+}
+
+py::object forward(py::handle x_array, const py::tuple& axes, py::handle out) {
+  const char* op = "interpolate";
+  Operand x = read_image(x_array, op, "x");
+  Specs specs = read_axes(op, axes, x.shape + 2, x.rank - 2);
+  ptrdiff_t shape[5] = {x.shape[0], x.shape[1]};
+  for (int i = 2; i < x.rank; ++i) shape[i] = specs[size_t(i + 3 - x.rank)].out;
+  checked_product(op, "size", shape, x.rank);
+  Result y = result_channels_last(op, out, x.dtype, shape, x.rank);
+  if (y.operand.size() == 0) return std::move(y.object);
+  ReleaseGil release(0.5 * double(y.operand.size()));
+  const ResampleAxis built[3] = {specs[0].build(), specs[1].build(), specs[2].build()};
+  resample(x, built, y.operand);
+  return std::move(y.object);
+}
+
+// dx for an input of `size` behind (N, C).
+py::object backward(py::handle dy_array, const py::tuple& size, const py::tuple& axes,
+                    py::handle out) {
+  const char* op = "interpolate_backward";
+  Operand dy = read_image(dy_array, op, "dy");
+  if (int(size.size()) != dy.rank - 2)
+    fail(op, "size", std::to_string(dy.rank - 2) + " numbers", std::to_string(size.size()));
+  ptrdiff_t in[5] = {dy.shape[0], dy.shape[1]}, made[5] = {dy.shape[0], dy.shape[1]};
+  for (int i = 2; i < dy.rank; ++i) in[i] = size[size_t(i - 2)].cast<ptrdiff_t>();
+  checked_product(op, "size", in, dy.rank);
+  Specs specs = read_axes(op, axes, in + 2, dy.rank - 2);
+  for (int i = 2; i < dy.rank; ++i) made[i] = specs[size_t(i + 3 - dy.rank)].out;
+  expect_shape(op, "dy", dy, made, dy.rank);
+  Result dx = result_channels_last(op, out, dy.dtype, in, dy.rank);
+  if (dx.operand.size() == 0) return std::move(dx.object);
+  ReleaseGil release(0.5 * double(dy.size()));
+  const ResampleAxis built[3] = {transposed(specs[0].build()), transposed(specs[1].build()),
+                                 transposed(specs[2].build())};
+  resample(dy, built, dx.operand);
+  return std::move(dx.object);
+}
+
+}  // namespace
+
+void bind_interpolate(py::module_& m) {
+  m.def("interpolate", &forward, py::arg("x"), py::arg("axes"), py::arg("out") = py::none(),
+        "x (N, C, ...) resampled along each axis behind (N, C).");
+  m.def("interpolate_backward", &backward, py::arg("dy"), py::arg("size"), py::arg("axes"),
+        py::arg("out") = py::none(), "dx for an input of `size` behind (N, C).");
+}
+
+}  // namespace striate

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "simd/vec_avx2.h"
+//
+#include "ops/prelu/prelu.inl"
+
+#define HERE_scalar(...)
+#define HERE_avx2(...)
+#define HERE_avx512(...)
+#undef HERE_avx2
+#define HERE_avx2(...) __VA_ARGS__
+
+namespace striate {
+
+#define ROW(name, T, isa, pass) HERE_##isa(DEFINE_##pass(name, T))
+#include "ops/prelu/kernels.inc"
+#undef ROW
+
+}  // namespace striate
