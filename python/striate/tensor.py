@@ -303,6 +303,8 @@ class Tensor:
 
     def _write(self, name: str, value: Any, where: Any = ...) -> Tensor:
         self._check_in_place(name)
+        if value is None:  # NumPy would make NaN of it
+            raise TypeError(f"{name}: value: expected a tensor or numbers, got None")
         if isinstance(value, Tensor):
             if value.requires_grad and autograd._mode.enabled:
                 raise RuntimeError(f"{name}: value: expected a tensor that requires no grad")
