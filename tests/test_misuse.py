@@ -121,6 +121,22 @@ WRONG = {
     ),
     "blank": lambda x: F.ctc_loss(x, striate.ones(3, 1).long(), (2,) * 3, (1,) * 3, blank=None),
     "indices": lambda x: F.max_unpool1d(x, None, 2),
+    "value None": lambda x: x.fill_(None),
+    "value None copied": lambda x: x.copy_(None),
+    "value None at": lambda x: x.__setitem__(0, None),
+    "mean": lambda x: x.normal_("x"),
+    "from_": lambda x: x.uniform_(None),
+    "count": lambda x: striate.set_num_threads("x"),
+    "count huge": lambda x: striate.set_num_threads(2**70),
+    "state": lambda x: striate.set_rng_state({}),
+    "precision": lambda x: striate.set_printoptions(precision="x"),
+    "sample_shape": lambda x: striate.distributions.Normal(0.0, 1.0).sample(3),
+    "scale_factor": lambda x: nn.Upsample(scale_factor="x"),
+    "shape": lambda x: x.reshape(2.5),
+    "shape expanded": lambda x: x.expand("x"),
+    "size of unfold": lambda x: x.unfold(1, 1.5, 1),
+    "input of BatchNorm": lambda x: nn.BatchNorm1d(3)(None),
+    "input of InstanceNorm": lambda x: nn.InstanceNorm1d(3)([1.0]),
 }
 
 
@@ -129,6 +145,13 @@ def test_wrong_options_are_refused_by_name(argument: str) -> None:
     pattern = rf"{argument.split()[0]}: expected .*got"
     with pytest.raises((TypeError, ValueError), match=pattern):
         WRONG[argument](striate.randn(2, 3, 4))
+
+
+def test_a_limit_of_infinity_measures_gradients_only() -> None:
+    w = nn.Parameter(striate.ones(4))
+    w.grad = striate.full((4,), 3.0)
+    assert nn.utils.clip_grad_norm_([w], float("inf")).item() == 6.0
+    assert w.grad.tolist() == [3.0] * 4
 
 
 def test_a_tensor_equals_nothing_else() -> None:

@@ -201,7 +201,7 @@ def _(ctx: Node, grad: Array) -> Any:
 
 def repeat(input: Tensor, *repeats: Any) -> Tensor:
     """The tensor laid side by side `repeats[i]` times along axis i; more repeats add axes."""
-    counts = _varargs(repeats)
+    counts = _varargs(repeats, "repeat")
     if len(counts) < input.ndim:
         raise ValueError(
             f"repeat: repeats: expected at least {input.ndim} numbers for shape {input.shape}, got "
@@ -215,7 +215,7 @@ def repeat(input: Tensor, *repeats: Any) -> Tensor:
 @of_tensor
 def tile(input: Tensor, dims: Any, *more: Any) -> Tensor:
     """`repeat`, where missing leading numbers are 1."""
-    counts = _varargs(dims if isinstance(dims, (tuple, list)) else (dims, *more))
+    counts = _varargs(dims if isinstance(dims, (tuple, list)) else (dims, *more), "tile")
     return repeat(input, (*[1] * (input.ndim - len(counts)), *counts))
 
 

@@ -86,9 +86,9 @@ def reshape(input: Tensor, shape: Any, *more: Any) -> Tensor:
     shape = tuple(shape) if isinstance(shape, (tuple, list)) else (shape, *more)
     try:
         return of(input, _reshape, shape=shape)
-    except AttributeError:
+    except TypeError:
         check_tensor("reshape", "input", input)
-        raise
+        raise TypeError(f"reshape: shape: expected integers, got {shape}") from None
     except ValueError:
         raise ValueError(
             f"reshape: {input.numel()} elements of shape {input.shape} do not fit shape {shape}"
@@ -204,6 +204,8 @@ def expand(input: Tensor, *shape: Any) -> Tensor:
     check_tensor("expand", "input", input)
     if len(shape) == 1 and isinstance(shape[0], (tuple, list)):
         shape = tuple(shape[0])
+    if not all(isinstance(n, (int, np.integer)) for n in shape):
+        raise TypeError(f"expand: shape: expected integers, got {shape}")
     lead = len(shape) - input.ndim
     shape = tuple(
         input.shape[i - lead] if n == -1 and i >= lead else n for i, n in enumerate(shape)
