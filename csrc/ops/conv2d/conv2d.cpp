@@ -84,11 +84,6 @@ const MethodRow& choose(const ConvShape& s, ConvPass pass, Dtype dtype) {
 }
 
 template <class T>
-Image<T> image(T* data, ptrdiff_t h, ptrdiff_t w, ptrdiff_t c) {
-  return {data, h * w * c, w * c, c};
-}
-
-template <class T>
 GemmProblem<T> pixels_product(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, Matrix<const T> a,
                               Matrix<const T> b, Matrix<T> c) {
   GemmProblem<T> p{1, m, n, k, a, b, c};
@@ -148,12 +143,6 @@ std::vector<Tap> row_taps_of(const ConvShape& s) {
   std::vector<Tap> taps;
   for (ptrdiff_t r = 0; r < s.r; ++r) taps.push_back({r * s.dilation_h, 0, r * s.s * s.c});
   return taps;
-}
-
-template <class T>
-Epilogue<T> of_group(Epilogue<T> e, ptrdiff_t first) {
-  if (e.bias) e.bias += first, e.bias_axis = BiasAxis::column;
-  return e;
 }
 
 template <class T>

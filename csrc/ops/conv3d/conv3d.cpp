@@ -31,12 +31,6 @@
 namespace striate {
 namespace {
 
-template <class T>
-Epilogue<T> of_group(Epilogue<T> e, ptrdiff_t first) {
-  if (e.bias) e.bias += first, e.bias_axis = BiasAxis::column;
-  return e;
-}
-
 // Whether the planes do not mix: then a volume is a batch of images.
 bool is_flat(const Conv3dShape& s) {
   return s.t == 1 && s.stride_d == 1 && s.front == 0 && s.o == s.d;
@@ -79,11 +73,6 @@ struct PaddedPlanes {
   }
   ptrdiff_t plane(const Conv3dShape& s) const { return height * width * s.plane.c; }
 };
-
-template <class T>
-Image<T> image(T* data, ptrdiff_t h, ptrdiff_t w, ptrdiff_t c) {
-  return {data, h * w * c, w * c, c};
-}
 
 template <class T>
 void fwd_rows(const Conv3dShape& s, const T* x, const T* w, const Epilogue<T>& e, T* y) {
