@@ -138,6 +138,7 @@ void bwd_weight_rows(const Conv3dShape& s, const T* x, const T* dy, T* dw) {
 
 template <class T>
 void conv3d_fwd(const Conv3dShape& s, const T* x, const T* w, const Epilogue<T>& e, T* y) {
+  if (s.plane.n == 0) return;
   if (is_flat(s)) return conv2d_fwd(flat(s), x, w, e, y);
   FlushDenormals flush;
   if (by_rows(s)) return fwd_rows(s, x, w, e, y);
@@ -177,6 +178,7 @@ void conv3d_fwd(const Conv3dShape& s, const T* x, const T* w, const Epilogue<T>&
 
 template <class T>
 void conv3d_bwd_data(const Conv3dShape& s, const T* dy, const T* w, const Epilogue<T>& e, T* dx) {
+  if (s.plane.n * s.plane.c == 0) return;
   if (is_flat(s)) return conv2d_bwd_data(flat(s), dy, w, e, dx);
   FlushDenormals flush;
   const ConvShape& a = s.plane;
@@ -228,6 +230,7 @@ void conv3d_bwd_data(const Conv3dShape& s, const T* dy, const T* w, const Epilog
 
 template <class T>
 void conv3d_bwd_weight(const Conv3dShape& s, const T* x, const T* dy, T* dw) {
+  if (s.plane.c == 0) return;
   if (is_flat(s)) return conv2d_bwd_weight(flat(s), x, dy, dw);
   FlushDenormals flush;
   if (by_rows(s)) return bwd_weight_rows(s, x, dy, dw);
