@@ -119,9 +119,47 @@ LAYERS = [
     ("AdaptiveMaxPool2d", IMAGE, {"output_size": 2}),
     ("Upsample", IMAGE, {"scale_factor": 2, "mode": "nearest"}),
     ("Upsample", IMAGE, {"scale_factor": 2, "mode": "bilinear", "align_corners": True}),
-    ("ZeroPad2d", IMAGE, {"padding": 1}),
-    ("ReflectionPad2d", IMAGE, {"padding": 1}),
-    ("ReplicationPad2d", IMAGE, {"padding": 1}),
+    ("InstanceNorm3d", VOLUME, {"num_features": 4}),
+    ("MaxPool1d", SEQUENCE, {"kernel_size": 3, "stride": 1, "padding": 1}),
+    ("LPPool1d", SEQUENCE, {"norm_type": 2, "kernel_size": 2}),
+    ("LPPool3d", VOLUME, {"norm_type": 2, "kernel_size": 2}),
+    ("AdaptiveAvgPool3d", VOLUME, {"output_size": 2}),
+    ("AdaptiveMaxPool1d", SEQUENCE, {"output_size": 3}),
+    ("AdaptiveMaxPool3d", VOLUME, {"output_size": 2}),
+    ("UpsamplingNearest2d", IMAGE, {"scale_factor": 2}),
+    ("UpsamplingBilinear2d", IMAGE, {"scale_factor": 2}),
+    ("ZeroPad1d", SEQUENCE, {"padding": 2}),
+    ("ReflectionPad1d", SEQUENCE, {"padding": 2}),
+    ("ReplicationPad1d", SEQUENCE, {"padding": 2}),
+    ("CircularPad1d", SEQUENCE, {"padding": 2}),
+    ("ConstantPad1d", SEQUENCE, {"padding": 1, "value": 0.5}),
+    ("ZeroPad2d", IMAGE, {"padding": (1, 2, 0, 1)}),
+    ("ReflectionPad2d", IMAGE, {"padding": (1, 2, 0, 1)}),
+    ("ReplicationPad2d", IMAGE, {"padding": (1, 2, 0, 1)}),
+    ("CircularPad2d", IMAGE, {"padding": (1, 2, 0, 1)}),
+    ("ConstantPad2d", IMAGE, {"padding": 1, "value": 0.5}),
+    ("ZeroPad3d", VOLUME, {"padding": 1}),
+    ("ReflectionPad3d", VOLUME, {"padding": 1}),
+    ("ReplicationPad3d", VOLUME, {"padding": 1}),
+    ("CircularPad3d", VOLUME, {"padding": 1}),
+    ("ConstantPad3d", VOLUME, {"padding": 1, "value": 0.5}),
+    ("PixelShuffle", IMAGE, {"upscale_factor": 2}),
+    ("PixelUnshuffle", (1, 2, 4, 6), {"downscale_factor": 2}),
+    ("ChannelShuffle", IMAGE, {"groups": 2}),
+    ("Fold", (2, 16, 12), {"output_size": (4, 5), "kernel_size": 2}),
+    ("Unfold", IMAGE, {"kernel_size": 3, "padding": 1}),
+    ("CELU", ROWS, {"alpha": 0.5}),
+    ("SELU", ROWS, {}),
+    ("GLU", ROWS, {"dim": 1}),
+    ("Mish", ROWS, {}),
+    ("Hardshrink", ROWS, {"lambd": 0.3}),
+    ("Softshrink", ROWS, {"lambd": 0.3}),
+    ("Tanhshrink", ROWS, {}),
+    ("LogSigmoid", ROWS, {}),
+    ("Threshold", ROWS, {"threshold": 0.1, "value": 0.2}),
+    ("Softmin", ROWS, {"dim": 0}),
+    ("Softmax2d", IMAGE, {}),
+    ("CrossMapLRN2d", IMAGE, {"size": 3}),
     ("Flatten", IMAGE, {"start_dim": 2}),
     ("Unflatten", ROWS, {"dim": 1, "unflattened_size": (2, 2)}),
     ("Identity", ROWS, {}),
@@ -152,6 +190,7 @@ LAYERS = [
 @pytest.mark.parametrize(
     ("name", "shape", "arguments"), LAYERS, ids=[f"{i}-{x[0]}" for i, x in enumerate(LAYERS)]
 )
+@pytest.mark.filterwarnings("ignore:LSTM with projections")
 @pytest.mark.parametrize("training", [True, False])
 def test_layers(name, shape, arguments, training):
     if not hasattr(nn, name):
@@ -174,7 +213,9 @@ def test_every_layer_with_arguments_of_torchs_is_tried():
     others = {
         "Module", "Sequential", "ModuleList", "ModuleDict", "Parameter", "MaxUnpool2d", "Embedding",
         "EmbeddingBag", "Bilinear", "CosineSimilarity", "PairwiseDistance", "LSTMCell", "GRUCell",
-        "RNNCell", "ParameterList", "ParameterDict",
+        "RNNCell", "ParameterList", "ParameterDict", "RReLU", "MaxUnpool1d", "Buffer",
+        "MaxUnpool3d", "RNNBase", "RNNCellBase",
+        "FractionalMaxPool2d", "FractionalMaxPool3d", "MultiheadAttention",
     }  # fmt: skip
     both = {n for n in vars(nn) if n[0].isupper() and hasattr(tnn, n)} - others
     both = {n for n in both if not n.endswith("Loss") and "Dropout" not in n}
@@ -359,7 +400,9 @@ class Unsupported(tnn.Module):
     def __init__(self):
         super().__init__()
         self.attention = tnn.MultiheadAttention(4, 2)
-        self.inner = tnn.Sequential(tnn.RReLU(), tnn.Linear(2, 2).half())
+        self.inner = tnn.Sequential(
+            tnn.AdaptiveLogSoftmaxWithLoss(4, 6, [2]), tnn.Linear(2, 2).half()
+        )
         self.weird = torch.nn.utils.parametrizations.weight_norm(tnn.Linear(2, 2))
 
     def forward(self, x):
@@ -374,7 +417,7 @@ def test_everything_missing_is_listed_at_once():
     text = "\n".join(lines[1:])
     for words in (
         "attention (MultiheadAttention): there is no striate.nn.MultiheadAttention",
-        "inner.0 (RReLU): there is no striate.nn.RReLU",
+        "inner.0 (AdaptiveLogSoftmaxWithLoss): there is no striate.nn.AdaptiveLogSoftmaxWithLoss",
         "inner.1 (Linear): striate has no layers of torch.float16",
         "weird (ParametrizedLinear): parametrized (weight); remove_parametrizations first",
         "Unsupported: forward: there is no like of fft",

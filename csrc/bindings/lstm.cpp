@@ -74,9 +74,9 @@ class LayerArguments {
   bool projected() const { return w_hr_.rank != 0; }
   bool has_h0() const { return h0_.rank != 0; }
   bool has_c0() const { return c0_.rank != 0; }
-  // What a multiply-add a peak would take, in nanoseconds.
+  // An estimate of forward.
   double nanoseconds() const {
-    return 0.02 * double(rows()) * double(gates_) * double(input_ + output_);
+    return 0.04 * double(rows()) * double(gates_) * double(input_ + output_);
   }
 
   // The shape of x with `last` values a row; returns the rank.

@@ -102,10 +102,11 @@ struct StepGrid {
   }
 };
 
+constexpr double kStepFlops = 1e6;  // below, waking a second core costs more than it brings
+
 // Calls body(first row, rows, first column, columns) on every block of the grid, a thread on
 // neighbouring columns, so that it meets the same weights at each step. Blocks do not depend on
 // each other, so the cut does not change a result.
-constexpr double kStepFlops = 1e6;  // below, waking a second core costs more than it brings
 template <class F>
 void over_step(const StepGrid& grid, double flops, F&& body) {
   const ptrdiff_t count = grid.blocks * grid.tiles;
