@@ -12,3 +12,29 @@ def _alike_in_any_order():
     striate.manual_seed(0)
     yield
     _C.set_num_threads(before)
+
+
+def pytest_make_parametrize_id(config, val, argname):
+    """Objects that print their address are named by their type.
+
+    Several processes that share the tests (pytest -n 2) must collect them under the same names.
+    """
+    return type(val).__name__ if " at 0x" in repr(val) else None
+
+
+def pytest_terminal_summary(terminalreporter):
+    """What the tests in tests/opinfo counted, over all processes."""
+    from opinfo import report
+
+    records = [
+        value
+        for reports in terminalreporter.stats.values()
+        for r in reports
+        for name, value in getattr(r, "user_properties", ())
+        if name == "opinfo" and r.when == "call"
+    ]
+    if records:
+        wide = terminalreporter.config.option.capture == "no"
+        terminalreporter.section("torch's samples (OpInfo)")
+        for line in report.lines(records, wide):
+            terminalreporter.line(line)

@@ -15,10 +15,11 @@ constexpr size_t kSmall = 4096;  // bytes up to which NumPy's own allocator is q
 
 using npy = py::detail::npy_api;
 
-const npy& numpy() {
-  static const npy& api = npy::get();
-  return api;
-}
+// Set at import. A static made at first use would import with its guard held: two threads that come
+// at once, one waiting for the guard with the GIL, the other for the GIL with the guard, stay there.
+const npy* api = nullptr;
+
+const npy& numpy() { return *api; }
 
 const py::detail::PyArray_Proxy* array_struct(py::handle h, const char* op, const char* argument) {
   if (Py_TYPE(h.ptr()) != numpy().PyArray_Type_)
@@ -79,6 +80,8 @@ py::object new_array(int type_number, size_t item, const ptrdiff_t* shape, int r
 int number_of(Dtype dtype) { return dtype == Dtype::f32 ? kFloat32 : kFloat64; }
 
 }  // namespace
+
+void load_numpy() { api = &npy::get(); }
 
 Operand read(py::handle h, const char* op, const char* argument) {
   const auto* a = array_struct(h, op, argument);

@@ -14,6 +14,9 @@ namespace striate {
 
 namespace py = pybind11;
 
+// Finds NumPy's functions; called once, at import.
+void load_numpy();
+
 // `op` and `argument` name the place in errors.
 Operand read(py::handle array, const char* op, const char* argument);
 // Also a Python float or int, which becomes a rank-0 operand of `dtype`, kept in *scalar.

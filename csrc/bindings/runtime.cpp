@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What this process runs on and may use: ISA, kernel rows, threads, memory pool.
 #include <pybind11/stl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <memory>
 
@@ -56,9 +58,18 @@ py::dict memory_stats() {
   return d;
 }
 
+// Python runs its signal handlers on the main thread alone; that of SIGINT raises.
+void check_signals() {
+  if (syscall(SYS_gettid) != getpid()) return;
+  py::gil_scoped_acquire hold;
+  if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+}
+
 }  // namespace
 
 void bind_runtime(py::module_& m) {
+  load_numpy();
+  set_interrupt_check(&check_signals);
   m.def("isa", [] { return isa_name(isa_cap()); }, "The ISA family in use.");
   m.def(
       "isas",
@@ -80,6 +91,8 @@ void bind_runtime(py::module_& m) {
   m.def("memory_reset_peak", &pool_reset_peak);
   m.def("memory_trim", &pool_trim, "Gives cached blocks back to the system.");
   m.def("memory_set_cap", &pool_set_cap, py::arg("bytes"), "Most bytes kept for reuse.");
+  m.def("memory_fail_at", &pool_fail_at, py::arg("n"),
+        "Makes the n-th request from now on fail, for tests; returns how many were left.");
 }
 
 }  // namespace striate

@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <sys/mman.h>
 
+#include <atomic>
 #include <cstdint>
 #include <cstdlib>
 #include <mutex>
@@ -78,6 +79,15 @@ void count_in(Pool& p, size_t capacity, bool hit) {
   ++(hit ? p.stats.hits : p.stats.misses);
 }
 
+std::atomic<size_t> until_failure{0};
+
+void fail_if_asked() {
+  size_t left = until_failure.load(std::memory_order_relaxed);
+  while (left > 0 && !until_failure.compare_exchange_weak(left, left - 1)) {
+  }
+  if (left == 1) throw std::bad_alloc();
+}
+
 #if defined(STRIATE_SANITIZED)
 constexpr bool kReuse = false;
 #else
@@ -88,6 +98,7 @@ constexpr bool kReuse = true;
 
 void* pool_allocate(size_t bytes) {
   if (bytes > SIZE_MAX / 4) throw std::bad_alloc();
+  fail_if_asked();
   size_t capacity;
   int size_class = class_of(bytes, &capacity);
   if (!kReuse) capacity = bytes;
@@ -149,6 +160,8 @@ void pool_trim() {
   }
   p.stats.cached = 0;
 }
+
+size_t pool_fail_at(size_t n) { return until_failure.exchange(n); }
 
 void pool_set_cap(size_t bytes) {
   {

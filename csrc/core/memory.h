@@ -26,6 +26,10 @@ void pool_reset_peak();
 void pool_trim();                 // gives every cached block back to the system
 void pool_set_cap(size_t bytes);  // most bytes kept for reuse (default 1 GiB)
 
+// The n-th request from now on throws std::bad_alloc, as if memory were out; 0: none does. Returns
+// how many requests were left until then: 0 if it came to pass. For tests.
+size_t pool_fail_at(size_t n);
+
 // Scratch memory for a driver: uninitialised, gone at the end of the scope.
 template <class T>
 class Workspace {

@@ -13,6 +13,7 @@
 #include <exception>
 #include <mutex>
 #include <new>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <system_error>
@@ -80,6 +81,18 @@ std::atomic<int>& wanted_threads() {
   return count;
 }
 
+std::atomic<void (*)()> interrupt_check{nullptr};
+
+// Whether this thread has not asked for a tenth of a second.
+bool interrupt_due() {
+  using Clock = std::chrono::steady_clock;
+  thread_local Clock::time_point due;
+  Clock::time_point now = Clock::now();
+  if (now < due) return false;
+  due = now + std::chrono::milliseconds(100);
+  return true;
+}
+
 struct Job {
   Job(detail::Body body, void* context, ptrdiff_t parts)
       : body(body), context(context), parts(parts) {}
@@ -91,12 +104,17 @@ struct Job {
   std::exception_ptr error;
 
   void work() {
-    FlushDenormals flush;
+    std::optional<FlushDenormals> flush(std::in_place);
     for (;;) {
       ptrdiff_t part = next.fetch_add(1, std::memory_order_relaxed);
       if (part >= parts) return;
       try {
         body(context, part);
+        if (interrupt_due()) {
+          flush.reset();  // the check may run code of the caller's
+          if (auto check = interrupt_check.load(std::memory_order_relaxed)) check();
+          flush.emplace();
+        }
       } catch (...) {
         std::lock_guard<std::mutex> hold(mutex);
         if (!error) error = std::current_exception();
@@ -200,6 +218,10 @@ void set_num_threads(int count) {
     throw std::invalid_argument("set_num_threads: count: expected 1 to 1024, got " +
                                 std::to_string(count));
   wanted_threads().store(count, std::memory_order_relaxed);
+}
+
+void set_interrupt_check(void (*check)()) {
+  interrupt_check.store(check, std::memory_order_relaxed);
 }
 
 void detail::run_parts(ptrdiff_t parts, Body body, void* context) {

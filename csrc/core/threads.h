@@ -15,6 +15,10 @@ namespace striate {
 int num_threads();
 void set_num_threads(int count);  // throws std::invalid_argument below 1 or above 1024
 
+// `check` is called between parts, on each thread that runs them, about ten times a second. What it
+// throws ends the region and reaches the caller, so that long work can be interrupted.
+void set_interrupt_check(void (*check)());
+
 namespace detail {
 using Body = void (*)(void* context, ptrdiff_t part);
 void run_parts(ptrdiff_t parts, Body body, void* context);
@@ -35,8 +39,8 @@ template <class F>
 void parallel_ranges(ptrdiff_t n, ptrdiff_t grain, ptrdiff_t multiple, F&& body) {
   if (n <= 0) return;
   ptrdiff_t most = 4 * ptrdiff_t(num_threads());
+  if (most < 64) most = 64;  // an interrupt waits for the end of a part
   ptrdiff_t size = (n + most - 1) / most;
-  if (num_threads() == 1) size = n;
   if (size < grain) size = grain;
   size = (size + multiple - 1) / multiple * multiple;
   parallel_for((n + size - 1) / size, [&](ptrdiff_t part) {

@@ -44,8 +44,8 @@ class Engine {
     ptrdiff_t tiles = ceil_div(pixels_, mr), panels = ceil_div(g_.width, nr);
     ptrdiff_t block = kTiles, group = panels;
     double flops = 2.0 * double(pixels_) * double(g_.width) * double(g_.depth) * double(taps_);
-    bool threaded = flops > 2e6 && num_threads() > 1;
-    if (threaded) {  // enough tasks to go round; their edges do not change a result
+    bool shared = flops > 2e6;
+    if (shared && num_threads() > 1) {  // enough tasks to go round; their edges do not change a result
       ptrdiff_t wanted = 3 * ptrdiff_t(num_threads());
       auto tasks = [&] { return ceil_div(tiles, block) * ceil_div(panels, group); };
       while (tasks() < wanted && block > 4) block = ceil_div(block, 2);
@@ -58,7 +58,7 @@ class Engine {
                std::min(panel + group, panels));
     };
     ptrdiff_t parts = ceil_div(tiles, block) * across;
-    if (threaded) return parallel_for(parts, task);
+    if (shared) return parallel_for(parts, task);
     for (ptrdiff_t part = 0; part < parts; ++part) task(part);
   }
 

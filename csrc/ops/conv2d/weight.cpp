@@ -43,13 +43,13 @@ class WeightEngine {
     ptrdiff_t group = tiles, wanted = 3 * ptrdiff_t(num_threads());
     double flops =
         2.0 * double(rows_ * g_.q) * double(g_.filters) * double(g_.depth) * double(g_.taps.size());
-    bool threaded = flops > 2e6 && num_threads() > 1;
+    bool shared = flops > 2e6;
     // Few columns: taps become tasks of their own, then filters are split.
     ptrdiff_t tap_group = ptrdiff_t(g_.taps.size());
     auto tasks = [&] {
       return columns * ceil_div(ptrdiff_t(g_.taps.size()), tap_group) * ceil_div(tiles, group);
     };
-    if (threaded) {
+    if (shared && num_threads() > 1) {
       while (tasks() < wanted && tap_group > 1) tap_group = ceil_div(tap_group, 2);
       while (tasks() < wanted && group > 1) group = ceil_div(group, 2);
     }
@@ -61,7 +61,7 @@ class WeightEngine {
              std::min(tap + tap_group, ptrdiff_t(g_.taps.size())), tile,
              std::min(tile + group, tiles));
     };
-    if (threaded) return parallel_for(tasks(), task);
+    if (shared) return parallel_for(tasks(), task);
     for (ptrdiff_t part = 0; part < tasks(); ++part) task(part);
   }
 

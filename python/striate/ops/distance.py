@@ -93,6 +93,8 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
     a, b = floating(name, x1=x1, x2=x2)
     _broadcast(name, a, b, ("x1", "x2"))
     shape = np.broadcast_shapes(a.shape, b.shape)
+    if not shape:  # dim 0 and -1 of one number are its own
+        return cosine_similarity(a.reshape(1), b.reshape(1), dim, eps).reshape(())
     (axis,) = axes_of(name, (dim,), len(shape))
     eps = check_number(name, "eps", eps, low=0)
     units = []

@@ -33,7 +33,7 @@ __all__ = ["binary_cross_entropy", "gaussian_nll_loss", "kl_div", "nll_loss", "p
 @op("(...), (...) -> (...)", name="binary_cross_entropy")
 def _binary(ctx: Node, x: Array, target: Array) -> Array:
     ctx.save(x, target)
-    yes, no = (_C.maximum(f, -100.0) for f in (_C.log(x), _C.log1p(-x)))
+    yes, no = (_C.maximum(f, -100.0) for f in (_C.log(x), _C.log1p(_C.mul(x, -1.0))))
     return np.asarray((target - 1) * no - target * yes)
 
 
@@ -42,7 +42,8 @@ def _(ctx: Node, grad: Array) -> Any:
     x, target = ctx.saved
     dt = None
     if ctx.needs[1]:
-        dt = np.asarray(grad * (_C.maximum(_C.log1p(-x), -100.0) - _C.maximum(_C.log(x), -100.0)))
+        no = _C.maximum(_C.log1p(_C.mul(x, -1.0)), -100.0)
+        dt = np.asarray(grad * (no - _C.maximum(_C.log(x), -100.0)))
     return np.asarray(grad * ((x - target) / np.maximum((1 - x) * x, 1e-12))), dt
 
 

@@ -229,6 +229,8 @@ def _refuse_none(name: str, input: Tensor, axes: tuple[int, ...]) -> None:
 
 def _extreme_function(name: str, over_all: Op, along: Op, pairwise: str) -> Any:
     def call(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
+        if not isinstance(input, Tensor):
+            raise TypeError(f"{name}: input: expected a Tensor, got {type(input).__name__}")
         if isinstance(dim, Tensor):
             from striate import ops
 
