@@ -45,6 +45,9 @@ def test_astronomic_sizes_of_nothing():
     assert _C.conv3d_bwd_data(dy, w, size=far, **plain).shape == dy.shape
     x, dy = nothing(1, 0, *far), nothing(1, 1, 1, 1, 1)
     assert _C.conv3d_bwd_weight(x, dy, size=far, **plain).shape == (1, 0, *far)
+    x, dy = nothing(1, 0, *far[:2]), nothing(1, 1, 1, 1)
+    flat = plain | {name: plain[name][:2] for name in ("stride", "padding", "dilation")}
+    assert _C.conv2d_bwd_weight(x, dy, size=far[:2], **flat).shape == x.shape
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,8 @@ constexpr size_t kSmall = 4096;  // bytes up to which NumPy's own allocator is q
 using npy = py::detail::npy_api;
 
 // Set at import. A static made at first use would import with its guard held: two threads that come
-// at once, one waiting for the guard with the GIL, the other for the GIL with the guard, stay there.
+// at once, one waiting for the guard with the GIL, the other for the GIL with the guard, stay
+// there.
 const npy* api = nullptr;
 
 const npy& numpy() { return *api; }

@@ -282,6 +282,7 @@ ptrdiff_t conv_output_size(const char* op, const char* axis, ptrdiff_t size, ptr
 
 template <class T>
 void conv2d_fwd(const ConvShape& s, const T* x, const T* w, const Epilogue<T>& e, T* y) {
+  if (s.n == 0) return;
   FlushDenormals flush;
   switch (choose(s, ConvPass::fwd, dtype_of<T>).method) {
     case Method::gemm: {
@@ -301,6 +302,7 @@ void conv2d_fwd(const ConvShape& s, const T* x, const T* w, const Epilogue<T>& e
 
 template <class T>
 void conv2d_bwd_data(const ConvShape& s, const T* dy, const T* w, const Epilogue<T>& e, T* dx) {
+  if (s.n * s.c == 0) return;
   FlushDenormals flush;
   switch (choose(s, ConvPass::bwd_data, dtype_of<T>).method) {
     case Method::gemm: {
@@ -320,6 +322,7 @@ void conv2d_bwd_data(const ConvShape& s, const T* dy, const T* w, const Epilogue
 
 template <class T>
 void conv2d_bwd_weight(const ConvShape& s, const T* x, const T* dy, T* dw) {
+  if (s.c == 0) return;
   FlushDenormals flush;
   switch (choose(s, ConvPass::bwd_weight, dtype_of<T>).method) {
     case Method::gemm:
