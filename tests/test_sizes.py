@@ -55,7 +55,7 @@ IMPOSSIBLE = [
 
 
 @pytest.mark.parametrize("shape", IMPOSSIBLE, ids=str)
-@pytest.mark.parametrize("make", CREATION, ids=range(len(CREATION)))
+@pytest.mark.parametrize("make", CREATION[:-1], ids=range(len(CREATION) - 1))
 def test_impossible_tensors(make, shape):
     with pytest.raises(REFUSALS) as caught:
         make(shape)
@@ -93,10 +93,6 @@ def test_impossible_ranges(call):
 # --- what the rest shares -------------------------------------------------------------------------
 
 
-class TooLong(Exception):
-    """A call works at what it was given, and has been interrupted."""
-
-
 @pytest.fixture
 def bounded():
     """A limit to the address space, so that what would fill the machine is refused."""
@@ -106,26 +102,6 @@ def bounded():
     resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
     yield
     resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
-
-
-def refusing(call):
-    """The result of a call, or None where it refuses or would take long; raises the rest."""
-
-    def ring(*_):
-        raise TooLong
-
-    before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, 0.3)
-    try:
-        return call()
-    except TooLong:
-        return None
-    except REFUSALS as error:
-        assert str(error) or isinstance(error, MemoryError), "a refusal that says nothing"
-        return None
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
 
 
 def in_child(call):
@@ -185,14 +161,12 @@ def swollen(sample):
 
 def expected(case, shapes, parameters):
     """What NumPy makes of operands without elements; None where it refuses too."""
-    if any(n > 10_000 for s in shapes if s is not None for n in s):
-        return None
     arrays = [None if s is None else np.ones(s) for s in shapes]
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         try:
             return np.asarray(case.reference(*arrays, **parameters))
-        except (ValueError, IndexError, ZeroDivisionError):
+        except (ValueError, IndexError, TypeError, ZeroDivisionError):
             return None
 
 
@@ -201,16 +175,28 @@ def test_operations_on_swollen_samples(case, bounded):
     samples = sorted(case.samples, key=lambda s: sum(len(x or ()) for x in s.shapes))
     calls = 0
     for sample in (samples[0], samples[len(samples) // 2], samples[-1]):
-        for shapes in [s for s in swollen(sample) if possible(s)][:60]:
+        for shapes in [s for s in swollen(sample) if possible(s)][:24]:
             tensors = [None if s is None else view(*s) for s in shapes]
             calls += 1
+            where = f"{shapes} {sample.parameters}"
+
+            def call(tensors=tensors, parameters=sample.parameters):
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    return case.function(*tensors, **parameters)
+
+            if any(n > 10_000 for s in shapes if s is not None for n in s):
+                wrong = in_child(call)
+                assert wrong is None, f"{where}: {wrong}"
+                continue
             try:
-                got = refusing(lambda t=tensors, s=sample: case.function(*t, **s.parameters))
-            except Exception as error:
-                raise AssertionError(f"{shapes} {sample.parameters}: {error!r}") from error
+                got = call()
+            except REFUSALS as error:
+                assert str(error), f"{where}: a refusal that says nothing"
+                continue
             reference = expected(case, shapes, sample.parameters)
             if isinstance(got, Tensor) and reference is not None:
-                assert got.shape == reference.shape, f"{shapes} {sample.parameters}"
+                assert got.shape == reference.shape, where
     assert calls > 0
 
 
@@ -255,6 +241,7 @@ FUNCTIONS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_functions_on_impossible_operands(function, bounded):
     """Integers where a dim, a size or a window is meant, too."""

@@ -68,7 +68,6 @@ def test_odd_arrays_become_plain_ones(array):
         (np.ones(2, np.float16), TypeError, "float16"),
         (object(), TypeError, "object"),
     ],
-    ids=str,
 )
 def test_other_data_is_refused(data, error, words):
     with pytest.raises(error, match=words):

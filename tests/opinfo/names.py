@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import striate
+import torch
 from striate import Tensor
 
 # Where the database calls an operation with its arguments in an order of its own.
@@ -29,10 +30,12 @@ METHOD = {
 
 
 def _dotted(name: str) -> Any:
+    """striate's function of that path, if torch has one there too: unfold is a method alone."""
     found: Any = striate
+    theirs: Any = torch
     for part in name.split("."):
-        found = getattr(found, part, None)
-    return found if callable(found) else None
+        found, theirs = getattr(found, part, None), getattr(theirs, part, None)
+    return found if callable(found) and theirs is not None else None
 
 
 def _method(name: str, test_name: str) -> Any:
