@@ -9,6 +9,8 @@ namespace striate {
 namespace {
 
 LossReduction reduction_by_name(const char* op, const char* name) {
+  if (!name)
+    fail(op, "reduction", "\"mean\", \"sum\" or \"none\"", "None");  // as pybind11 gives it
   if (std::strcmp(name, "mean") == 0) return LossReduction::mean;
   if (std::strcmp(name, "sum") == 0) return LossReduction::sum;
   if (std::strcmp(name, "none") == 0) return LossReduction::none;

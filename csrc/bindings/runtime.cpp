@@ -3,10 +3,12 @@
 #include <pybind11/stl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include <algorithm>
 
 #include <memory>
 
 #include "bindings/array.h"
+#include "core/check.h"
 #include "core/isa.h"
 #include "core/memory.h"
 #include "core/threads.h"
@@ -65,6 +67,14 @@ void check_signals() {
   if (PyErr_CheckSignals() != 0) throw py::error_already_set();
 }
 
+void threads_binding(py::handle count) {
+  if (PyBool_Check(count.ptr()) || !PyIndex_Check(count.ptr()))
+    throw TypeMismatch("set_num_threads: count: expected an integer, got " +
+                       std::string(py::repr(count)));
+  const Py_ssize_t n = PyNumber_AsSsize_t(count.ptr(), nullptr);  // clipped to what fits
+  set_num_threads(int(std::clamp<Py_ssize_t>(n, -1, 1 << 20)));
+}
+
 }  // namespace
 
 void bind_runtime(py::module_& m) {
@@ -86,7 +96,8 @@ void bind_runtime(py::module_& m) {
       .def("__enter__", &Pin::enter)
       .def("__exit__", &Pin::exit);
   m.def("num_threads", &num_threads, "How many threads a kernel may use.");
-  m.def("set_num_threads", &set_num_threads, py::arg("count"));
+  m.def("set_num_threads", &threads_binding, py::arg("count"),
+        "How many threads a kernel may use, 1 to 1024. Results don't depend on it.");
   m.def("memory_stats", &memory_stats, "Bytes in use, cached, peak; hits and misses of the pool.");
   m.def("memory_reset_peak", &pool_reset_peak);
   m.def("memory_trim", &pool_trim, "Gives cached blocks back to the system.");

@@ -9,6 +9,7 @@ namespace striate {
 namespace {
 
 NormSum sum_by_name(const char* name) {
+  if (!name) fail("vector_norm", "what", "the name of a sum", "None");  // as pybind11 gives it
   if (std::strcmp(name, "squares") == 0) return NormSum::squares;
   if (std::strcmp(name, "absolute") == 0) return NormSum::absolute;
   if (std::strcmp(name, "largest") == 0) return NormSum::largest;

@@ -48,8 +48,12 @@ def _unwrapped(data: Any) -> Any:
     return getattr(data, "_array", data)
 
 
-def _varargs(values: Sequence[Any]) -> tuple[int, ...]:
+def _varargs(values: Sequence[Any], name: str = "sizes") -> tuple[int, ...]:
     """f(2, 3) and f((2, 3)) alike."""
     if len(values) == 1 and isinstance(values[0], (tuple, list)):
         values = values[0]
-    return tuple(index(v) for v in values)
+    try:
+        return tuple(index(v) for v in values)
+    except TypeError:
+        given = values[0] if len(values) == 1 else tuple(values)
+        raise TypeError(f"{name}: shape: expected integers, got {given!r}") from None

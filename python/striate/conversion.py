@@ -180,17 +180,17 @@ def clone(self: Tensor) -> Tensor:
 
 def reshape(self: Tensor, *shape: Any) -> Tensor:
     """The elements in logical order under another shape; one size may be -1."""
-    return ops.reshape(self, _varargs(shape))
+    return ops.reshape(self, _varargs(shape, "reshape"))
 
 
 def permute(self: Tensor, *dims: Any) -> Tensor:
     """The axes in another order."""
-    return ops.permute(self, _varargs(dims))
+    return ops.permute(self, _varargs(dims, "permute"))
 
 
 def expand(self: Tensor, *shape: Any) -> Tensor:
     """Axes of size 1 repeated up to `shape`, as a view; -1 keeps a size."""
-    return ops.expand(self, _varargs(shape))
+    return ops.expand(self, _varargs(shape, "expand"))
 
 
 def where(self: Tensor, condition: Tensor, other: Any) -> Tensor:

@@ -54,6 +54,8 @@ def set_printoptions(
     given = {"precision": precision, "threshold": threshold, "edgeitems": edgeitems,
              "linewidth": linewidth}  # fmt: skip
     for name, value in given.items():
+        if value is not None and not isinstance(value, (int, float)):
+            raise TypeError(f"set_printoptions: {name}: expected a number, got {value!r}")
         if value is not None and not value >= (1 if name == "linewidth" else 0):
             raise ValueError(f"set_printoptions: {name}: expected 0 or more, got {value}")
     changes: Any = {name: value for name, value in given.items() if value is not None}

@@ -67,6 +67,8 @@ def get_rng_state() -> dict[str, Any]:
 
 def set_rng_state(state: dict[str, Any]) -> None:
     """Continues a stream from `get_rng_state`."""
+    if not isinstance(state, dict) or "state" not in state:
+        raise TypeError(f"set_rng_state: state: expected what get_rng_state() gave, got {state!r}")
     _set_state(generator(), state)
 
 

@@ -109,7 +109,14 @@ def multinomial(
 # --- what the in-place methods draw ---------------------------------------------------------------
 
 
+def _number(name: str, argument: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise TypeError(f"{name}: {argument}: expected a number, got {value!r}")
+    return float(value)
+
+
 def _uniform(t: Tensor, generator: Any, from_: float = 0.0, to: float = 1.0) -> Array:
+    from_, to = _number("uniform_", "from_", from_), _number("uniform_", "to", to)
     if not from_ <= to:
         raise ValueError(f"uniform_: expected from_ <= to, got {from_} and {to}")
     drawn = stream_of("uniform_", generator).random(t.shape, dtype=t.dtype.type)
@@ -117,6 +124,7 @@ def _uniform(t: Tensor, generator: Any, from_: float = 0.0, to: float = 1.0) -> 
 
 
 def _normal(t: Tensor, generator: Any, mean: float = 0.0, std: float = 1.0) -> Array:
+    mean, std = _number("normal_", "mean", mean), _number("normal_", "std", std)
     if not std >= 0:
         raise ValueError(f"normal_: std: expected 0 or more, got {std}")
     drawn = stream_of("normal_", generator).standard_normal(t.shape, dtype=t.dtype.type)
@@ -128,7 +136,7 @@ def _log_normal(t: Tensor, generator: Any, mean: float = 1.0, std: float = 2.0) 
 
 
 def _exponential(t: Tensor, generator: Any, lambd: float = 1.0) -> Array:
-    if not lambd > 0:
+    if not _number("exponential_", "lambd", lambd) > 0:
         raise ValueError(f"exponential_: lambd: expected above 0, got {lambd}")
     drawn = stream_of("exponential_", generator).standard_exponential(t.shape, dtype=t.dtype.type)
     return np.asarray(drawn / t.dtype.type(lambd))

@@ -303,6 +303,8 @@ class Tensor:
 
     def _write(self, name: str, value: Any, where: Any = ...) -> Tensor:
         self._check_in_place(name)
+        if value is None:  # NumPy would make NaN of it
+            raise TypeError(f"{name}: value: expected a tensor or numbers, got None")
         if isinstance(value, Tensor):
             if value.requires_grad and autograd._mode.enabled:
                 raise RuntimeError(f"{name}: value: expected a tensor that requires no grad")
@@ -410,10 +412,10 @@ class Tensor:
         return ops.abs(self)
 
     def __eq__(self, other: object) -> Tensor:  # type: ignore[override]
-        return ops.eq(self, other)
+        return ops.eq(self, other) if isinstance(other, _COMPARED) else NotImplemented
 
     def __ne__(self, other: object) -> Tensor:  # type: ignore[override]
-        return ops.ne(self, other)
+        return ops.ne(self, other) if isinstance(other, _COMPARED) else NotImplemented
 
     def __lt__(self, other: Any) -> Tensor:
         return ops.lt(self, other)
@@ -463,3 +465,7 @@ _methods = ops.METHODS, ops.OPERATORS, conversion.METHODS, dlpack.METHODS, inpla
 for _table in _methods:
     for _name, _function in _table.items():
         setattr(Tensor, _name, _function)
+
+
+# What == and != look into; anything else is another thing, as in Python.
+_COMPARED = (Tensor, bool, int, float, np.ndarray, np.generic, list, tuple)

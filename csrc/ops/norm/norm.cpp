@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ops/norm/norm.h"
 
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
@@ -74,10 +75,11 @@ template <class T>
 void run_lrn(Norm pass, const T* dy, const T* x, const Lrn& lrn, const Operand& like, T* y) {
   auto* kernel = kernels.best(dtype_of<T>, int(pass)).template as<LrnFn<T>>();
   const ptrdiff_t c = like.shape[1], rows = like.size() / c;
+  const ptrdiff_t size = std::min(lrn.size, 2 * c);  // a window of more holds no more channels
   auto run = [&](ptrdiff_t begin, ptrdiff_t end) {
     FlushDenormals flush;
     Workspace<T> scratch(size_t(dy ? lrn_scratch(c) : 0));
-    kernel({x + begin * c, dy ? dy + begin * c : nullptr, end - begin, c, lrn.size,
+    kernel({x + begin * c, dy ? dy + begin * c : nullptr, end - begin, c, size,
             T(lrn.alpha / double(lrn.size)), T(lrn.beta), T(lrn.k), scratch.data(), y + begin * c});
   };
   if (rows * c <= kGrain) return run(0, rows);

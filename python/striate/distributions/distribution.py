@@ -45,6 +45,8 @@ class Distribution:
 
     def sample(self, sample_shape: Sequence[int] = ()) -> Tensor:
         """Values of shape sample_shape + batch_shape, without gradient."""
+        if not isinstance(sample_shape, (tuple, list)):
+            raise TypeError(f"sample: sample_shape: expected a tuple, got {sample_shape!r}")
         with autograd.no_grad():
             return self._drawn((*tuple(sample_shape), *self.batch_shape)).detach()
 

@@ -12,6 +12,7 @@ from striate.nn.arguments import flag, integer, number, refuse
 from striate.nn.linear import floating
 from striate.nn.module import Module
 from striate.nn.parameter import Parameter
+from striate.ops.operand import check_tensor
 from striate.tensor import Tensor
 
 __all__ = [
@@ -91,6 +92,7 @@ class _BatchNorm(Module):
         reset(self.weight, self.bias)
 
     def _check(self, input: Tensor) -> None:
+        check_tensor("batch_norm", "input", input)
         if input.ndim not in self.ranks or input.shape[1] != self.num_features:
             c = self.num_features
             refuse("batch_norm", "input", self.layout.replace("C", str(c)), f"shape {input.shape}")
@@ -164,6 +166,7 @@ class _InstanceNorm(_BatchNorm):
         super().__init__(num_features, eps, momentum, affine, track_running_stats, dtype, bias=bias)
 
     def forward(self, input: Tensor) -> Tensor:
+        check_tensor("instance_norm", "input", input)
         x = input.unsqueeze(0) if input.ndim == self.ranks[0] - 1 else input
         if x.ndim not in self.ranks or x.shape[1] != self.num_features:
             layout = self.layout.replace("C", str(self.num_features))

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from striate import ops
-from striate.nn.arguments import integer
+from striate.nn.arguments import integer, number
 from striate.nn.module import Module
 from striate.tensor import Tensor
 
@@ -34,7 +34,11 @@ class Upsample(Module):
     ) -> None:
         super().__init__()
         self.size = size
-        if isinstance(scale_factor, tuple):
+        factors = scale_factor if isinstance(scale_factor, (tuple, list)) else (scale_factor,)
+        if scale_factor is not None:
+            for f in factors:
+                number(type(self).__name__, "scale_factor", f, 0, open_low=True)
+        if isinstance(scale_factor, (tuple, list)):
             self.scale_factor: Any = tuple(float(f) for f in scale_factor)
         else:
             self.scale_factor = float(scale_factor) if scale_factor else None

@@ -147,8 +147,13 @@ def _(ctx: Node, grad: Array) -> Any:
 
 @op("(...), (...) -> (...)")
 def _pow(ctx: Node, a: Array, b: Array) -> Array:
-    with np.errstate(all="ignore"):
-        result = np.asarray(np.power(a, b))
+    if a.dtype != b.dtype or a.dtype.kind != "f":
+        raise TypeError(f"pow: expected one floating dtype, got {a.dtype} and {b.dtype}")
+    try:
+        with np.errstate(all="ignore"):
+            result = np.asarray(np.power(a, b))
+    except ValueError as error:
+        raise ValueError(f"pow: {error}") from None
     ctx.save(a, b, result)
     return result
 
@@ -325,6 +330,8 @@ def rsub(input: Any, other: Any, *, alpha: Any = 1) -> Tensor:
 
 def neg(input: Tensor) -> Tensor:
     """-input."""
+    if not isinstance(input, (Tensor, bool, int, float, np.ndarray, np.generic)):
+        raise TypeError(f"neg: input: expected a Tensor, got {type(input).__name__}")
     return mul(input, -1)
 
 
@@ -333,6 +340,8 @@ negative = neg
 
 def positive(input: Tensor) -> Tensor:
     """The tensor itself, of numbers."""
+    if not isinstance(input, Tensor):
+        raise TypeError(f"positive: input: expected a Tensor, got {type(input).__name__}")
     if input.dtype.kind == "b":
         raise TypeError("positive: input: expected numbers, got bool")
     return input

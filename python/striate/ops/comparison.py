@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from striate.dtypes import result_type
+from striate.ops.operand import check_tensor
 from striate.tensor import Array, Tensor
 
 __all__ = [
@@ -52,9 +53,11 @@ def _compared(numpy: Callable[..., Any], symbol: str, doc: str, integers: bool =
 
     def call(input: Any, other: Any) -> Any:
         arrays = []
-        for x in (input, other):
+        for argument, x in (("input", input), ("other", other)):
             if not isinstance(x, (Tensor, bool, int, float, np.ndarray, np.generic, list, tuple)):
-                return NotImplemented
+                raise TypeError(
+                    f"{symbol}: {argument}: expected a tensor or numbers, got {type(x).__name__}"
+                )
             arrays.append(x._array if isinstance(x, Tensor) else x)
         a, b = arrays
         if isinstance(a, np.ndarray) and isinstance(b, np.ndarray) and a.dtype != b.dtype:
@@ -122,6 +125,7 @@ bitwise_right_shift = _compared(
 
 def bitwise_not(input: Tensor) -> Tensor:
     """The bits of integers inverted; for bools, whether each is false."""
+    check_tensor("bitwise ~", "input", input)
     if input.dtype.kind == "f":
         raise TypeError(f"bitwise ~: input: expected integers or bools, got {input.dtype}")
     return Tensor._wrap(np.asarray(np.invert(input._array)))

@@ -82,6 +82,8 @@ def ctc_loss(
             f"{name}: log_probs: expected (T, N, C) or (T, C), got shape {log_probs.shape}"
         )
     check_reduction(name, reduction)
+    if isinstance(blank, bool) or not isinstance(blank, (int, np.integer)):
+        raise TypeError(f"{name}: blank: expected an integer, got {blank!r}")
     single = log_probs.ndim == 2
     if single:
         log_probs = log_probs.reshape(log_probs.shape[0], 1, log_probs.shape[1])

@@ -11,7 +11,7 @@ from striate.autograd import Node
 from striate.ops.indexing import gather, narrow
 from striate.ops.joining import cat
 from striate.ops.layout import in_order_of
-from striate.ops.operand import of_tensor
+from striate.ops.operand import check_tensor, of_tensor
 from striate.ops.record import Op, op
 from striate.ops.reduction import ValuesIndices
 from striate.ops.shape import axis_of, clone, reshape
@@ -130,6 +130,7 @@ def logcumsumexp(input: Tensor, dim: int) -> Tensor:
 
 def _running_extreme(name: str, numpy: Any) -> Any:
     def call(input: Tensor, dim: int) -> ValuesIndices:
+        check_tensor(name, "input", input)
         axis = axis_of(name, dim, input.ndim)
         if input.ndim == 0:
             return ValuesIndices(clone(input), Tensor._wrap(np.zeros((), np.int64)))

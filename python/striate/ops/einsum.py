@@ -11,6 +11,7 @@ from typing import Any
 from striate.dtypes import result_type
 from striate.ops.arithmetic import as_operand, mul
 from striate.ops.gemm import matmul
+from striate.ops.operand import check_tensor
 from striate.ops.reduction import sum
 from striate.ops.shape import permute, reshape
 from striate.ops.views import diagonal
@@ -174,6 +175,8 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
 
     dims = ([i, …], [j, …]) pairs axis i of a with axis j of b.
     """
+    check_tensor("tensordot", "a", a)
+    check_tensor("tensordot", "b", b)
     if isinstance(dims, int):
         if not 0 <= dims <= min(a.ndim, b.ndim):
             raise ValueError(f"tensordot: dims: expected 0 to {min(a.ndim, b.ndim)}, got {dims}")

@@ -83,7 +83,7 @@ def _shorten(name: str, weight: Tensor, indices: Array, max_norm: float, norm_ty
     if not rows.size:
         return
     size = np.abs(rows)
-    norm = size.max(1) if np.isinf(norm_type) else (size**norm_type).sum(1) ** (1 / norm_type)
+    norm = size.max(1) if norm_type == float("inf") else (size**norm_type).sum(1) ** (1 / norm_type)
     long = norm > max_norm
     scale = (max_norm / (norm[long] + 1e-7)).astype(rows.dtype)
     weight._array[used[long]] = rows[long] * scale[:, None]

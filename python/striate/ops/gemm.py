@@ -30,6 +30,8 @@ def _product(a: Array, b: Array) -> Array:
     """a @ b with any leading axes, broadcast."""
     if a.ndim == 2 and b.ndim == 2:
         return _C.gemm(a, b)
+    if a.ndim < 2 or b.ndim < 2:
+        raise ValueError(f"matmul: expected matrices, got shapes {a.shape} and {b.shape}")
     lead = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     if b.ndim == 2 and a.flags.c_contiguous:  # one matrix for all: one tall product
         rows = a.reshape(math.prod(a.shape[:-1]), a.shape[-1])

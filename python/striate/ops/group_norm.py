@@ -10,7 +10,14 @@ import numpy as np
 
 from striate import _C
 from striate.autograd import Node
-from striate.ops.norm import as_image, batch_norm, check_channels, check_eps, check_input
+from striate.ops.norm import (
+    as_image,
+    batch_norm,
+    check_channels,
+    check_eps,
+    check_input,
+    check_momentum,
+)
 from striate.ops.record import op
 from striate.tensor import Array, Tensor
 
@@ -124,6 +131,7 @@ def instance_norm(
         return batch_norm(input, running_mean, running_var, weight, bias, False, 0.0, eps)
     mean = check_channels(name, "running_mean", running_mean, input)
     var = check_channels(name, "running_var", running_var, input)
+    momentum = check_momentum(name, momentum)
     count = math.prod(input.shape[2:])
     if count == 1:
         raise ValueError(

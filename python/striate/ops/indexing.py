@@ -11,7 +11,7 @@ import numpy as np
 
 from striate.autograd import Node
 from striate.ops.layout import in_order_of
-from striate.ops.operand import of_tensor
+from striate.ops.operand import check_tensor, of_tensor
 from striate.ops.record import op
 from striate.ops.shape import axis_of, broadcast_to, of, reshape
 from striate.tensor import Array, Tensor
@@ -85,12 +85,16 @@ def getitem(input: Tensor, index: Any) -> Tensor:
     """input[index]: integers, slices, None, ..., and integer or bool arrays or tensors."""
     try:
         return of(input, _getitem, index=as_index(index))
+    except AttributeError:
+        check_tensor("getitem", "input", input)
+        raise
     except IndexError as error:
         raise IndexError(f"index into shape {input.shape}: {error}") from None
 
 
 def select(input: Tensor, dim: int, index: int) -> Tensor:
     """Slice `index` along `dim`, without that axis: a view."""
+    check_tensor("select", "input", input)
     d = axis_of("select", dim, input.ndim)
     if input.ndim == 0 or not -input.shape[d] <= index < input.shape[d]:
         sizes = f"axis {d} of shape {input.shape}"
@@ -100,6 +104,7 @@ def select(input: Tensor, dim: int, index: int) -> Tensor:
 
 def narrow(input: Tensor, dim: int, start: int, length: int) -> Tensor:
     """Elements start to start + length - 1 along `dim`: a view."""
+    check_tensor("narrow", "input", input)
     d = axis_of("narrow", dim, input.ndim)
     n = input.shape[d] if input.ndim else 0
     first = start + n if start < 0 else start
@@ -211,6 +216,7 @@ def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
 @of_tensor
 def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:
     """`gather`, with input and indices broadcast outside `dim`; of all elements if dim is None."""
+    check_tensor("take_along_dim", "indices", indices)
     if dim is None:
         return gather(reshape(input, (-1,)), 0, reshape(indices, (-1,)))
     d = axis_of("take_along_dim", dim, input.ndim)

@@ -10,6 +10,7 @@ import numpy as np
 
 from striate import _C
 from striate.autograd import Node
+from striate.ops.operand import check_tensor
 from striate.ops.pool import adaptive_avg_pool2d
 from striate.ops.pool_nd import adaptive_avg_pool1d, adaptive_avg_pool3d
 from striate.ops.record import op
@@ -55,6 +56,7 @@ def _per_axis(argument: str, value: Any, count: int, whole: bool) -> list[Any]:
 
 
 def _check_mode(input: Tensor, mode: str, align_corners: bool | None) -> None:
+    check_tensor("interpolate", "input", input)
     if mode not in (*_NEAREST, "area", *_RANKS):
         choices = ", ".join((*_NEAREST, "area", *_RANKS))
         raise ValueError(f"interpolate: mode: expected one of {choices}, got {mode!r}")

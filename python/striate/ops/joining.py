@@ -20,6 +20,8 @@ from striate.ops.record import op
 from striate.ops.shape import axis_of, clone, reshape, unsqueeze
 from striate.tensor import Tensor
 
+_MOST_PARTS = 2**24  # more are a mistake
+
 __all__ = [
     "cat",
     "chunk",
@@ -154,9 +156,16 @@ def tensor_split(input: Tensor, indices_or_sections: Any, dim: int = 0) -> tuple
         indices_or_sections = indices_or_sections.tolist()
     if isinstance(indices_or_sections, int):
         count = indices_or_sections
-        if count < 1:
-            raise ValueError(f"tensor_split: sections: expected 1 or more, got {count}")
+        if not 1 <= count <= _MOST_PARTS:
+            raise ValueError(f"tensor_split: sections: expected 1 to {_MOST_PARTS}, got {count}")
         return split(input, [n // count + (i < n % count) for i in range(count)], d)
+    if not isinstance(indices_or_sections, (tuple, list)) or not all(
+        isinstance(i, (int, np.integer)) for i in indices_or_sections
+    ):
+        raise TypeError(
+            "tensor_split: indices_or_sections: expected an integer or a tuple of integers, got "
+            f"{indices_or_sections!r}"
+        )
     ends = [*(int(i) for i in indices_or_sections), n]
     starts = [0, *ends[:-1]]
     lead = [slice(None)] * d
@@ -192,7 +201,7 @@ def _(ctx: Node, grad: Array) -> Any:
 
 def repeat(input: Tensor, *repeats: Any) -> Tensor:
     """The tensor laid side by side `repeats[i]` times along axis i; more repeats add axes."""
-    counts = _varargs(repeats)
+    counts = _varargs(repeats, "repeat")
     if len(counts) < input.ndim:
         raise ValueError(
             f"repeat: repeats: expected at least {input.ndim} numbers for shape {input.shape}, got "
@@ -206,7 +215,7 @@ def repeat(input: Tensor, *repeats: Any) -> Tensor:
 @of_tensor
 def tile(input: Tensor, dims: Any, *more: Any) -> Tensor:
     """`repeat`, where missing leading numbers are 1."""
-    counts = _varargs(dims if isinstance(dims, (tuple, list)) else (dims, *more))
+    counts = _varargs(dims if isinstance(dims, (tuple, list)) else (dims, *more), "tile")
     return repeat(input, (*[1] * (input.ndim - len(counts)), *counts))
 
 

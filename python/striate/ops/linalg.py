@@ -13,7 +13,7 @@ from striate import _C
 from striate.autograd import Node
 from striate.ops.arithmetic import mul, plus, unbroadcast
 from striate.ops.gemm import matmul
-from striate.ops.operand import of_tensor
+from striate.ops.operand import check_tensor, of_tensor
 from striate.ops.pointwise import abs as absolute
 from striate.ops.record import op
 from striate.ops.reduction import axes_of, keep_dims
@@ -106,6 +106,7 @@ vdot = dot
 @of_tensor
 def inner(input: Tensor, other: Tensor) -> Tensor:
     """Dot products along the last axes: (..., K), (..., K) -> the leading axes of both."""
+    check_tensor("inner", "other", other)
     if input.ndim == 0 or other.ndim == 0:
         return mul(input, other)
     if input.shape[-1] != other.shape[-1]:
@@ -128,6 +129,7 @@ ger = outer
 @of_tensor
 def kron(input: Tensor, other: Tensor) -> Tensor:
     """The Kronecker product: each element of input times the whole of other, as blocks."""
+    check_tensor("kron", "other", other)
     ndim = max(input.ndim, other.ndim)
     a, b = ((*[1] * (ndim - x.ndim), *x.shape) for x in (input, other))
     apart = [n for m in a for n in (m, 1)], [n for m in b for n in (1, m)]
@@ -274,6 +276,9 @@ def vector_norm(
 
     ord 0 counts elements that are not 0. The slope at 0 is 0.
     """
+    check_tensor("vector_norm", "x", x)
+    if isinstance(ord, bool) or not isinstance(ord, (int, float, np.integer, np.floating)):
+        raise TypeError(f"vector_norm: ord: expected a number, got {ord!r}")
     if dtype is not None:
         x = x.to(dtype)
     if x.dtype.kind != "f":

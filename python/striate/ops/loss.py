@@ -10,7 +10,7 @@ import numpy as np
 from striate import _C
 from striate.autograd import Node
 from striate.ops.activation import as_float
-from striate.ops.loss_pointwise import times
+from striate.ops.loss_pointwise import check_reduction, times
 from striate.ops.record import op
 from striate.tensor import Array, Tensor
 
@@ -71,6 +71,9 @@ def cross_entropy(
         raise TypeError(f"cross_entropy: target: expected a Tensor, got {type(target).__name__}")
     if weight is not None and not isinstance(weight, Tensor):
         raise TypeError(f"cross_entropy: weight: expected a Tensor, got {type(weight).__name__}")
+    if isinstance(ignore_index, bool) or not isinstance(ignore_index, (int, np.integer)):
+        raise TypeError(f"cross_entropy: ignore_index: expected an integer, got {ignore_index!r}")
+    check_reduction("cross_entropy", reduction)
     kind = target.dtype.kind
     if kind == "b":
         raise TypeError("cross_entropy: target: expected integers or probabilities, got bool")

@@ -116,6 +116,8 @@ def nll_loss(
     name = "nll_loss"
     x = as_float(input, name)
     check_reduction(name, reduction)
+    if isinstance(ignore_index, bool) or not isinstance(ignore_index, (int, np.integer)):
+        raise TypeError(f"{name}: ignore_index: expected an integer, got {ignore_index!r}")
     labels = integers(name, "target", target)
     if x.ndim == 0:
         raise ValueError(f"{name}: input: expected (C,), (N, C) or (N, C, d1, ...), got shape ()")

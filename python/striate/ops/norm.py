@@ -88,6 +88,17 @@ def check_eps(name: str, eps: Any) -> float:
     return float(eps)
 
 
+def check_momentum(name: str, momentum: Any) -> float:
+    """momentum as a finite float."""
+    if isinstance(momentum, bool) or not isinstance(
+        momentum, (int, float, np.integer, np.floating)
+    ):
+        raise TypeError(f"{name}: momentum: expected a number, got {momentum!r}")
+    if not math.isfinite(momentum):
+        raise ValueError(f"{name}: momentum: expected a finite number, got {momentum}")
+    return float(momentum)
+
+
 def as_image(x: Tensor) -> Tensor:
     """x with at most two axes behind its channels, the last of x and all before it as one."""
     if x.ndim <= 4:
@@ -133,8 +144,8 @@ def batch_norm(
         running_mean=mean,
         running_var=var,
         training=training,
-        momentum=float(momentum),
-        eps=float(eps),
+        momentum=check_momentum(name, momentum),
+        eps=check_eps(name, eps),
     )
     if training:
         for running in (running_mean, running_var):
@@ -167,7 +178,7 @@ def local_response_norm(
     """
     name = "local_response_norm"
     check_input(name, input, (3, 4), "(N, C, L) or (N, C, H, W)")
-    if not isinstance(size, int) or size < 1:
+    if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size < 2**62:
         raise ValueError(f"{name}: size: expected an integer of 1 or more, got {size!r}")
     y: Tensor = _local_response_norm(
         input, size=size, alpha=float(alpha), beta=float(beta), k=float(k)

@@ -12,15 +12,18 @@ from striate.tensor import Tensor
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
+def check_tensor(name: str, argument: str, value: Any) -> None:
+    """Raises TypeError unless value is a Tensor."""
+    if not isinstance(value, Tensor):
+        raise TypeError(f"{name}: {argument}: expected a Tensor, got {type(value).__name__}")
+
+
 def of_tensor(function: Function) -> Function:
     """Decorator of operations: TypeError, naming the argument, where `input` is no Tensor."""
 
     @wraps(function)
     def call(input: Any, *arguments: Any, **parameters: Any) -> Any:
-        if not isinstance(input, Tensor):
-            raise TypeError(
-                f"{function.__name__}: input: expected a Tensor, got {type(input).__name__}"
-            )
+        check_tensor(function.__name__, "input", input)
         return function(input, *arguments, **parameters)
 
     return call  # type: ignore[return-value]

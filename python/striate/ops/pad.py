@@ -12,6 +12,7 @@ from striate import _C
 from striate.autograd import Node
 from striate.ops.indexing import getitem
 from striate.ops.interpolate import resample
+from striate.ops.operand import check_tensor
 from striate.ops.record import op
 from striate.ops.shape import unsqueeze
 from striate.tensor import Array, Tensor
@@ -61,6 +62,7 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
     odd number of widths, more pairs than axes, more cropped than there is, widths that the mode
     does not reach, and an unknown mode.
     """
+    check_tensor("pad", "input", input)
     if mode != "constant" and mode not in MODES:
         raise ValueError(f"pad: mode: expected one of constant, {', '.join(MODES)}, got {mode!r}")
     if not isinstance(pad, (tuple, list)) or not all(isinstance(w, (int, np.integer)) for w in pad):
@@ -68,6 +70,10 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
     if input.dtype.kind != "f":
         raise TypeError(f"pad: input: expected float32 or float64, got {input.dtype}")
     widths = tuple(int(w) for w in pad)
+    if max(map(abs, widths), default=0) >= 2**40:
+        raise ValueError(f"pad: pad: expected widths below 2^40, got {pad}")
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise TypeError(f"pad: value: expected a number, got {value!r}")
     if mode == "constant":
         return _pad(input, widths=widths, value=float(value))
     if value:

@@ -13,6 +13,7 @@ from striate.autograd import Node
 from striate.ops.conv2d import pair
 from striate.ops.indexing import getitem
 from striate.ops.layout import c_order, channels_last, reshaped
+from striate.ops.operand import check_tensor
 from striate.ops.record import op
 from striate.ops.shape import unsqueeze
 from striate.tensor import Array, Tensor
@@ -121,6 +122,7 @@ def unfold(
     image; stride (u, v), dilation (d, e), padding (h, w), L = P Q. A convolution is then a matrix
     product. Raises ValueError for sizes below 1 and a window larger than the padded image.
     """
+    check_tensor("unfold", "input", input)
     _float("unfold", input)
     if input.ndim not in (3, 4) or 0 in input.shape[-3:]:
         raise ValueError(
@@ -147,6 +149,7 @@ def fold(
     The gradient of `unfold`: an element of several windows gets their sum. output_size is (H, W).
     Raises ValueError as `unfold` does, and where C R S or L does not fit.
     """
+    check_tensor("fold", "input", input)
     _float("fold", input)
     size = pair("fold", "output_size", output_size)
     if min(size) < 1 or max(size) >= _MOST:
@@ -219,6 +222,7 @@ def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
     y[c, h r + i, w r + j] = x[(c r + i) r + j, h, w] (Shi et al. 2016, "sub-pixel convolution").
     Raises ValueError where the channels are no multiple of r r.
     """
+    check_tensor("pixel_shuffle", "input", input)
     r = _factor("pixel_shuffle", "upscale_factor", input, upscale_factor)
     *lead, c, h, w = input.shape
     if c % (r * r):
@@ -235,6 +239,7 @@ def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
 
     Raises ValueError where H r and W r are no multiples of r = downscale_factor.
     """
+    check_tensor("pixel_unshuffle", "input", input)
     r = _factor("pixel_unshuffle", "downscale_factor", input, downscale_factor)
     *lead, c, h, w = input.shape
     if h % r or w % r:

@@ -20,6 +20,7 @@ from striate.autograd import Node
 from striate.ops.arithmetic import mul
 from striate.ops.arithmetic import pow as power
 from striate.ops.indexing import getitem
+from striate.ops.operand import check_tensor
 from striate.ops.pointwise import abs as absolute
 from striate.ops.pointwise import sign
 from striate.ops.record import op
@@ -50,17 +51,29 @@ def _pair(name: str, argument: str, value: Any) -> tuple[int, int]:
     raise TypeError(f"{name}: {argument}: expected an integer or a pair (h, w), got {value!r}")
 
 
+def whole(name: str, argument: str, value: Any) -> int:
+    """A bool as 0 or 1."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name}: {argument}: expected True or False, got {value!r}")
+    return int(value)
+
+
 def _window(
     name: str, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool
 ) -> Window:
     k = _pair(name, "kernel_size", kernel)
-    s = k if stride is None or stride == [] else _pair(name, "stride", stride)
+    s = (
+        k
+        if stride is None or (isinstance(stride, list) and not stride)
+        else _pair(name, "stride", stride)
+    )
     p, d = _pair(name, "padding", padding), _pair(name, "dilation", dilation)
-    return (*k, *s, *p, *d, int(ceil_mode))
+    return (*k, *s, *p, *d, whole(name, "ceil_mode", ceil_mode))
 
 
 def _image(name: str, x: Tensor) -> Tensor:
     """x as rank 4."""
+    check_tensor(name, "input", x)
     if x.dtype.kind != "f":
         raise TypeError(f"{name}: input: expected float32 or float64, got {x.dtype}")
     if x.ndim not in (3, 4) or 0 in x.shape[1 - (x.ndim == 3) :]:

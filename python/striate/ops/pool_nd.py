@@ -23,6 +23,7 @@ from striate.ops.indexing import getitem
 from striate.ops.layout import channels_last
 from striate.ops.pointwise import abs as absolute
 from striate.ops.pointwise import sign
+from striate.ops.pool import whole
 from striate.ops.record import op
 from striate.ops.shape import unsqueeze
 from striate.tensor import Array, Tensor
@@ -73,7 +74,11 @@ def _steps(
 ) -> tuple[tuple[int, ...], ...]:  # fmt: skip
     """(kernel, stride, padding, dilation, ceil_mode) for each axis, checked against its size."""
     k = numbers(name, "kernel_size", kernel, dims, 1)
-    s = k if stride is None or stride == [] else numbers(name, "stride", stride, dims, 1)
+    s = (
+        k
+        if stride is None or (isinstance(stride, list) and not stride)
+        else numbers(name, "stride", stride, dims, 1)
+    )
     p = numbers(name, "padding", padding, dims, 0)
     d = numbers(name, "dilation", dilation, dims, 1)
     for argument, values in (("kernel_size", k), ("stride", s), ("dilation", d)):
@@ -90,7 +95,8 @@ def _steps(
                 f"{name}: kernel_size: expected a window of at most {n + 2 * pad}, the padded "
                 f"input, got {span}"
             )
-    return tuple((*axis, int(ceil_mode)) for axis in zip(k, s, p, d, strict=True))
+    up = whole(name, "ceil_mode", ceil_mode)
+    return tuple((*axis, up) for axis in zip(k, s, p, d, strict=True))
 
 
 def _window(rows: tuple[int, ...], cols: tuple[int, ...]) -> Window:

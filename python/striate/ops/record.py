@@ -58,7 +58,11 @@ class Op:
         return gradient
 
     def __call__(self, *inputs: Tensor, **parameters: Any) -> Any:
-        arrays = [t._array for t in inputs]
+        try:
+            arrays = [t._array for t in inputs]
+        except AttributeError:
+            self._refuse(inputs)
+            raise
         for t in inputs:
             if t.requires_grad:
                 if _mode.enabled:
@@ -70,6 +74,11 @@ class Op:
         out = _new(Tensor)
         out._array = result
         return out
+
+    def _refuse(self, inputs: tuple[Any, ...]) -> None:
+        for t in inputs:
+            if not isinstance(t, Tensor):
+                raise TypeError(f"{self.name}: expected a Tensor, got {type(t).__name__}")
 
     def of_one(self, x: Tensor, *parameters: Any) -> Tensor:
         """self(x, …) for one operand and one result, with less to unpack."""

@@ -13,6 +13,7 @@ from striate import _C
 from striate.autograd import Node
 from striate.dtypes import get_default_dtype
 from striate.ops.arithmetic import cast
+from striate.ops.operand import check_tensor
 from striate.ops.record import Op, op
 from striate.tensor import Array, Tensor
 
@@ -45,8 +46,11 @@ class ValuesIndices(NamedTuple):
 
 
 def axes_of(name: str, dim: Any, ndim: int) -> tuple[int, ...]:
-    """`dim` (None, a number or a tuple) as ascending axes of a tensor with `ndim` of them."""
-    if dim is None:
+    """`dim` (None, a number or a tuple) as ascending axes of a tensor with `ndim` of them.
+
+    An empty tuple names all of them, as None does and as in PyTorch.
+    """
+    if dim is None or (isinstance(dim, (tuple, list)) and not dim):
         return tuple(range(ndim))
     axes = []
     for d in dim if isinstance(dim, (tuple, list)) else (dim,):
@@ -90,6 +94,7 @@ def sum(input: Tensor, dim: Any = None, keepdim: bool = False, dtype: Any = None
             return _sum.of_one(input, _ALL[input._array.ndim])
         except (AttributeError, TypeError):  # integers
             pass
+    check_tensor("sum", "input", input)
     if dtype is not None:
         input = input.to(dtype)
     axes = axes_of("sum", dim, input.ndim)
@@ -106,12 +111,13 @@ def _count(shape: tuple[int, ...], axes: tuple[int, ...]) -> int:
 
 def mean(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """The mean over `dim` (all axes if None); NaN over no elements."""
+    check_tensor("mean", "input", input)
     if dtype is not None:
         input = input.to(dtype)
     if input.dtype.kind != "f":
         input = cast(input, get_default_dtype())
     axes = axes_of("mean", dim, input.ndim)
-    total = sum(input, axes if input.ndim else None, keepdim)
+    total = sum(input, axes, keepdim)
     return total / (_count(input.shape, axes) or float("nan"))
 
 
@@ -119,12 +125,15 @@ def _spread(
     name: str, input: Tensor, dim: Any, unbiased: bool, correction: Any, keepdim: bool
 ) -> tuple[Tensor, Tensor]:
     """(variance, mean). `correction` is what is taken from the count of elements."""
+    check_tensor(name, "input", input)
     if isinstance(dim, bool):  # var(x, False), as PyTorch allows
         dim, unbiased = None, dim
     if input.dtype.kind != "f":
         raise TypeError(f"{name}: input: expected float32 or float64, got {input.dtype}")
     axes = axes_of(name, dim, input.ndim)
     less = int(unbiased) if correction is None else correction
+    if isinstance(less, bool) or not isinstance(less, (int, float, np.integer, np.floating)):
+        raise TypeError(f"{name}: correction: expected a number, got {less!r}")
     middle = mean(input, axes, keepdim=True)
     off = input - middle
     squares = sum(off * off, axes, keepdim) / builtins.max(_count(input.shape, axes) - less, 0)
@@ -229,8 +238,7 @@ def _refuse_none(name: str, input: Tensor, axes: tuple[int, ...]) -> None:
 
 def _extreme_function(name: str, over_all: Op, along: Op, pairwise: str) -> Any:
     def call(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
-        if not isinstance(input, Tensor):
-            raise TypeError(f"{name}: input: expected a Tensor, got {type(input).__name__}")
+        check_tensor(name, "input", input)
         if isinstance(dim, Tensor):
             from striate import ops
 
@@ -265,6 +273,7 @@ min = _extreme_function("min", _min_all, _min_along, "minimum")
 
 def amax(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
     """The largest element over `dim`; equal ones share the gradient."""
+    check_tensor("amax", "input", input)
     axes = axes_of("amax", dim, input.ndim)
     _refuse_none("amax", input, axes)
     out: Tensor = _max_all(input, axes=axes)
@@ -273,6 +282,7 @@ def amax(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
 
 def amin(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
     """The smallest element over `dim`; equal ones share the gradient."""
+    check_tensor("amin", "input", input)
     axes = axes_of("amin", dim, input.ndim)
     _refuse_none("amin", input, axes)
     out: Tensor = _min_all(input, axes=axes)
@@ -288,11 +298,13 @@ class MinMax(NamedTuple):
 
 def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False) -> MinMax:
     """(min, max) over `dim`, or of all elements."""
+    check_tensor("aminmax", "input", input)
     return MinMax(amin(input, dim, keepdim), amax(input, dim, keepdim))
 
 
 def _index_of(name: str, numpy: Any) -> Any:
     def call(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
+        check_tensor(name, "input", input)
         axes = axes_of(name, dim, input.ndim)
         _refuse_none(name, input, axes)
         axis = axes[0] if dim is not None and axes else None
@@ -309,6 +321,7 @@ argmin = _index_of("argmin", np.argmin)
 
 def _of_truths(name: str, numpy: Any, doc: str) -> Any:
     def call(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
+        check_tensor(name, "input", input)
         axes = axes_of(name, dim, input.ndim)
         result = np.asarray(numpy(input._array, axis=axes, keepdims=keepdim))
         return Tensor._wrap(result.astype(np.uint8) if input.dtype == np.uint8 else result)
@@ -324,5 +337,6 @@ all = _of_truths("all", np.all, "Whether no element is zero.")
 
 def count_nonzero(input: Tensor, dim: Any = None) -> Tensor:
     """How many elements are not zero, over `dim`: int64."""
+    check_tensor("count_nonzero", "input", input)
     axes = axes_of("count_nonzero", dim, input.ndim)
     return Tensor._wrap(np.asarray(np.sum(input._array != 0, axis=axes, dtype=np.int64)))

@@ -23,7 +23,7 @@ from striate.ops.indexing import (
     vector_of,
 )
 from striate.ops.layout import in_order_of
-from striate.ops.operand import of_tensor
+from striate.ops.operand import check_tensor, of_tensor
 from striate.ops.record import op
 from striate.ops.shape import clone, reshape, where
 from striate.ops.views import broadcast_tensors
@@ -109,6 +109,7 @@ def index_put(input: Tensor, indices: Any, values: Any, accumulate: bool = False
 @of_tensor
 def put(input: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) -> Tensor:
     """A copy of input in which the flat places `index` hold `source` (or were added it)."""
+    check_tensor("put", "index", index)
     expect_same_dtype("put", input, source, "source")
     places = vector_of("put", reshape(input, (-1,)), 0, index._array.reshape(-1))[1]
     values = reshape(source, (source.numel(),))

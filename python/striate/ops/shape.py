@@ -14,7 +14,7 @@ from striate.autograd import Node
 from striate.dtypes import result_type
 from striate.ops.arithmetic import as_operand, unbroadcast
 from striate.ops.layout import reshaped
-from striate.ops.operand import of_tensor
+from striate.ops.operand import check_tensor, of_tensor
 from striate.ops.record import Op, op
 from striate.tensor import Array, Tensor
 
@@ -86,6 +86,9 @@ def reshape(input: Tensor, shape: Any, *more: Any) -> Tensor:
     shape = tuple(shape) if isinstance(shape, (tuple, list)) else (shape, *more)
     try:
         return of(input, _reshape, shape=shape)
+    except TypeError:
+        check_tensor("reshape", "input", input)
+        raise TypeError(f"reshape: shape: expected integers, got {shape}") from None
     except ValueError:
         raise ValueError(
             f"reshape: {input.numel()} elements of shape {input.shape} do not fit shape {shape}"
@@ -94,6 +97,7 @@ def reshape(input: Tensor, shape: Any, *more: Any) -> Tensor:
 
 def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     """Axes start_dim to end_dim (both included) as one."""
+    check_tensor("flatten", "input", input)
     if input.ndim == 0:
         return reshape(input, (1,))
     first, last = (axis_of("flatten", d, input.ndim) for d in (start_dim, end_dim))
@@ -120,6 +124,7 @@ def squeeze(input: Tensor, dim: Any = None) -> Tensor:
 
 def unsqueeze(input: Tensor, dim: int) -> Tensor:
     """With an axis of size 1 before axis `dim`."""
+    check_tensor("unsqueeze", "input", input)
     d = axis_of("unsqueeze", dim, input.ndim + 1)
     return reshape(input, (*input.shape[:d], 1, *input.shape[d:]))
 
@@ -137,6 +142,7 @@ def _(ctx: Node, grad: Array) -> Any:
 
 def permute(input: Tensor, dims: Any, *more: Any) -> Tensor:
     """The axes in another order."""
+    check_tensor("permute", "input", input)
     dims = tuple(dims) if isinstance(dims, (tuple, list)) else (dims, *more)
     order = tuple(axis_of("permute", d, input.ndim) for d in dims)
     if sorted(order) != list(range(input.ndim)):
@@ -146,6 +152,7 @@ def permute(input: Tensor, dims: Any, *more: Any) -> Tensor:
 
 def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
     """With two axes exchanged."""
+    check_tensor("transpose", "input", input)
     order = list(range(input.ndim)) or [0]
     a, b = axis_of("transpose", dim0, input.ndim), axis_of("transpose", dim1, input.ndim)
     order[a], order[b] = order[b], order[a]
@@ -194,8 +201,11 @@ def _(ctx: Node, grad: Array) -> Any:
 
 def expand(input: Tensor, *shape: Any) -> Tensor:
     """Axes of size 1 repeated up to `shape`, as a view; -1 keeps a size."""
+    check_tensor("expand", "input", input)
     if len(shape) == 1 and isinstance(shape[0], (tuple, list)):
         shape = tuple(shape[0])
+    if not all(isinstance(n, (int, np.integer)) for n in shape):
+        raise TypeError(f"expand: shape: expected integers, got {shape}")
     lead = len(shape) - input.ndim
     shape = tuple(
         input.shape[i - lead] if n == -1 and i >= lead else n for i, n in enumerate(shape)
@@ -212,12 +222,14 @@ broadcast_to = expand
 @of_tensor
 def expand_as(input: Tensor, other: Tensor) -> Tensor:
     """`expand` to the shape of `other`."""
+    check_tensor("expand_as", "other", other)
     return expand(input, other.shape)
 
 
 @of_tensor
 def reshape_as(input: Tensor, other: Tensor) -> Tensor:
     """`reshape` to the shape of `other`."""
+    check_tensor("reshape_as", "other", other)
     return reshape(input, other.shape)
 
 
@@ -275,6 +287,8 @@ def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:
 
     Without input and other: a tensor of indices for each axis, of where the condition holds.
     """
+    if not isinstance(condition, (Tensor, np.ndarray, np.generic, bool, list, tuple)):
+        raise TypeError(f"where: condition: expected a Tensor, got {type(condition).__name__}")
     held = condition._array if isinstance(condition, Tensor) else np.asarray(condition)
     if input is None and other is None:
         return tuple(Tensor._wrap(i) for i in np.nonzero(held))

@@ -11,7 +11,7 @@ import numpy as np
 from striate.autograd import Node
 from striate.ops.indexing import gather, index_array
 from striate.ops.layout import in_order_of
-from striate.ops.operand import of_tensor
+from striate.ops.operand import check_tensor, of_tensor
 from striate.ops.record import op
 from striate.ops.reduction import ValuesIndices
 from striate.ops.shape import axis_of, clone, reshape, squeeze
@@ -128,6 +128,8 @@ def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Val
     """(value, index) of the k-th smallest element along `dim`, counted from 1."""
     axis = axis_of("kthvalue", dim, input.ndim)
     n = input.shape[axis] if input.ndim else 1
+    if isinstance(k, bool) or not isinstance(k, (int, np.integer)):
+        raise TypeError(f"kthvalue: k: expected an integer, got {k!r}")
     if not 1 <= k <= n:
         raise ValueError(f"kthvalue: k: expected 1 to {n}, the size of axis {axis}, got {k}")
     if input.ndim == 0:
@@ -300,6 +302,7 @@ def searchsorted(
     After equal ones if `right` (or side "right"). A sequence of several axes has one sequence a
     row, with the values of that row.
     """
+    check_tensor("searchsorted", "sorted_sequence", sorted_sequence)
     if side not in (None, "left", "right") or (side == "left" and right):
         raise ValueError(f'searchsorted: side: expected "left" or "right", got {side!r}')
     after: Any = "right" if right or side == "right" else "left"

@@ -9,6 +9,7 @@ from striate.dtypes import get_default_dtype
 from striate.ops.activation import activation_of
 from striate.ops.clamp import clamp
 from striate.ops.logarithm import log
+from striate.ops.operand import check_tensor
 from striate.ops.trigonometry import function_of_two
 from striate.tensor import Array, Tensor
 
@@ -55,6 +56,7 @@ copysign = function_of_two(
 
 def logit(input: Tensor, eps: float | None = None) -> Tensor:
     """log(x / (1 - x)); x is first brought to [eps, 1 - eps] if eps is given, else NaN outside."""
+    check_tensor("logit", "input", input)
     x = input if input.dtype.kind == "f" else input.to(get_default_dtype())
     if eps is not None:
         x = clamp(x, eps, 1 - eps)

@@ -13,6 +13,7 @@ import numpy as np
 
 from striate.ops.indexing import getitem
 from striate.ops.joining import cat, listed, stack
+from striate.ops.operand import check_tensor
 from striate.ops.shape import expand, reshape
 from striate.tensor import Tensor
 
@@ -104,6 +105,7 @@ def cartesian_prod(*tensors: Tensor) -> Tensor:
 
 def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> Tensor:
     """Every choice of r elements of a vector in order, a row each."""
+    check_tensor("combinations", "input", input)
     if input.ndim != 1 or r < 0:
         raise ValueError(f"combinations: expected a vector and r >= 0, got {input.shape}, {r}")
     rows = list((_repeated if with_replacement else _chosen)(range(input.shape[0]), r))

@@ -11,6 +11,7 @@ from striate import _C
 from striate.autograd import Node
 from striate.ops.conv import numbers
 from striate.ops.layout import channels_last
+from striate.ops.operand import check_tensor
 from striate.ops.pool_nd import checked, single, volume
 from striate.ops.record import op
 from striate.tensor import Array, Tensor
@@ -49,6 +50,7 @@ def _max_unpool_nd(
 ) -> Tensor:  # fmt: skip
     name = f"max_unpool{dims}d"
     x = checked(name, dims, input)
+    check_tensor(name, "indices", indices)
     if indices.shape != input.shape or indices.dtype != np.int64:
         raise ValueError(
             f"{name}: indices: expected int64 of shape {input.shape}, like input, got "

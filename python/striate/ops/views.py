@@ -123,6 +123,9 @@ def _(ctx: Node, grad: Array) -> Any:
 def unfold(input: Tensor, dimension: int, size: int, step: int) -> Tensor:
     """Windows of `size` along an axis, `step` apart, as a view with the window as last axis."""
     axis = axis_of("unfold", dimension, input.ndim, "dimension")
+    for argument, value in (("size", size), ("step", step)):
+        if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+            raise TypeError(f"unfold: {argument}: expected an integer, got {value!r}")
     whole = input.ndim > 0
     if not whole:
         input = reshape(input, (1,))

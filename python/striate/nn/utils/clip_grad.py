@@ -78,6 +78,8 @@ def clip_grads_with_norm_(
     """Scales the gradients by max_norm / (total_norm + 1e-6) where that is below 1."""
     name = "clip_grads_with_norm_"
     gradients = _gradients(name, parameters)
+    if max_norm == math.inf:
+        return
     factor = number(name, "max_norm", max_norm, low=0) / (float(total_norm) + 1e-6)
     if factor >= 1:
         return
@@ -94,11 +96,12 @@ def clip_grad_norm_(
 ) -> Tensor:
     """Scales the gradients of `parameters` so that their norm, as of one vector, is `max_norm`.
 
-    Gradients of a smaller norm stay as they are. Returns the norm before. RuntimeError, and nothing
-    changed, where it is infinite or NaN and `error_if_nonfinite` is set.
+    Gradients of a smaller norm stay as they are, and all do where `max_norm` is inf. Returns the
+    norm before. RuntimeError, and nothing changed, where it is infinite or NaN and
+    `error_if_nonfinite` is set.
     """
     given = _listed("clip_grad_norm_", "parameters", parameters)
-    limit = number("clip_grad_norm_", "max_norm", max_norm, low=0)
+    limit = max_norm if max_norm == math.inf else number("clip_grad_norm_", "max_norm", max_norm, 0)
     total = get_total_norm(_gradients("clip_grad_norm_", given), norm_type, error_if_nonfinite)
     clip_grads_with_norm_(given, limit, total)
     return total
