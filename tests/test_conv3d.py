@@ -30,6 +30,26 @@ def test_astronomic_strides_and_paddings():
     np.testing.assert_allclose(dw, np.einsum("nk,ncdhw->kcdhw", middle, corner), atol=1e-5)
 
 
+def test_astronomic_sizes_of_nothing():
+    """No images, or no channels: results without elements, whatever their sizes."""
+
+    def nothing(*shape):
+        return channels_last(np.zeros(shape, np.float32))
+
+    w, plain = nothing(1, 1, 1, 1, 1), OPTIONS | {"stride": (1,) * 3, "padding": ((0, 0),) * 3}
+    wide = plain | {"padding": ((FAR // 2, 0), (0, 0), (0, 0))}
+    far = (FAR // 2 + 1, 1, 1)
+    assert _C.conv3d(nothing(0, 1, 1, 1, 1), w, **wide).shape == (0, 1, *far)
+    dy = nothing(0, 1, *far)
+    assert _C.conv3d_bwd_data(dy, w, size=(1, 1, 1), **wide).shape == (0, 1, 1, 1, 1)
+    assert _C.conv3d_bwd_data(dy, w, size=far, **plain).shape == dy.shape
+    x, dy = nothing(1, 0, *far), nothing(1, 1, 1, 1, 1)
+    assert _C.conv3d_bwd_weight(x, dy, size=far, **plain).shape == (1, 0, *far)
+    x, dy = nothing(1, 0, *far[:2]), nothing(1, 1, 1, 1)
+    flat = plain | {name: plain[name][:2] for name in ("stride", "padding", "dilation")}
+    assert _C.conv2d_bwd_weight(x, dy, size=far[:2], **flat).shape == x.shape
+
+
 @pytest.mark.parametrize(
     "call",
     [

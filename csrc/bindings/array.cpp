@@ -129,10 +129,10 @@ Operand read_or_scalar(py::handle value, Dtype dtype, double* scalar, const char
   return x;
 }
 
-Operand read_out(py::handle h, const char* op) {
-  Operand x = read(h, op, "out");
-  if (!(array_struct(h, op, "out")->flags & npy::NPY_ARRAY_WRITEABLE_))
-    fail(op, "out", "a writable array", "a read-only one");
+Operand read_out(py::handle h, const char* op, const char* argument) {
+  Operand x = read(h, op, argument);
+  if (!(array_struct(h, op, argument)->flags & npy::NPY_ARRAY_WRITEABLE_))
+    fail(op, argument, "a writable array", "a read-only one");
   return x;
 }
 
@@ -180,13 +180,6 @@ void same_dtype(const char* op, const char* argument, const Operand& a, const Op
   if (a.dtype != b.dtype)
     throw TypeMismatch(std::string(op) + ": " + argument + ": expected " + dtype_name(a.dtype) +
                        " like the first operand, got " + dtype_name(b.dtype));
-}
-
-void expect_shape(const char* op, const char* argument, const Operand& x, const ptrdiff_t* shape,
-                  int rank) {
-  bool same = x.rank == rank;
-  for (int i = 0; same && i < rank; ++i) same = x.shape[i] == shape[i];
-  if (!same) fail(op, argument, "shape " + shape_text(shape, rank), x.text());
 }
 
 void restore_gil(PyThreadState* saved) noexcept {

@@ -23,8 +23,8 @@ Operand read(py::handle array, const char* op, const char* argument);
 Operand read_or_scalar(py::handle value, Dtype dtype, double* scalar, const char* op,
                        const char* argument);
 bool is_scalar(py::handle value);
-// A result's place: as read(), and writable.
-Operand read_out(py::handle array, const char* op);
+// A place that is written to: as read(), and writable.
+Operand read_out(py::handle array, const char* op, const char* argument = "out");
 // The array itself if it is in C order, else a copy that is.
 py::object c_contiguous(py::handle array, const char* op, const char* argument);
 // A read-only view of `array` repeated to `shape`: axes of size 1, and missing leading ones, get
@@ -41,9 +41,6 @@ Indices read_indices(py::handle array, const char* op, const char* argument);
 
 // Throws unless every operand has the dtype of the first.
 void same_dtype(const char* op, const char* argument, const Operand& a, const Operand& b);
-// Throws unless x has this shape.
-void expect_shape(const char* op, const char* argument, const Operand& x, const ptrdiff_t* shape,
-                  int rank);
 
 // A new array from the pool (small ones from NumPy's own cache). Uninitialised.
 py::object make_array(Dtype dtype, const ptrdiff_t* shape, int rank, const ptrdiff_t* stride);

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ops/ctc/ctc.h"
 
-#include "bindings/array.h"
+#include <optional>
+
+#include "bindings/dense.h"
 
 namespace striate {
 namespace {
@@ -33,22 +35,16 @@ py::object ctc_binding(py::handle log_probs, py::handle targets, py::handle inpu
   p.target_length = lengths(target_lengths, "target_lengths", samples).data;
   p.blank = blank, p.zero_infinity = zero_infinity;
 
-  Result dx;
-  dx.operand = p.log_probs, dx.operand.data = nullptr;
-  py::object place = py::none();
-  if (gradient) {
-    dx = result_like(op, out, p.log_probs);
-    place = dx.object;
-    if (!is_c_order(dx.operand))
-      dx = result(op, py::none(), dx.operand.dtype, p.log_probs.shape, 3);
-  }
+  std::optional<DenseResult> dx;
+  if (gradient) dx.emplace(op, out, p.log_probs.dtype, p.log_probs.shape, 3);
+  Operand none = p.log_probs;
+  none.data = nullptr;
   Result loss = result(op, py::none(), p.log_probs.dtype, &samples, 1);
   {
     ReleaseGil release(20.0 * double(p.log_probs.shape[0]) * double(samples + 2 * labels.size));
-    ctc(p, loss.operand, dx.operand);
+    ctc(p, loss.operand, dx ? dx->operand() : none);
   }
-  if (gradient && !dx.object.is(place)) place[py::ellipsis()] = dx.object;
-  return py::make_tuple(loss.object, place);
+  return py::make_tuple(std::move(loss.object), dx ? dx->finish() : py::none());
 }
 
 }  // namespace

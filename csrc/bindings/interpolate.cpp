@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 
 #include "bindings/array.h"
 
@@ -43,6 +44,8 @@ void read_padding(const char* op, const py::tuple& values, AxisSpec& s) {
 }
 
 AxisSpec read_axis(const char* op, py::handle spec, ptrdiff_t in) {
+  if (!py::isinstance<py::tuple>(spec) || py::len(spec) < 3)
+    fail(op, "axes", "tuples that begin with a mode", py::repr(spec).cast<std::string>());
   const py::tuple values = py::reinterpret_borrow<py::tuple>(spec);
   const std::string mode = values[0].cast<std::string>();
   AxisSpec s{};
@@ -67,6 +70,8 @@ AxisSpec read_axis(const char* op, py::handle spec, ptrdiff_t in) {
       s.interpolation = interpolation;
       s.out = values[1].cast<ptrdiff_t>(), s.scale = values[2].cast<double>();
       s.align_corners = values[3].cast<bool>();
+      if (!(s.scale >= 0 && std::isfinite(s.scale)))
+        fail(op, "scale", "0 or a positive number", std::to_string(s.scale));
       if (s.out < 1) fail(op, "size", "1 or more", std::to_string(s.out));
       return s;
     }

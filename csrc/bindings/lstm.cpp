@@ -6,6 +6,7 @@
 
 #include "bindings/array.h"
 #include "core/memory.h"
+#include "ops/layout/layout.h"
 
 namespace striate {
 namespace {
@@ -178,17 +179,11 @@ class LayerArguments {
 };
 
 // Copies dense rows to an operand of any strides.
-template <class T>
-void scatter(const T* from, const Operand& to) {
-  const ptrdiff_t size = to.size();
-  for (ptrdiff_t i = 0; i < size; ++i) {
-    ptrdiff_t index = i, at = 0;
-    for (int a = to.rank - 1; a >= 0; --a) {
-      at += index % to.shape[a] * to.stride[a];
-      index /= to.shape[a];
-    }
-    to.as<T>()[at] = from[i];
-  }
+void scatter(void* from, const Operand& to) {
+  Operand dense = to;
+  dense.data = from;
+  c_order(to.shape, to.rank, dense.stride);
+  copy(dense, to);
 }
 
 py::tuple forward_binding(const std::string& cell_name, py::handle x, py::handle w_ih,

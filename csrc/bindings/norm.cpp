@@ -37,7 +37,7 @@ struct Vector {
 // One that is written to, so it must be there itself.
 Vector written(const char* op, const char* argument, py::handle array, const Operand& x) {
   if (!array.is_none()) {
-    Operand v = read_out(array, op);
+    Operand v = read_out(array, op, argument);
     if (!is_c_order(v)) fail(op, argument, "an array in C order", "a strided one");
   }
   return Vector(op, argument, array, x);

@@ -11,14 +11,14 @@ void step_binding(const char* name, py::handle param, py::handle grad_array,
                   double first_in, double second, double second_in, double root, double eps,
                   double weight_decay, double keep, bool maximize) {
   const Rule rule = rule_by_name(name);
-  Operand p = read_out(param, name), grad = read(grad_array, name, "grad");
+  Operand p = read_out(param, name, "param"), grad = read(grad_array, name, "grad");
   same_dtype(name, "grad", p, grad);
   const int count = rule_states(rule);
   if (int(state_arrays.size()) != count)
     fail(name, "states", std::to_string(count) + " arrays", std::to_string(state_arrays.size()));
   Operand states[kMostStates];
   for (int k = 0; k < count; ++k) {
-    states[k] = read_out(state_arrays[size_t(k)], name);
+    states[k] = read_out(state_arrays[size_t(k)], name, "states");
     same_dtype(name, "states", p, states[k]);
   }
   StepFactors f;

@@ -80,13 +80,6 @@ void same_dtype(const char* op, const char* argument, const Operand& like, const
   if (x.dtype != like.dtype) fail(op, argument, dtype_name(like.dtype), dtype_name(x.dtype));
 }
 
-void expect_shape(const char* op, const char* argument, const Operand& x, const ptrdiff_t* shape,
-                  int rank) {
-  bool equal = x.rank == rank;
-  for (int i = 0; equal && i < rank; ++i) equal = x.shape[i] == shape[i];
-  if (!equal) fail(op, argument, "shape " + shape_text(shape, rank), x.text());
-}
-
 const void* vector(const char* op, const char* argument, const striate_tensor* t,
                    const Operand& like, ptrdiff_t size) {
   if (t == nullptr) return nullptr;
@@ -129,7 +122,7 @@ striate_status striate_copy(const striate_tensor* from, const striate_tensor* to
   return capi::guarded([&] {
     Operand x = capi::read("copy", "from", from), y = capi::written("copy", "to", to);
     capi::same_dtype("copy", "to", x, y);
-    capi::expect_shape("copy", "to", y, x.shape, x.rank);
+    expect_shape("copy", "to", y, x.shape, x.rank);
     copy(x, y);
   });
 }

@@ -36,8 +36,6 @@ const P& given(const char* op, const char* argument, const P* p) {
 }
 
 void same_dtype(const char* op, const char* argument, const Operand& like, const Operand& x);
-void expect_shape(const char* op, const char* argument, const Operand& x, const ptrdiff_t* shape,
-                  int rank);
 
 // One number a channel, dense; null where the tensor is null and may be.
 const void* vector(const char* op, const char* argument, const striate_tensor* t,

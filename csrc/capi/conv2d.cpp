@@ -97,7 +97,7 @@ striate_status striate_conv2d_forward(const striate_conv2d* p, const striate_ten
     capi::same_dtype(op, "y", x, y);
     ConvShape s = shape_of(op, capi::given(op, "p", p), x.shape, w.shape);
     ptrdiff_t shape[4] = {s.n, s.k, s.p, s.q};
-    capi::expect_shape(op, "y", y, shape, 4);
+    expect_shape(op, "y", y, shape, 4);
     if (epilogue != nullptr && (epilogue->alpha != 1 || epilogue->beta != 0))
       fail(op, "epilogue", "alpha 1 and beta 0", "others");
     ImageInput dense_x(x), dense_w(w);
@@ -123,7 +123,7 @@ striate_status striate_conv2d_backward_data(const striate_conv2d* p,
     capi::same_dtype(op, "dx", dy, dx);
     ConvShape s = shape_of(op, capi::given(op, "p", p), dx.shape, w.shape);
     ptrdiff_t shape[4] = {s.n, s.k, s.p, s.q};
-    capi::expect_shape(op, "dy", dy, shape, 4);
+    expect_shape(op, "dy", dy, shape, 4);
     ImageInput dense_dy(dy), dense_w(w);
     ImageOutput dense_dx(dx);
     dispatch(dy.dtype, [&](auto* t) {
@@ -146,7 +146,7 @@ striate_status striate_conv2d_backward_weight(const striate_conv2d* p,
     capi::same_dtype(op, "dw", x, dw);
     ConvShape s = shape_of(op, capi::given(op, "p", p), x.shape, dw.shape);
     ptrdiff_t shape[4] = {s.n, s.k, s.p, s.q};
-    capi::expect_shape(op, "dy", dy, shape, 4);
+    expect_shape(op, "dy", dy, shape, 4);
     ImageInput dense_x(x), dense_dy(dy);
     ImageOutput dense_dw(dw);
     dispatch(x.dtype, [&](auto* t) {

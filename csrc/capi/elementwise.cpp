@@ -19,7 +19,7 @@ struct Pair {
 Pair alike(const char* op, const striate_tensor* x, const striate_tensor* y) {
   Pair p{capi::read(op, "x", x), capi::written(op, "y", y)};
   capi::same_dtype(op, "y", p.x, p.y);
-  capi::expect_shape(op, "y", p.y, p.x.shape, p.x.rank);
+  expect_shape(op, "y", p.y, p.x.shape, p.x.rank);
   return p;
 }
 

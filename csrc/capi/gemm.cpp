@@ -51,7 +51,7 @@ extern "C" striate_status striate_gemm(const striate_tensor* a_tensor,
       fail("gemm", "b", "a batch of " + std::to_string(na) + " or 1", "shape " + b.text());
     bool batched = a.rank == 3 || b.rank == 3;
     ptrdiff_t shape[3] = {na == 1 ? nb : na, a.shape[a.rank - 2], b.shape[b.rank - 1]};
-    capi::expect_shape("gemm", "c", c, shape + !batched, batched ? 3 : 2);
+    expect_shape("gemm", "c", c, shape + !batched, batched ? 3 : 2);
     dispatch(a.dtype, [&](auto* t) { product<pointee<decltype(t)>>(a, b, epilogue, c); });
   });
 }

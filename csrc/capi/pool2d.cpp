@@ -27,7 +27,7 @@ Call forward(const char* op, const striate_pool2d* p, const striate_tensor* x,
   capi::same_dtype(op, "y", in, out);
   PoolShape shape = shape_of(op, p, in.shape[2], in.shape[3]);
   ptrdiff_t made[4] = {in.shape[0], in.shape[1], shape.h.out, shape.w.out};
-  capi::expect_shape(op, "y", out, made, 4);
+  expect_shape(op, "y", out, made, 4);
   return {in, out, std::move(shape)};
 }
 
@@ -38,7 +38,7 @@ Call backward(const char* op, const striate_pool2d* p, const striate_tensor* dy,
   capi::same_dtype(op, "dx", in, out);
   PoolShape shape = shape_of(op, p, out.shape[2], out.shape[3]);
   ptrdiff_t made[4] = {out.shape[0], out.shape[1], shape.h.out, shape.w.out};
-  capi::expect_shape(op, "dy", in, made, 4);
+  expect_shape(op, "dy", in, made, 4);
   return {in, out, std::move(shape)};
 }
 
@@ -125,7 +125,7 @@ striate_status striate_adaptive_avg_pool2d(const striate_tensor* x, const striat
     Operand out = capi::images(op, "y", capi::written(op, "y", y));
     capi::same_dtype(op, "y", in, out);
     ptrdiff_t made[4] = {in.shape[0], in.shape[1], out.shape[2], out.shape[3]};
-    capi::expect_shape(op, "y", out, made, 4);
+    expect_shape(op, "y", out, made, 4);
     if (in.shape[2] < 1 || in.shape[3] < 1) fail(op, "x", "no empty image", "shape " + in.text());
     PoolShape shape{adaptive_pool_axis(op, in.shape[2], out.shape[2]),
                     adaptive_pool_axis(op, in.shape[3], out.shape[3])};

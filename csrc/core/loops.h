@@ -92,4 +92,12 @@ class Loops {
   Axis axis_[kMaxRank];
 };
 
+// n elements of p, unit stride: where they lie, or gathered into `buffer`.
+template <class T>
+const T* gathered(const T* p, ptrdiff_t step, ptrdiff_t n, T* buffer) {
+  if (step == 1) return p;
+  for (ptrdiff_t i = 0; i < n; ++i) buffer[i] = p[i * step];
+  return buffer;
+}
+
 }  // namespace striate

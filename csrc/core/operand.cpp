@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/operand.h"
 
+#include <algorithm>
+#include <limits>
+
 namespace striate {
 namespace {
 
@@ -58,6 +61,20 @@ bool is_dense(const Operand& x) {
   for (int i = 0; i < x.rank; ++i)
     if (!used[i] && x.shape[i] != 1) return false;
   return true;
+}
+
+void expect_shape(const char* op, const char* argument, const Operand& x, const ptrdiff_t* shape,
+                  int rank) {
+  bool same = x.rank == rank;
+  for (int i = 0; same && i < rank; ++i) same = x.shape[i] == shape[i];
+  if (!same) fail(op, argument, "shape " + shape_text(shape, rank), x.text());
+}
+
+void fill_nan(Dtype dtype, void* data, ptrdiff_t n) {
+  dispatch(dtype, [&](auto* t) {
+    using T = pointee<decltype(t)>;
+    std::fill_n(static_cast<T*>(data), n, std::numeric_limits<T>::quiet_NaN());
+  });
 }
 
 }  // namespace striate

@@ -55,4 +55,11 @@ void dispatch(Dtype dtype, F&& f) {
 template <class Pointer>
 using pointee = std::remove_pointer_t<Pointer>;
 
+// Throws std::invalid_argument unless x has this shape.
+void expect_shape(const char* op, const char* argument, const Operand& x, const ptrdiff_t* shape,
+                  int rank);
+
+// n elements of NaN: the statistics of nothing.
+void fill_nan(Dtype dtype, void* data, ptrdiff_t n);
+
 }  // namespace striate

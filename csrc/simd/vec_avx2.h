@@ -6,6 +6,10 @@
 #include <cstddef>
 #include <cstdint>
 
+#define HERE_scalar(...)
+#define HERE_avx2(...) __VA_ARGS__
+#define HERE_avx512(...)
+
 namespace striate {
 namespace {
 

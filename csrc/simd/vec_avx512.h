@@ -6,6 +6,10 @@
 #include <cstddef>
 #include <cstdint>
 
+#define HERE_scalar(...)
+#define HERE_avx2(...)
+#define HERE_avx512(...) __VA_ARGS__
+
 namespace striate {
 namespace {
 

@@ -27,12 +27,18 @@
 //   upper(a)          the upper halves, as numbers
 //   store_fours(p, a, b, c, d)   the lower halves, lane by lane: p[4 i] = a, … p[4 i + 3] = d
 //
+// HERE_<isa>(…)      what is in the brackets in the files of that ISA, nothing in the others'
+//
 // Sealed: everything is in an anonymous namespace, so no ISA's code can stand in for another's.
 #pragma once
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+
+#define HERE_scalar(...) __VA_ARGS__
+#define HERE_avx2(...)
+#define HERE_avx512(...)
 
 namespace striate {
 namespace {

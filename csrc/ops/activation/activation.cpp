@@ -27,14 +27,6 @@ constexpr const char* kNames[] = {
 constexpr ptrdiff_t kGrain = 1 << 14;  // elements a thread should have at least
 constexpr ptrdiff_t kBlock = 256;      // elements of a strided run gathered at a time
 
-// n elements of p, unit stride: where they lie, or gathered into `buffer`.
-template <class T>
-const T* gathered(const T* p, ptrdiff_t step, ptrdiff_t n, T* buffer) {
-  if (step == 1) return p;
-  for (ptrdiff_t i = 0; i < n; ++i) buffer[i] = p[i * step];
-  return buffer;
-}
-
 // Calls body(block, begin, n) on the pieces of a run that fit a buffer; on all of it at once if
 // every stride is 1. `block` is where the result of unit stride goes, and is spread from there.
 template <class T, class F>

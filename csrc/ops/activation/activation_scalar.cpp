@@ -3,12 +3,6 @@
 //
 #include "ops/activation/activation.inl"
 
-#define HERE_scalar(...)
-#define HERE_avx2(...)
-#define HERE_avx512(...)
-#undef HERE_scalar
-#define HERE_scalar(...) __VA_ARGS__
-
 namespace striate {
 
 #define ROW(name, T, isa, f, F, pass) HERE_##isa(DEFINE_##pass(name, T, F))

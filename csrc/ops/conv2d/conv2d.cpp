@@ -84,11 +84,6 @@ const MethodRow& choose(const ConvShape& s, ConvPass pass, Dtype dtype) {
 }
 
 template <class T>
-Image<T> image(T* data, ptrdiff_t h, ptrdiff_t w, ptrdiff_t c) {
-  return {data, h * w * c, w * c, c};
-}
-
-template <class T>
 GemmProblem<T> pixels_product(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, Matrix<const T> a,
                               Matrix<const T> b, Matrix<T> c) {
   GemmProblem<T> p{1, m, n, k, a, b, c};
@@ -148,12 +143,6 @@ std::vector<Tap> row_taps_of(const ConvShape& s) {
   std::vector<Tap> taps;
   for (ptrdiff_t r = 0; r < s.r; ++r) taps.push_back({r * s.dilation_h, 0, r * s.s * s.c});
   return taps;
-}
-
-template <class T>
-Epilogue<T> of_group(Epilogue<T> e, ptrdiff_t first) {
-  if (e.bias) e.bias += first, e.bias_axis = BiasAxis::column;
-  return e;
 }
 
 template <class T>
@@ -293,6 +282,7 @@ ptrdiff_t conv_output_size(const char* op, const char* axis, ptrdiff_t size, ptr
 
 template <class T>
 void conv2d_fwd(const ConvShape& s, const T* x, const T* w, const Epilogue<T>& e, T* y) {
+  if (s.n == 0) return;
   FlushDenormals flush;
   switch (choose(s, ConvPass::fwd, dtype_of<T>).method) {
     case Method::gemm: {
@@ -312,6 +302,7 @@ void conv2d_fwd(const ConvShape& s, const T* x, const T* w, const Epilogue<T>& e
 
 template <class T>
 void conv2d_bwd_data(const ConvShape& s, const T* dy, const T* w, const Epilogue<T>& e, T* dx) {
+  if (s.n * s.c == 0) return;
   FlushDenormals flush;
   switch (choose(s, ConvPass::bwd_data, dtype_of<T>).method) {
     case Method::gemm: {
@@ -331,6 +322,7 @@ void conv2d_bwd_data(const ConvShape& s, const T* dy, const T* w, const Epilogue
 
 template <class T>
 void conv2d_bwd_weight(const ConvShape& s, const T* x, const T* dy, T* dw) {
+  if (s.c == 0) return;
   FlushDenormals flush;
   switch (choose(s, ConvPass::bwd_weight, dtype_of<T>).method) {
     case Method::gemm:

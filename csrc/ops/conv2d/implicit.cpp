@@ -45,7 +45,8 @@ class Engine {
     ptrdiff_t block = kTiles, group = panels;
     double flops = 2.0 * double(pixels_) * double(g_.width) * double(g_.depth) * double(taps_);
     bool shared = flops > 2e6;
-    if (shared && num_threads() > 1) {  // enough tasks to go round; their edges do not change a result
+    if (shared &&
+        num_threads() > 1) {  // enough tasks to go round; their edges do not change a result
       ptrdiff_t wanted = 3 * ptrdiff_t(num_threads());
       auto tasks = [&] { return ceil_div(tiles, block) * ceil_div(panels, group); };
       while (tasks() < wanted && block > 4) block = ceil_div(block, 2);

@@ -35,6 +35,19 @@ struct Image {
   ptrdiff_t image, row, pixel;
 };
 
+// Dense images of H by W pixels of C channels.
+template <class T>
+Image<T> image(T* data, ptrdiff_t h, ptrdiff_t w, ptrdiff_t c) {
+  return {data, h * w * c, w * c, c};
+}
+
+// The epilogue for the channels from `first` on.
+template <class T>
+Epilogue<T> of_group(Epilogue<T> e, ptrdiff_t first) {
+  if (e.bias) e.bias += first, e.bias_axis = BiasAxis::column;
+  return e;
+}
+
 template <class T>
 struct PixelGrid {
   ptrdiff_t n, rows, cols;  // output pixels

@@ -31,12 +31,6 @@
 namespace striate {
 namespace {
 
-template <class T>
-Epilogue<T> of_group(Epilogue<T> e, ptrdiff_t first) {
-  if (e.bias) e.bias += first, e.bias_axis = BiasAxis::column;
-  return e;
-}
-
 // Whether the planes do not mix: then a volume is a batch of images.
 bool is_flat(const Conv3dShape& s) {
   return s.t == 1 && s.stride_d == 1 && s.front == 0 && s.o == s.d;
@@ -79,11 +73,6 @@ struct PaddedPlanes {
   }
   ptrdiff_t plane(const Conv3dShape& s) const { return height * width * s.plane.c; }
 };
-
-template <class T>
-Image<T> image(T* data, ptrdiff_t h, ptrdiff_t w, ptrdiff_t c) {
-  return {data, h * w * c, w * c, c};
-}
 
 template <class T>
 void fwd_rows(const Conv3dShape& s, const T* x, const T* w, const Epilogue<T>& e, T* y) {
@@ -149,6 +138,7 @@ void bwd_weight_rows(const Conv3dShape& s, const T* x, const T* dy, T* dw) {
 
 template <class T>
 void conv3d_fwd(const Conv3dShape& s, const T* x, const T* w, const Epilogue<T>& e, T* y) {
+  if (s.plane.n == 0) return;
   if (is_flat(s)) return conv2d_fwd(flat(s), x, w, e, y);
   FlushDenormals flush;
   if (by_rows(s)) return fwd_rows(s, x, w, e, y);
@@ -188,6 +178,7 @@ void conv3d_fwd(const Conv3dShape& s, const T* x, const T* w, const Epilogue<T>&
 
 template <class T>
 void conv3d_bwd_data(const Conv3dShape& s, const T* dy, const T* w, const Epilogue<T>& e, T* dx) {
+  if (s.plane.n * s.plane.c == 0) return;
   if (is_flat(s)) return conv2d_bwd_data(flat(s), dy, w, e, dx);
   FlushDenormals flush;
   const ConvShape& a = s.plane;
@@ -239,6 +230,7 @@ void conv3d_bwd_data(const Conv3dShape& s, const T* dy, const T* w, const Epilog
 
 template <class T>
 void conv3d_bwd_weight(const Conv3dShape& s, const T* x, const T* dy, T* dw) {
+  if (s.plane.c == 0) return;
   if (is_flat(s)) return conv2d_bwd_weight(flat(s), x, dy, dw);
   FlushDenormals flush;
   if (by_rows(s)) return bwd_weight_rows(s, x, dy, dw);

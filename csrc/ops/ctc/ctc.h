@@ -6,11 +6,14 @@
 // sum of exponentials, skip[s] = 0 where l[s] is a label other than l[s - 2] and -inf elsewhere,
 // and p[t, s] = log_probs[t, l[s]]:
 //
-//   alpha[t, s] = p[t, s] + lse(alpha[t - 1, s], alpha[t - 1, s - 1], skip[s] + alpha[t - 1, s -
-//   2]) beta[t, s]  = lse(q[t + 1, s], q[t + 1, s + 1], skip[s + 2] + q[t + 1, s + 2]) q[t, s] =
-//   p[t, s] + beta[t, s] loss        = -log_z,  log_z = lse(alpha[T - 1, L - 1], alpha[T - 1, L -
-//   2]) gamma[t, s] = exp(alpha[t, s] + beta[t, s] - log_z) gradient[t, c] = exp(log_probs[t, c]) -
-//   sum of gamma[t, s] over the s with l[s] = c
+//   alpha[t, s] = p[t, s] + lse(alpha[t-1, s], alpha[t-1, s-1], skip[s] + alpha[t-1, s-2])
+//   beta[t, s]  = lse(q[t+1, s], q[t+1, s+1], skip[s+2] + q[t+1, s+2])
+//   q[t, s]     = p[t, s] + beta[t, s]
+//
+//   loss = -log_z                 log_z = lse(alpha[T-1, L-1], alpha[T-1, L-2])
+//
+//   gamma[t, s]    = exp(alpha[t, s] + beta[t, s] - log_z)
+//   gradient[t, c] = exp(log_probs[t, c]) - sum of gamma[t, s] over the s with l[s] = c
 //
 // The gradient is that with respect to the logits whose log_softmax log_probs is (equation 16).
 #pragma once

@@ -140,6 +140,7 @@ void embedding_max(const Operand& rows, const Numbers& position, const int64_t* 
     auto* kernel =
         kernels.best(rows.dtype, int(Embedding::embedding_max)).template as<EmbeddingMaxFn<T>>();
     auto run = [&](ptrdiff_t first, ptrdiff_t last) {
+      FlushDenormals flush;
       for (ptrdiff_t g = first; g < last; ++g) {
         T* y = out.as<T>() + g * n;
         int64_t* from = which + g * n;

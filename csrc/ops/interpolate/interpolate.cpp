@@ -41,12 +41,19 @@ void cubic_weights(double t, double* w) {
   w[0] = far(t + 1), w[1] = near(t), w[2] = near(1 - t), w[3] = far(2 - t);
 }
 
+// floor(place), at most the last pixel; some places are past all integers.
+template <class T>
+ptrdiff_t pixel_at(T place, ptrdiff_t in) {
+  constexpr T kPast = T(ptrdiff_t(1) << 62);
+  return place < kPast ? std::min(ptrdiff_t(std::floor(place)), in - 1) : in - 1;
+}
+
 ResampleAxis nearest_axis(bool exact, ptrdiff_t in, ptrdiff_t out, double scale) {
   ResampleAxis axis = sized(in, out, 1);
   // In float, as PyTorch: where o * step falls on a whole number, rounding decides.
   const float step = pitch<float>(in, out, scale, false);
   for (ptrdiff_t o = 0; o < out; ++o) {
-    ptrdiff_t from = ptrdiff_t(std::floor((float(o) + (exact ? 0.5f : 0.0f)) * step));
+    ptrdiff_t from = pixel_at((float(o) + (exact ? 0.5f : 0.0f)) * step, in);
     // As PyTorch's gradient, whatever the scale: a size that stays is a copy, a double one pairs.
     if (!exact && out == in) from = o;
     if (!exact && out == 2 * in) from = o / 2;
@@ -77,7 +84,7 @@ ResampleAxis interpolation_axis(Interpolation mode, ptrdiff_t in, ptrdiff_t out,
     double at = align_corners ? step * double(o) : step * (double(o) + 0.5) - 0.5;
     if (!cubic && in == out) at = double(o);  // as PyTorch, whatever the scale
     if (!cubic) at = std::max(at, 0.0);
-    ptrdiff_t low = std::min(ptrdiff_t(std::floor(at)), in - 1);
+    const ptrdiff_t low = pixel_at(at, in);
     double t = std::min(std::max(at - double(low), 0.0), 1.0), w[4];
     if (cubic) {
       cubic_weights(t, w);

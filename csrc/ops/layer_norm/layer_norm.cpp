@@ -103,7 +103,12 @@ void backward(const LayerNormProblem& p, const T* dy, T* dx, T* dweight, T* dbia
 }  // namespace
 
 void layer_norm(const LayerNormProblem& problem, double eps, void* y) {
-  if (problem.rows == 0 || problem.n == 0) return;
+  if (problem.n == 0) {
+    for (void* made : {problem.mean, problem.invstd})
+      if (made) fill_nan(problem.dtype, made, problem.rows);
+    return;
+  }
+  if (problem.rows == 0) return;
   dispatch(problem.dtype, [&](auto* t) {
     using T = pointee<decltype(t)>;
     forward(problem, T(eps), static_cast<T*>(y));

@@ -2,8 +2,10 @@
 // Layer norm (Ba, Kiros and Hinton 2016) and root mean square norm (Zhang and Sennrich 2019): each
 // row of a matrix [M, n] by itself, weight and bias [n].
 //
-//   layer norm   y = (x - mean) * invstd * weight + bias    invstd = 1 / sqrt(var + eps), var over
-//   n RMS norm     y = x * invstd * weight                    invstd = 1 / sqrt(mean of x^2 + eps)
+//   layer norm   y = (x - mean) * invstd * weight + bias    invstd = 1 / sqrt(var + eps)
+//   RMS norm     y = x * invstd * weight                    invstd = 1 / sqrt(mean of x^2 + eps)
+//
+// with the variance over n, not n - 1. mean and invstd of a row without elements are NaN.
 //
 // With x^ = (x - mean) * invstd (RMS: x * invstd) and g = dy * weight the gradients are
 //   dx      = invstd * (g - mean of g - x^ * mean of g x^)  (RMS: without the mean of g)

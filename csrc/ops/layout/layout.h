@@ -35,8 +35,8 @@ void fill(const Operand& out, double value);
 void pad(const Operand& x, const ptrdiff_t* before, const ptrdiff_t* after, double value,
          const Operand& out);
 
-// x, rank 3 to 5, in dense channels-last memory: where it lies, or a copy. For image kernels, which read
-// nothing else.
+// x, rank 3 to 5, in dense channels-last memory: where it lies, or a copy. For image kernels, which
+// read nothing else.
 class ImageInput {
  public:
   explicit ImageInput(const Operand& x);

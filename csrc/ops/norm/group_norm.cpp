@@ -138,7 +138,11 @@ void backward(const Groups& g, const T* dy, const T* x, const Channels& channels
 
 void group_norm(const Operand& x, ptrdiff_t groups, const Channels& channels, double eps, void* var,
                 const Operand& y) {
-  if (x.size() == 0) return;
+  if (x.size() == 0) {
+    for (void* made : {channels.mean, channels.invstd, var})
+      if (made) fill_nan(x.dtype, made, x.shape[0] * groups);
+    return;
+  }
   ImageInput image(x);
   ImageOutput result(y);
   dispatch(x.dtype, [&](auto* t) {

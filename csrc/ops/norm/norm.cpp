@@ -97,7 +97,10 @@ template BatchNormFn<double>* batch_norm_kernel<double>(Norm);
 
 void batch_norm_train(const Operand& x, const Channels& channels, const Running& running,
                       double eps, const Operand& y) {
-  if (x.size() == 0) return;
+  if (x.size() == 0) {
+    for (void* made : {channels.mean, channels.invstd}) fill_nan(x.dtype, made, x.shape[1]);
+    return;
+  }
   const Grid grid(x);
   ImageInput image(x);
   ImageOutput result(y);

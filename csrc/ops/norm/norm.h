@@ -42,9 +42,8 @@ struct BatchNormArgs {
 
 // Over a dense matrix [rows, channels].
 //   lrn_fwd   y as above
-//   lrn_bwd   y[i] = dy[i] s[i]^-beta - 2 alpha beta / size * x[i] * sum of dy[j] x[j]
-//   s[j]^(-beta-1)
-//             over the j whose windows hold i
+//   lrn_bwd   y[i] = dy[i] s[i]^-beta - 2 alpha beta / size * x[i] * t[i]
+//             t[i] = sum of dy[j] x[j] s[j]^(-beta-1) over the j whose windows hold i
 template <class T>
 struct LrnArgs {
   const T* x;
@@ -76,8 +75,9 @@ struct Channels {
   void *mean, *invstd;
 };
 
-// y, and the batch's statistics in channels.mean and channels.invstd. running_mean and running_var,
-// unless null, move towards the batch's by `momentum` (the variance over M - 1).
+// y, and the batch's statistics in channels.mean and channels.invstd (NaN where there are no rows).
+// running_mean and running_var, unless null, move towards the batch's by `momentum` (the variance
+// over M - 1).
 struct Running {
   void *mean, *var;
   double momentum;

@@ -3,12 +3,6 @@
 //
 #include "ops/optimizer/rules.inl"
 
-#define HERE_scalar(...)
-#define HERE_avx2(...)
-#define HERE_avx512(...)
-#undef HERE_avx512
-#define HERE_avx512(...) __VA_ARGS__
-
 namespace striate {
 
 #define ROW(name, T, isa, rule, Struct) HERE_##isa(DEFINE_STEP(name, T, Struct))

@@ -20,13 +20,6 @@ const Table<Kernel> kernels{
 constexpr ptrdiff_t kGrain = 1 << 14;  // elements a thread should have at least
 constexpr ptrdiff_t kBlock = 256;      // elements of a strided run gathered at a time
 
-template <class T>
-const T* gathered(const T* p, ptrdiff_t step, ptrdiff_t n, T* buffer) {
-  if (step == 1) return p;
-  for (ptrdiff_t i = 0; i < n; ++i) buffer[i] = p[i * step];
-  return buffer;
-}
-
 // The slopes of a run: as they are where the kernel takes their step, else gathered.
 template <class T>
 const T* slopes(const T* w, ptrdiff_t* step, ptrdiff_t n, T* buffer) {

@@ -3,12 +3,6 @@
 //
 #include "ops/prelu/prelu.inl"
 
-#define HERE_scalar(...)
-#define HERE_avx2(...)
-#define HERE_avx512(...)
-#undef HERE_avx2
-#define HERE_avx2(...) __VA_ARGS__
-
 namespace striate {
 
 #define ROW(name, T, isa, pass) HERE_##isa(DEFINE_##pass(name, T))

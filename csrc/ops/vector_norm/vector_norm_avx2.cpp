@@ -5,12 +5,6 @@
 //
 #include "ops/vector_norm/total.inl"
 
-#define HERE_scalar(...)
-#define HERE_avx2(...)
-#define HERE_avx512(...)
-#undef HERE_avx2
-#define HERE_avx2(...) __VA_ARGS__
-
 namespace striate {
 
 #define ROW(name, T, isa, what) HERE_##isa(DEFINE_NORM(name, T, what))
