@@ -30,6 +30,7 @@ _RUNTIME = {
     "isas",
     "memory_reset_peak",
     "memory_set_cap",
+    "memory_fail_at",
     "memory_stats",
     "memory_trim",
     "num_threads",

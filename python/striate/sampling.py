@@ -109,10 +109,10 @@ def multinomial(
 # --- what the in-place methods draw ---------------------------------------------------------------
 
 
-def _number(name: str, argument: str, value: Any) -> float:
+def _number(name: str, argument: str, value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
         raise TypeError(f"{name}: {argument}: expected a number, got {value!r}")
-    return float(value)
+    return value
 
 
 def _uniform(t: Tensor, generator: Any, from_: float = 0.0, to: float = 1.0) -> Array:
