@@ -89,3 +89,10 @@ def test_results_in_other_orders():
     out = np.empty_like(x.T).T
     assert _C.ctc_loss(x, *labels, gradient=True, out=out)[1] is out
     np.testing.assert_array_equal(out, gradient)
+
+
+def test_a_sum_over_no_axes_is_a_copy():
+    x = np.arange(6.0).reshape(2, 3)
+    y = _C.sum(x, ())
+    assert y is not x
+    np.testing.assert_array_equal(y, x)

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <vector>
 
 #include "ops/layout/layout.h"
@@ -134,7 +135,11 @@ void batch_norm_infer(const Operand& x, const Channels& channels, const Operand&
 
 void batch_norm_backward(const Operand& dy, const Operand& x, const Channels& channels,
                          Statistics statistics, const Operand& dx, void* dweight, void* dbias) {
-  if (x.shape[1] == 0) return;
+  if (x.size() == 0) {  // sums of nothing, whatever the statistics of nothing are
+    for (void* sum : {dweight, dbias})
+      if (sum) std::memset(sum, 0, size_t(x.shape[1]) * item_size(x.dtype));
+    return;
+  }
   const Grid grid(x);
   ImageInput grad(dy), image(x);
   ImageOutput result(dx);

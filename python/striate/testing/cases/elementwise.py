@@ -62,7 +62,7 @@ def _sum_reference(x: Array, axes: tuple[int, ...]) -> Array:
 
 
 def _sum_bound(reference: Any, eps: float, x: Array, axes: tuple[int, ...]) -> Any:
-    n = np.prod([x.shape[a] for a in axes]) if axes else 1
+    n = np.prod([x.shape[a] for a in axes])
     return eps * (2 + np.log2(n + 1)) * 4 * np.sum(np.abs(x), axis=axes)
 
 
@@ -85,7 +85,6 @@ CASES = [
             Sample(((2, 3, 4, 5),), {"axes": (0, 2, 3)}),
             Sample(((2, 3, 4, 5),), {"axes": (1,)}),
             Sample(((2, 3, 4, 5),), {"axes": (0, 1, 2, 3)}),
-            Sample(((2, 3, 4, 5),), {"axes": ()}),
             Sample(((40000, 5),), {"axes": (0,)}),
         ],
         bound=_sum_bound,
