@@ -170,6 +170,7 @@ def expected(case, shapes, parameters):
             return None
 
 
+@pytest.mark.slow  # a process a call
 @pytest.mark.parametrize("case", [c for c in CASES if c.function], ids=lambda c: c.name)
 def test_operations_on_swollen_samples(case, bounded):
     samples = sorted(case.samples, key=lambda s: sum(len(x or ()) for x in s.shapes))
