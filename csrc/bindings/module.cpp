@@ -6,8 +6,7 @@
 
 #define FILES       \
   FILE(activation)  \
-  FILE(conv2d)      \
-  FILE(conv3d)      \
+  FILE(conv)        \
   FILE(ctc)         \
   FILE(dropout)     \
   FILE(elementwise) \

@@ -238,10 +238,22 @@ class Backward {
   const StepProduct<T> product_{};
 };
 
+// Those of no sequences: sums of nothing.
+template <class T>
+void no_gradients(const RnnLayer<T>& layer, const RnnGradients<T>& g) {
+  const ptrdiff_t h = layer.hidden, p = layer.output, all = gate_count(layer.cell) * h;
+  auto clear = [](T* to, ptrdiff_t n) {
+    if (to) std::fill_n(to, n, T(0));
+  };
+  clear(g.dw_ih, all * layer.input), clear(g.dw_hh, all * p), clear(g.dw_hr, p * h);
+  clear(g.db_ih, all), clear(g.db_hh, all);
+}
+
 }  // namespace
 
 template <class T>
 void rnn_backward(const RnnLayer<T>& layer, const RnnGradients<T>& gradients) {
+  if (layer.batch == 0) return no_gradients(layer, gradients);
   FlushDenormals flush;
   Backward<T>(layer, gradients).run();
 }

@@ -186,15 +186,18 @@ class Forward {
   // The state where each sequence ended: its last row in the order of the steps.
   void finish(T* h_n, T* c_n) {
     const ptrdiff_t steps = l_.steps(), p = l_.output;
+    if (h_n == nullptr) return finish_memory(c_n);
     if (l_.direction == Direction::reverse)
       for (ptrdiff_t n = 0; n < l_.batch; ++n) put(h_n + n * p, l_.y.at(n), 0, p);
     else
       for (ptrdiff_t t = 0; t < steps; ++t)
         for (ptrdiff_t n = t + 1 < steps ? l_.rows_of(t + 1) : 0; n < l_.rows_of(t); ++n)
           put(h_n + n * p, l_.y.at(l_.offset[t] + n), 0, p);
-    if (c_n)
-      for (ptrdiff_t n = 0; n < l_.batch; ++n)
-        put(c_n + n * l_.hidden, c_space_.data() + n * cell_row_, 0, l_.hidden);
+    finish_memory(c_n);
+  }
+  void finish_memory(T* c_n) {
+    for (ptrdiff_t n = 0; c_n && n < l_.batch; ++n)
+      put(c_n + n * l_.hidden, c_space_.data() + n * cell_row_, 0, l_.hidden);
   }
 
   const RnnLayer<T>& l_;
@@ -215,6 +218,7 @@ class Forward {
 
 template <class T>
 void rnn_forward(const RnnLayer<T>& layer, T* h_n, T* c_n) {
+  if (layer.batch == 0) return;  // nothing to write
   FlushDenormals flush;
   Forward<T>(layer).run(h_n, c_n);
 }

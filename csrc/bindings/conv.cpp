@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+// Convolution of images (D = 2) and volumes (D = 3).
+#include "bindings/epilogue.h"
+#include "ops/conv2d/options.h"
+#include "ops/layout/layout.h"
+
+namespace striate {
+namespace {
+
+// Everything but the arrays, as Python gives it.
+struct Given {
+  py::handle stride, padding, dilation;
+  ptrdiff_t groups;
+};
+
+// (h, w) or (d, h, w).
+template <int D>
+void read_axes(const char* op, const char* argument, py::handle value, ptrdiff_t (&axes)[D]) {
+  if (!py::isinstance<py::tuple>(value) || py::len(value) != D)
+    fail(op, argument, D == 2 ? "a pair of integers" : "three integers",
+         py::repr(value).cast<std::string>());
+  const py::tuple t = py::reinterpret_borrow<py::tuple>(value);
+  for (int i = 0; i < D; ++i) axes[i] = t[size_t(i)].cast<ptrdiff_t>();
+}
+
+template <int D>
+ConvOptions<D> options_of(const char* op, const Given& given) {
+  ConvOptions<D> o;
+  read_axes(op, "stride", given.stride, o.stride);
+  read_axes(op, "dilation", given.dilation, o.dilation);
+  if (!py::isinstance<py::tuple>(given.padding) || py::len(given.padding) != D)
+    fail(op, "padding", D == 2 ? "two pairs" : "three pairs",
+         py::repr(given.padding).cast<std::string>());
+  const py::tuple pairs = py::reinterpret_borrow<py::tuple>(given.padding);
+  for (int i = 0; i < D; ++i) {
+    ptrdiff_t pair[2];
+    read_axes(op, "padding", pairs[size_t(i)], pair);
+    o.before[i] = pair[0], o.after[i] = pair[1];
+  }
+  o.groups = given.groups;
+  check(op, o);
+  return o;
+}
+
+template <int D>
+Operand read_images(py::handle h, const char* op, const char* argument) {
+  Operand x = read(h, op, argument);
+  if (x.rank != 2 + D)
+    fail(op, argument, D == 2 ? "(N, C, H, W)" : "(N, C, D, H, W)", "shape " + x.text());
+  if (!is_channels_last(x))
+    fail(op, argument, "channels-last memory", "shape " + x.text() + " in another order");
+  return x;
+}
+
+// A result that is computed in channels-last memory and copied to `out` where that lies otherwise.
+struct Images {
+  Result asked, dense;
+  Images(const char* op, py::handle out, Dtype dtype, const ptrdiff_t* shape, int rank)
+      : asked(result_channels_last(op, out, dtype, shape, rank)) {
+    dense = is_channels_last(asked.operand)
+                ? asked
+                : result_channels_last(op, py::none(), dtype, shape, rank);
+  }
+  py::object finish() {
+    if (!dense.object.is(asked.object)) copy(dense.operand, asked.operand);
+    return std::move(asked.object);
+  }
+};
+
+// Calls body(null T*) of the dtype with the GIL released, if the problem is worth it.
+template <class Shape, class F>
+void run(const Shape& s, Dtype dtype, F&& body) {
+  ReleaseGil release(s.flops() * 0.02);
+  dispatch(dtype, body);
+}
+
+template <int D>
+py::object fwd(const char* op, py::handle x_array, py::handle w_array, py::handle bias,
+               const Given& given, py::handle activation, py::handle parameter, py::handle out) {
+  Operand x = read_images<D>(x_array, op, "input"), w = read_images<D>(w_array, op, "weight");
+  same_dtype(op, "weight", x, w);
+  const auto s = conv_shape(op, x.shape, w, options_of<D>(op, given));
+  EpilogueArguments epilogue(op, bias, activation, parameter, x);
+  ptrdiff_t shape[2 + D];
+  output_shape(s, shape);
+  Images y(op, out, x.dtype, shape, 2 + D);
+  run(s, x.dtype, [&](auto* t) {
+    using T = pointee<decltype(t)>;
+    conv_fwd(s, x.as<const T>(), w.as<const T>(), epilogue.of<T>(filters_of(s)),
+             y.dense.operand.as<T>());
+  });
+  return y.finish();
+}
+
+// The gradient for the input, of spatial shape `size`; also the transposed convolution.
+template <int D>
+py::object bwd_data(const char* op, py::handle dy_array, py::handle w_array, py::handle size,
+                    py::handle bias, const Given& given, py::handle activation,
+                    py::handle parameter, py::handle out) {
+  Operand dy = read_images<D>(dy_array, op, "dy"), w = read_images<D>(w_array, op, "weight");
+  same_dtype(op, "weight", dy, w);
+  ptrdiff_t in[D], x_shape[2 + D], y_shape[2 + D];
+  read_axes(op, "size", size, in);
+  const ConvOptions<D> o = options_of<D>(op, given);
+  x_shape[0] = dy.shape[0];
+  if (__builtin_mul_overflow(w.shape[1], o.groups, &x_shape[1]))
+    fail(op, "groups", "at most 2^63 - 1 channels", std::to_string(o.groups));
+  for (int i = 0; i < D; ++i) x_shape[2 + i] = in[i];
+  const auto s = conv_shape(op, x_shape, w, o);
+  output_shape(s, y_shape);
+  expect_shape(op, "dy", dy, y_shape, 2 + D);
+  checked_product(op, "input", x_shape, 2 + D);
+  EpilogueArguments epilogue(op, bias, activation, parameter, dy);
+  Images dx(op, out, dy.dtype, x_shape, 2 + D);
+  run(s, dy.dtype, [&](auto* t) {
+    using T = pointee<decltype(t)>;
+    conv_bwd_data(s, dy.as<const T>(), w.as<const T>(), epilogue.of<T>(channels_of(s)),
+                  dx.dense.operand.as<T>());
+  });
+  return dx.finish();
+}
+
+// The gradient for weights of filter size `size`.
+template <int D>
+py::object bwd_weight(const char* op, py::handle x_array, py::handle dy_array, py::handle size,
+                      const Given& given, py::handle out) {
+  Operand x = read_images<D>(x_array, op, "input"), dy = read_images<D>(dy_array, op, "dy");
+  same_dtype(op, "dy", x, dy);
+  const ConvOptions<D> o = options_of<D>(op, given);
+  ptrdiff_t filter[D], y_shape[2 + D];
+  read_axes(op, "size", size, filter);
+  Operand w = dy;
+  w.shape[0] = dy.shape[1], w.shape[1] = x.shape[1] / o.groups;
+  for (int i = 0; i < D; ++i) w.shape[2 + i] = filter[i];
+  const auto s = conv_shape(op, x.shape, w, o);
+  output_shape(s, y_shape);
+  expect_shape(op, "dy", dy, y_shape, 2 + D);
+  checked_product(op, "size", w.shape, 2 + D);
+  Images dw(op, out, x.dtype, w.shape, 2 + D);
+  run(s, x.dtype, [&](auto* t) {
+    using T = pointee<decltype(t)>;
+    conv_bwd_weight(s, x.as<const T>(), dy.as<const T>(), dw.dense.operand.as<T>());
+  });
+  return dw.finish();
+}
+
+template <int D>
+void bind(py::module_& m, const char* name, const char* data_name, const char* weight_name) {
+  auto none = py::none();
+  m.def(
+      name,
+      [name](py::handle x, py::handle w, py::handle bias, py::handle stride, py::handle padding,
+             py::handle dilation, ptrdiff_t groups, py::handle activation, py::handle parameter,
+             py::handle out) {
+        return fwd<D>(name, x, w, bias, {stride, padding, dilation, groups}, activation, parameter,
+                      out);
+      },
+      py::arg("x"), py::arg("weight"), py::arg("bias") = none, py::kw_only(), py::arg("stride"),
+      py::arg("padding"), py::arg("dilation"), py::arg("groups"), py::arg("activation") = none,
+      py::arg("parameter") = 0.0, py::arg("out") = none,
+      "Forward convolution. padding is a pair (before, after) for each axis.");
+  m.def(
+      data_name,
+      [data_name](py::handle dy, py::handle w, py::handle size, py::handle bias, py::handle stride,
+                  py::handle padding, py::handle dilation, ptrdiff_t groups, py::handle activation,
+                  py::handle parameter, py::handle out) {
+        return bwd_data<D>(data_name, dy, w, size, bias, {stride, padding, dilation, groups},
+                           activation, parameter, out);
+      },
+      py::arg("dy"), py::arg("weight"), py::kw_only(), py::arg("size"), py::arg("bias") = none,
+      py::arg("stride"), py::arg("padding"), py::arg("dilation"), py::arg("groups"),
+      py::arg("activation") = none, py::arg("parameter") = 0.0, py::arg("out") = none,
+      "Gradient for the input, behind (N, C) of `size`; read forward, the transposed convolution.");
+  m.def(
+      weight_name,
+      [weight_name](py::handle x, py::handle dy, py::handle size, py::handle stride,
+                    py::handle padding, py::handle dilation, ptrdiff_t groups, py::handle out) {
+        return bwd_weight<D>(weight_name, x, dy, size, {stride, padding, dilation, groups}, out);
+      },
+      py::arg("x"), py::arg("dy"), py::kw_only(), py::arg("size"), py::arg("stride"),
+      py::arg("padding"), py::arg("dilation"), py::arg("groups"), py::arg("out") = none,
+      "Gradient for weights whose filters have `size`.");
+}
+
+}  // namespace
+
+void bind_conv(py::module_& m) {
+  bind<2>(m, "conv2d", "conv2d_bwd_data", "conv2d_bwd_weight");
+  bind<3>(m, "conv3d", "conv3d_bwd_data", "conv3d_bwd_weight");
+}
+
+}  // namespace striate
