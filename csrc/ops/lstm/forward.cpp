@@ -40,7 +40,7 @@ class Forward {
         plan_(chunks()),
         gates_space_(keeps_ ? 0 : size_t(plan_.most_rows * width_)),
         bias_(layer.b_ih ? size_t(gates_count_ * layer.hidden) : 0),
-        w_hh_(layer.output, layer.hidden, gates_count_),
+        w_hh_(layer.output, layer.hidden, needs_w_hh() ? gates_count_ : 0),
         w_hr_(layer.hidden, layer.w_hr ? layer.output : 0),
         state_row_(padded<T>(layer.output)),
         cell_row_(padded<T>(layer.hidden)),
@@ -80,9 +80,12 @@ class Forward {
     return {steps, ceil_div(l_.steps(), steps), most};
   }
 
+  bool needs_w_hh() const { return l_.steps() > 1 || l_.h0 != nullptr; }  // else h' is 0
+
   void begin() {
     const ptrdiff_t h = l_.hidden, p = l_.output;
-    for (ptrdiff_t g = 0; g < gates_count_; ++g) w_hh_.pack(g, l_.w_hh + g * h * p, 1, p);
+    if (needs_w_hh())
+      for (ptrdiff_t g = 0; g < gates_count_; ++g) w_hh_.pack(g, l_.w_hh + g * h * p, 1, p);
     if (l_.w_hr) w_hr_.pack(0, l_.w_hr, 1, h);
     for (ptrdiff_t i = 0; i < ptrdiff_t(bias_.size()); ++i) {
       bool apart = l_.cell == Cell::gru && i >= 2 * h;  // the GRU's b_hn meets h' alone
