@@ -6,7 +6,7 @@
 
 #define FILES       \
   FILE(activation)  \
-  FILE(conv)        \
+  FILE(conv2d)      \
   FILE(ctc)         \
   FILE(dropout)     \
   FILE(elementwise) \

@@ -184,7 +184,7 @@ void bind(py::module_& m, const char* name, const char* data_name, const char* w
 
 }  // namespace
 
-void bind_conv(py::module_& m) {
+void bind_conv2d(py::module_& m) {
   bind<2>(m, "conv2d", "conv2d_bwd_data", "conv2d_bwd_weight");
   bind<3>(m, "conv3d", "conv3d_bwd_data", "conv3d_bwd_weight");
 }
