@@ -170,7 +170,7 @@ REFUSED = [
         r"lstm: input: expected \(N, T, I\)",
     ),
     (lambda: nn.GRU(3, 4)(z(0, 2, 3)), ValueError, "gru: input: expected at least one step"),
-    (lambda: nn.GRU(3, 4)(z(2, 0, 3)), ValueError, "and one sequence"),
+    (lambda: nn.GRU(3, 4, batch_first=True)(z(2, 0, 3)), ValueError, "at least one step"),
     (lambda: nn.GRU(3, 4)(z(5, 2, 3).double()), TypeError, "gru: params.*float64.*float32"),
     (
         lambda: nn.GRU(3, 4)(z(5, 2, 3), z(1, 2, 4).double()),
@@ -198,7 +198,6 @@ REFUSED = [
     (lambda: nn.GRUCell(3, 4)(z(2, 3, 1)), ValueError, r"\(N, I\) or \(I,\)"),
     (lambda: nn.LSTMCell(3, 4)(z(2, 3), z(2, 4)), TypeError, r"pair of tensors"),
     (lambda: nn.LSTMCell(3, 4)([1.0]), TypeError, "expected a Tensor, got list"),
-    (lambda: nn.GRUCell(3, 4)(z(0, 3)), ValueError, "at least one row"),
     (
         lambda: striate.ops.gru_cell(z(2, 3), z(2, 4), z(12, 3), z(12, 4), z(12)),
         TypeError,
@@ -259,3 +258,26 @@ def test_sizes_whose_product_is_too_large():
         _C.rnn_forward("lstm", np.zeros((2**3, 2**3, 1), np.float32), wide, wide)
     with pytest.raises(ValueError, match="cell: expected lstm, gru"):
         _C.rnn_forward("lsd", rows, w, w)
+
+
+@pytest.mark.parametrize("make", [nn.LSTM, nn.GRU, nn.RNN])
+def test_no_sequences_give_empty_results(make):
+    layer = make(3, 4, num_layers=2, bidirectional=True)
+    x = striate.zeros(5, 0, 3, requires_grad=True)
+    y, state = layer(x)
+    h = state[0] if make is nn.LSTM else state
+    assert y.shape == (5, 0, 8) and h.shape == (4, 0, 4)
+    y.sum().backward()
+    assert x.grad.shape == (5, 0, 3)
+    for p in layer.parameters():
+        assert np.array_equal(p.grad.numpy(), np.zeros(p.shape, np.float32))
+
+
+@pytest.mark.parametrize("make", [nn.LSTMCell, nn.GRUCell, nn.RNNCell])
+def test_cells_of_no_rows_give_empty_results(make):
+    cell = make(3, 4)
+    made = cell(striate.zeros(0, 3))
+    h = made[0] if make is nn.LSTMCell else made
+    assert h.shape == (0, 4)
+    h.sum().backward()
+    assert all(not p.grad.numpy().any() for p in cell.parameters())

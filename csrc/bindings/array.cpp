@@ -176,12 +176,6 @@ Indices read_indices(py::handle h, const char* op, const char* argument) {
   return x;
 }
 
-void same_dtype(const char* op, const char* argument, const Operand& a, const Operand& b) {
-  if (a.dtype != b.dtype)
-    throw TypeMismatch(std::string(op) + ": " + argument + ": expected " + dtype_name(a.dtype) +
-                       " like the first operand, got " + dtype_name(b.dtype));
-}
-
 void restore_gil(PyThreadState* saved) noexcept {
   try {
     PyEval_RestoreThread(saved);

@@ -8,6 +8,7 @@
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 
+#include "core/indices.h"
 #include "core/operand.h"
 
 namespace striate {
@@ -30,17 +31,8 @@ py::object c_contiguous(py::handle array, const char* op, const char* argument);
 // A read-only view of `array` repeated to `shape`: axes of size 1, and missing leading ones, get
 // stride 0.
 py::object broadcast_to(py::handle array, const ptrdiff_t* shape, int rank);
-// A contiguous array of int64 indices or labels.
-struct Indices {
-  const int64_t* data;
-  int rank;
-  ptrdiff_t shape[kMaxRank];
-  ptrdiff_t size;
-};
+// A contiguous array of int64.
 Indices read_indices(py::handle array, const char* op, const char* argument);
-
-// Throws unless every operand has the dtype of the first.
-void same_dtype(const char* op, const char* argument, const Operand& a, const Operand& b);
 
 // A new array from the pool (small ones from NumPy's own cache). Uninitialised.
 py::object make_array(Dtype dtype, const ptrdiff_t* shape, int rank, const ptrdiff_t* stride);

@@ -8,14 +8,6 @@
 namespace striate {
 namespace {
 
-Indices lengths(py::handle array, const char* argument, ptrdiff_t samples) {
-  Indices x = read_indices(array, "ctc_loss", argument);
-  if (x.rank != 1 || x.size != samples)
-    fail("ctc_loss", argument, "shape " + shape_text({samples}) + ", one for each sample",
-         "shape " + shape_text(x.shape, x.rank));
-  return x;
-}
-
 py::object ctc_binding(py::handle log_probs, py::handle targets, py::handle input_lengths,
                        py::handle target_lengths, int64_t blank, bool zero_infinity, bool gradient,
                        py::handle out) {
@@ -23,17 +15,12 @@ py::object ctc_binding(py::handle log_probs, py::handle targets, py::handle inpu
   py::object held = c_contiguous(log_probs, op, "log_probs");
   Ctc p{};
   p.log_probs = read(held, op, "log_probs");
-  if (p.log_probs.rank != 3) fail(op, "log_probs", "(T, N, C)", "shape " + p.log_probs.text());
-  const ptrdiff_t samples = p.log_probs.shape[1], classes = p.log_probs.shape[2];
-  if (blank < 0 || blank >= classes)
-    fail(op, "blank", "a class from 0 to " + std::to_string(classes - 1), std::to_string(blank));
-  Indices labels = read_indices(targets, op, "targets");
-  if (labels.rank != 1)
-    fail(op, "targets", "one axis here", "shape " + shape_text(labels.shape, labels.rank));
-  p.targets = labels.data, p.target_count = labels.size;
-  p.input_length = lengths(input_lengths, "input_lengths", samples).data;
-  p.target_length = lengths(target_lengths, "target_lengths", samples).data;
+  p.targets = read_indices(targets, op, "targets");
+  p.input_length = read_indices(input_lengths, op, "input_lengths");
+  p.target_length = read_indices(target_lengths, op, "target_lengths");
   p.blank = blank, p.zero_infinity = zero_infinity;
+  check(p);
+  const ptrdiff_t samples = p.log_probs.shape[1];
 
   std::optional<DenseResult> dx;
   if (gradient) dx.emplace(op, out, p.log_probs.dtype, p.log_probs.shape, 3);
@@ -41,7 +28,7 @@ py::object ctc_binding(py::handle log_probs, py::handle targets, py::handle inpu
   none.data = nullptr;
   Result loss = result(op, py::none(), p.log_probs.dtype, &samples, 1);
   {
-    ReleaseGil release(20.0 * double(p.log_probs.shape[0]) * double(samples + 2 * labels.size));
+    ReleaseGil release(20.0 * double(p.log_probs.shape[0]) * double(samples + 2 * p.targets.size));
     ctc(p, loss.operand, dx ? dx->operand() : none);
   }
   return py::make_tuple(std::move(loss.object), dx ? dx->finish() : py::none());

@@ -12,8 +12,6 @@ py::object dropout_binding(py::handle x_array, double p, uint64_t key, double sc
                            double dropped, py::handle out) {
   const char* op = "dropout";
   Operand x = read(x_array, op, "x");
-  if (!(p >= 0 && p < 1))
-    fail(op, "p", "a probability of at least 0 and below 1", std::to_string(p));
   Result y = result_like(op, out, x);
   ReleaseGil release(0.4 * double(x.size()));
   dropout(x, {p, scale, kept, dropped, key}, y.operand);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ops/embedding/embedding.h"
 
+#include <optional>
+
 #include "bindings/dense.h"
 
 namespace striate {
@@ -35,8 +37,6 @@ struct Shares {
   }
 };
 
-Numbers numbers_of(const Indices& x) { return {x.data, x.size, x.shape, x.rank}; }
-
 py::object embedding_binding(py::handle weight, py::handle indices, py::handle out) {
   const char* op = "embedding";
   Matrix table(op, "weight", weight);
@@ -50,20 +50,17 @@ py::object embedding_binding(py::handle weight, py::handle indices, py::handle o
   flat.rank = 2, flat.shape[0] = index.size, flat.stride[0] = flat.shape[1] = shape[index.rank];
   {
     ReleaseGil release(0.3 * double(flat.shape[1]) * double(index.size));
-    embedding(table.operand, numbers_of(index), flat);
+    embedding(table.operand, index, flat);
   }
   return y.finish();
 }
 
-// Where each bag begins in `indices`, and where the last one ends.
+// The bags of `indices`: where each begins, and where the last one ends.
 Indices read_bags(const char* op, py::handle begin, const Indices& index) {
   Indices first = read_indices(begin, op, "begin");
   if (index.rank != 1 || first.rank != 1 || first.size < 1)
     fail(op, "input", "indices (n,) and begin (bags + 1,)",
          shape_text(index.shape, index.rank) + " and " + shape_text(first.shape, first.rank));
-  bool ordered = first.data[0] == 0 && first.data[first.size - 1] == index.size;
-  for (ptrdiff_t g = 0; g + 1 < first.size; ++g) ordered &= first.data[g] <= first.data[g + 1];
-  if (!ordered) fail(op, "begin", "ascending numbers from 0 to the count of indices", "others");
   return first;
 }
 
@@ -77,7 +74,7 @@ py::object embedding_sum_binding(py::handle rows, py::handle indices, py::handle
   DenseResult y(op, out, table.operand.dtype, shape, 2);
   {
     ReleaseGil release(0.2 * double(shape[1]) * double(index.size + shape[0]));
-    embedding_sum(table.operand, numbers_of(index), share.data, first.data, y.operand());
+    embedding_sum(table.operand, index, share.data, first, y.operand());
   }
   return y.finish();
 }
@@ -93,7 +90,7 @@ py::tuple embedding_max_binding(py::handle rows, py::handle indices, py::handle 
   py::object made = make_indices(shape, 2, &which);
   {
     ReleaseGil release(0.3 * double(shape[1]) * double(index.size + shape[0]));
-    embedding_max(table.operand, numbers_of(index), first.data, y.operand(), which);
+    embedding_max(table.operand, index, first, y.operand(), which);
   }
   return py::make_tuple(y.finish(), std::move(made));
 }
@@ -111,10 +108,7 @@ py::object embedding_max_backward_binding(py::handle dy_array, py::handle which,
   {
     ReleaseGil release(double(dy.size()));
     DenseInput dense(dy);
-    Operand grad = dy;
-    grad.data = const_cast<void*>(dense.data());
-    c_order(grad.shape, 2, grad.stride);
-    embedding_max_backward(grad, from.data, dweight.operand());
+    embedding_max_backward(dense.operand(), from.data, dweight.operand());
   }
   return dweight.finish();
 }
@@ -126,22 +120,14 @@ py::object embedding_backward_binding(py::handle dy, py::handle indices, ptrdiff
   Matrix rows(op, "dy", dy);
   Indices index = read_indices(indices, op, "input");
   if (count < 0) fail(op, "rows", "0 or more", std::to_string(count));
-  const int64_t* position = nullptr;
-  if (!positions.is_none()) {
-    Indices p = read_indices(positions, op, "positions");
-    if (p.size != index.size)
-      fail(op, "positions", std::to_string(index.size) + " numbers", std::to_string(p.size));
-    check_numbers(op, "positions", numbers_of(p), rows.operand.shape[0]);
-    position = p.data;
-  } else if (index.size != rows.operand.shape[0]) {
-    fail(op, "dy", std::to_string(index.size) + " rows", rows.operand.text());
-  }
+  std::optional<Indices> position;
+  if (!positions.is_none()) position = read_indices(positions, op, "positions");
   Shares share(op, shares, rows.operand, index.size);
   ptrdiff_t shape[] = {count, rows.operand.shape[1]};
   DenseResult dweight(op, out, rows.operand.dtype, shape, 2);
   {
     ReleaseGil release(0.2 * double(shape[1]) * double(index.size + count));
-    embedding_backward(rows.operand, numbers_of(index), position, share.data, padding,
+    embedding_backward(rows.operand, index, position ? &*position : nullptr, share.data, padding,
                        by_frequency ? RowScale::by_frequency : RowScale::none, dweight.operand());
   }
   return dweight.finish();

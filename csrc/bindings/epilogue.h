@@ -2,8 +2,7 @@
 // A bias and an activation by name, as the epilogue of a product.
 #pragma once
 #include "bindings/array.h"
-#include "ops/activation/activation.h"
-#include "ops/gemm/gemm.h"
+#include "ops/gemm/problem.h"
 
 namespace striate {
 
@@ -49,15 +48,7 @@ class EpilogueArguments {
       e.bias = bias_.as<const T>();
       e.bias_axis = BiasAxis::column;
     }
-    if (!active_) return e;
-    if (activation_ == Activation::relu) {
-      e.low = 0;  // in registers
-    } else if (activation_ == Activation::hardtanh) {
-      e.low = T(parameter_.a), e.high = T(parameter_.b);
-    } else {
-      e.activation = activation_kernel<T>(activation_);
-      e.parameter = {T(parameter_.a), T(parameter_.b)};
-    }
+    if (active_) set_activation(e, activation_, parameter_);
     return e;
   }
 

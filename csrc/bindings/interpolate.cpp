@@ -60,22 +60,13 @@ AxisSpec read_axis(const char* op, py::handle spec, ptrdiff_t in) {
       read_padding(op, values, s);
       return s;
     }
-  static const std::pair<const char*, Interpolation> modes[] = {
-      {"nearest", Interpolation::nearest},
-      {"nearest-exact", Interpolation::nearest_exact},
-      {"linear", Interpolation::linear},
-      {"cubic", Interpolation::cubic}};
-  for (auto& [name, interpolation] : modes)
-    if (mode == name) {
-      s.interpolation = interpolation;
-      s.out = values[1].cast<ptrdiff_t>(), s.scale = values[2].cast<double>();
-      s.align_corners = values[3].cast<bool>();
-      if (!(s.scale >= 0 && std::isfinite(s.scale)))
-        fail(op, "scale", "0 or a positive number", std::to_string(s.scale));
-      if (s.out < 1) fail(op, "size", "1 or more", std::to_string(s.out));
-      return s;
-    }
-  fail(op, "axes", "a mode of interpolation or padding", mode);
+  s.interpolation = interpolation_by_name(op, mode.c_str());
+  s.out = values[1].cast<ptrdiff_t>(), s.scale = values[2].cast<double>();
+  s.align_corners = values[3].cast<bool>();
+  if (!(s.scale >= 0 && std::isfinite(s.scale)))
+    fail(op, "scale", "0 or a positive number", std::to_string(s.scale));
+  if (s.out < 1) fail(op, "size", "1 or more", std::to_string(s.out));
+  return s;
 }
 
 using Specs = std::array<AxisSpec, 3>;

@@ -16,11 +16,8 @@ struct Problem {
 
   Problem(const char* name, py::handle x_array, int count) : op(name), x(read(x_array, op, "x")) {
     axes = count;
-    if (axes < 1 || axes > x.rank)
-      fail(op, "axes", "1 to " + std::to_string(x.rank) + " of x " + x.text(),
-           std::to_string(axes));
-    problem.dtype = x.dtype, problem.n = 1, problem.rows = 1;
-    for (int i = 0; i < x.rank; ++i) (i < lead() ? problem.rows : problem.n) *= x.shape[i];
+    check_axes(op, x, axes);
+    problem = rows_of_axes(x, axes);
   }
   int lead() const { return x.rank - axes; }
   const ptrdiff_t* tail() const { return x.shape + lead(); }

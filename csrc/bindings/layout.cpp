@@ -46,17 +46,7 @@ py::object pad_binding(py::handle x_array, const py::tuple& widths, double value
   Operand x = read(x_array, "pad", "x");
   ptrdiff_t before[kMaxRank], after[kMaxRank], shape[kMaxRank];
   read_widths(widths, x, before, after);
-  for (int i = 0; i < x.rank; ++i) {
-    ptrdiff_t cropped = (before[i] < 0 ? -before[i] : 0) + (after[i] < 0 ? -after[i] : 0);
-    if (cropped > x.shape[i])
-      fail("pad", "pad",
-           "at most " + std::to_string(x.shape[i]) + " elements cropped from axis " +
-               std::to_string(i) + " of shape " + x.text(),
-           std::to_string(cropped));
-    if (__builtin_add_overflow(x.shape[i], before[i], &shape[i]) ||
-        __builtin_add_overflow(shape[i], after[i], &shape[i]))
-      fail("pad", "pad", "sizes within the address space", "larger ones");
-  }
+  padded_shape(x, before, after, shape);
   bool images = x.rank == 4 || x.rank == 5 || (is_channels_last(x) && !is_c_order(x));
   Result r = images ? result_channels_last("pad", out, x.dtype, shape, x.rank)
                     : result("pad", out, x.dtype, shape, x.rank);

@@ -7,7 +7,6 @@
 #define FILES       \
   FILE(activation)  \
   FILE(conv2d)      \
-  FILE(conv3d)      \
   FILE(ctc)         \
   FILE(dropout)     \
   FILE(elementwise) \

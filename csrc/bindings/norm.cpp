@@ -6,14 +6,6 @@
 namespace striate {
 namespace {
 
-// (N, C), (N, C, L) or (N, C, H, W), seen as an image.
-Operand as_image(const char* op, const char* argument, Operand x) {
-  if (x.rank < 2 || x.rank > 4)
-    fail(op, argument, "(N, C), (N, C, L) or (N, C, H, W)", "shape " + x.text());
-  for (; x.rank < 4; ++x.rank) x.shape[x.rank] = x.stride[x.rank] = 1;
-  return x;
-}
-
 Result result_of(const char* op, py::handle out, const Operand& x) {
   if (x.rank == 4) return result_channels_last(op, out, x.dtype, x.shape);
   return result(op, out, x.dtype, x.shape, x.rank);
@@ -58,8 +50,6 @@ py::tuple batch_norm_train_binding(py::handle x_array, py::handle weight, py::ha
   Vector rm = written(op, "running_mean", running_mean, x);
   Vector rv = written(op, "running_var", running_var, x);
   Operand image = as_image(op, "x", x);
-  if (image.shape[0] * image.shape[2] * image.shape[3] == 1)
-    fail(op, "x", "more than one value a channel in training", "shape " + x.text());
   Result y = result_of(op, out, x);
   Result mean = result(op, py::none(), x.dtype, x.shape + 1, 1);
   Result invstd = result(op, py::none(), x.dtype, x.shape + 1, 1);
@@ -107,13 +97,6 @@ py::tuple batch_norm_backward_binding(py::handle dy_array, py::handle x_array, p
                         as_image(op, "out", dx.operand), dw.operand.data, db.operand.data);
   }
   return py::make_tuple(std::move(dx.object), std::move(dw.object), std::move(db.object));
-}
-
-// groups of a group norm, checked against x.
-void check_groups(const char* op, ptrdiff_t groups, const Operand& x) {
-  if (groups < 1 || x.shape[1] % groups != 0)
-    fail(op, "groups", "a divisor of the " + std::to_string(x.shape[1]) + " channels of x",
-         std::to_string(groups));
 }
 
 py::tuple group_norm_binding(py::handle x_array, ptrdiff_t groups, double eps, py::handle weight,

@@ -9,11 +9,7 @@ namespace {
 // Slopes that repeat to the shape of x.
 Operand read_slopes(const char* op, py::handle array, const Operand& x) {
   Operand w = read(array, op, "weight");
-  same_dtype(op, "weight", x, w);
-  bool repeats = w.rank <= x.rank;
-  for (int i = 0; repeats && i < w.rank; ++i)
-    repeats = w.shape[i] == 1 || w.shape[i] == x.shape[x.rank - w.rank + i];
-  if (!repeats) fail(op, "weight", "a shape that repeats to " + x.text(), w.text());
+  check_slopes(op, w, x);
   return w;
 }
 

@@ -1,25 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ops/vector_norm/vector_norm.h"
 
-#include <cstring>
-
 #include "bindings/array.h"
 
 namespace striate {
 namespace {
 
-NormSum sum_by_name(const char* name) {
-  if (!name) fail("vector_norm", "what", "the name of a sum", "None");  // as pybind11 gives it
-  if (std::strcmp(name, "squares") == 0) return NormSum::squares;
-  if (std::strcmp(name, "absolute") == 0) return NormSum::absolute;
-  if (std::strcmp(name, "largest") == 0) return NormSum::largest;
-  fail("vector_norm", "what", "\"squares\", \"absolute\" or \"largest\"",
-       "\"" + std::string(name) + "\"");
-}
-
 py::object vector_norm_binding(py::handle x_array, const char* what, py::handle out) {
   const char* op = "vector_norm";
-  const NormSum sum = sum_by_name(what);
+  const NormSum sum = norm_sum_by_name(what);
   Operand x = read(x_array, op, "x");
   py::object held;
   if (!is_dense(x)) held = c_contiguous(x_array, op, "x"), x = read(held, op, "x");

@@ -6,7 +6,6 @@
 
 #include "core/isa.h"
 #include "core/threads.h"
-#include "ops/layout/layout.h"
 
 namespace striate::capi {
 namespace {
@@ -65,7 +64,7 @@ Operand read(const char* op, const char* argument, const striate_tensor* t) {
 Operand written(const char* op, const char* argument, const striate_tensor* t) {
   Operand x = read(op, argument, t);
   for (int i = 0; i < x.rank; ++i)
-    if (x.stride[i] == 0 && x.shape[i] > 1)
+    if (x.stride[i] == 0 && x.shape[i] > 1 && x.size() > 0)
       fail(op, argument, "strides other than 0 in a result",
            "stride 0 along an axis of " + x.text());
   return x;
@@ -76,18 +75,47 @@ Operand images(const char* op, const char* argument, const Operand& x) {
   return x;
 }
 
-void same_dtype(const char* op, const char* argument, const Operand& like, const Operand& x) {
-  if (x.dtype != like.dtype) fail(op, argument, dtype_name(like.dtype), dtype_name(x.dtype));
-}
-
-const void* vector(const char* op, const char* argument, const striate_tensor* t,
-                   const Operand& like, ptrdiff_t size) {
-  if (t == nullptr) return nullptr;
+Input::Input(const char* op, const char* argument, const striate_tensor* t, const Operand& like,
+             const ptrdiff_t* shape, int rank, Null null) {
+  if (t == nullptr && null == Null::allowed) return;
   Operand x = read(op, argument, t);
   same_dtype(op, argument, like, x);
-  expect_shape(op, argument, x, &size, 1);
-  if (!is_c_order(x)) fail(op, argument, "stride 1", std::to_string(x.stride[0]));
-  return x.data;
+  expect_shape(op, argument, x, shape, rank);
+  dense_.emplace(x);
+}
+
+Output::Output(const char* op, const char* argument, const striate_tensor* t, const Operand& like,
+               const ptrdiff_t* shape, int rank, Null null, Before before) {
+  if (t == nullptr && null == Null::allowed) return;
+  Operand x = written(op, argument, t);
+  same_dtype(op, argument, like, x);
+  expect_shape(op, argument, x, shape, rank);
+  dense_.emplace(x);
+  if (before == Before::kept && dense_->data() != x.data) copy(x, dense_->operand());
+}
+
+Operand written_like(const char* op, const char* argument, const striate_tensor* t,
+                     const Operand& like) {
+  Operand x = written(op, argument, t);
+  same_dtype(op, argument, like, x);
+  expect_shape(op, argument, x, like.shape, like.rank);
+  return x;
+}
+
+Operand read_like(const char* op, const char* argument, const striate_tensor* t,
+                  const Operand& like) {
+  Operand x = read(op, argument, t);
+  same_dtype(op, argument, like, x);
+  expect_shape(op, argument, x, like.shape, like.rank);
+  return x;
+}
+
+Indices indices(const char* op, const char* argument, const int64_t* data, const ptrdiff_t* shape,
+                int rank) {
+  Indices made{data, rank, {}, checked_product(op, argument, shape, rank)};
+  for (int i = 0; i < rank; ++i) made.shape[i] = shape[i];
+  if (data == nullptr && made.size != 0) fail(op, argument, "a pointer", "null");
+  return made;
 }
 
 }  // namespace striate::capi
@@ -116,15 +144,6 @@ int32_t striate_num_threads(void) {
 
 striate_status striate_set_num_threads(int32_t count) {
   return capi::guarded([&] { set_num_threads(count); });
-}
-
-striate_status striate_copy(const striate_tensor* from, const striate_tensor* to) {
-  return capi::guarded([&] {
-    Operand x = capi::read("copy", "from", from), y = capi::written("copy", "to", to);
-    capi::same_dtype("copy", "to", x, y);
-    expect_shape("copy", "to", y, x.shape, x.rank);
-    copy(x, y);
-  });
 }
 
 }  // extern "C"

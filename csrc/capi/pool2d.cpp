@@ -14,32 +14,48 @@ PoolShape shape_of(const char* op, const striate_pool2d* p, ptrdiff_t h, ptrdiff
           pool_axis(op, w, {p->kernel[1], p->stride[1], p->padding[1], p->dilation[1]}, ceil_mode)};
 }
 
-// Images in and out, whose shapes are checked against the windows.
+// Two arrays of images: `small` has as many places as `shape` makes of `large`.
 struct Call {
   Operand in, out;
   PoolShape shape;
+
+  Call(const char* op, const char* in_name, const striate_tensor* in_tensor, const char* out_name,
+       const striate_tensor* out_tensor)
+      : in(capi::images(op, in_name, capi::read(op, in_name, in_tensor))),
+        out(capi::images(op, out_name, capi::written(op, out_name, out_tensor))) {
+    same_dtype(op, out_name, in, out);
+  }
+  static void expect(const char* op, const char* argument, const Operand& small,
+                     const Operand& large, const PoolShape& shape) {
+    const ptrdiff_t made[4] = {large.shape[0], large.shape[1], shape.h.out, shape.w.out};
+    expect_shape(op, argument, small, made, 4);
+  }
 };
 
+// Where y is what the windows make of x; where dx is what they made dy of.
 Call forward(const char* op, const striate_pool2d* p, const striate_tensor* x,
              const striate_tensor* y) {
-  Operand in = capi::images(op, "x", capi::read(op, "x", x));
-  Operand out = capi::images(op, "y", capi::written(op, "y", y));
-  capi::same_dtype(op, "y", in, out);
-  PoolShape shape = shape_of(op, p, in.shape[2], in.shape[3]);
-  ptrdiff_t made[4] = {in.shape[0], in.shape[1], shape.h.out, shape.w.out};
-  expect_shape(op, "y", out, made, 4);
-  return {in, out, std::move(shape)};
+  Call call(op, "x", x, "y", y);
+  call.shape = shape_of(op, p, call.in.shape[2], call.in.shape[3]);
+  Call::expect(op, "y", call.out, call.in, call.shape);
+  return call;
 }
 
 Call backward(const char* op, const striate_pool2d* p, const striate_tensor* dy,
               const striate_tensor* dx) {
-  Operand in = capi::images(op, "dy", capi::read(op, "dy", dy));
-  Operand out = capi::images(op, "dx", capi::written(op, "dx", dx));
-  capi::same_dtype(op, "dx", in, out);
-  PoolShape shape = shape_of(op, p, out.shape[2], out.shape[3]);
-  ptrdiff_t made[4] = {out.shape[0], out.shape[1], shape.h.out, shape.w.out};
-  expect_shape(op, "dy", in, made, 4);
-  return {in, out, std::move(shape)};
+  Call call(op, "dy", dy, "dx", dx);
+  call.shape = shape_of(op, p, call.out.shape[2], call.out.shape[3]);
+  Call::expect(op, "dy", call.in, call.out, call.shape);
+  return call;
+}
+
+// Windows that cover images like `large`, as many as `small` has places.
+PoolShape adaptive(const char* op, const char* argument, const Operand& large,
+                   const Operand& small) {
+  if (large.shape[2] < 1 || large.shape[3] < 1)
+    fail(op, argument, "no empty image", "shape " + large.text());
+  return {adaptive_pool_axis(op, large.shape[2], small.shape[2]),
+          adaptive_pool_axis(op, large.shape[3], small.shape[3])};
 }
 
 PoolDivisor divisor_of(const char* op, const striate_pool2d* p) {
@@ -121,15 +137,21 @@ striate_status striate_avg_pool2d_backward(const striate_pool2d* p, const striat
 striate_status striate_adaptive_avg_pool2d(const striate_tensor* x, const striate_tensor* y) {
   return capi::guarded([&] {
     const char* op = "adaptive_avg_pool2d";
-    Operand in = capi::images(op, "x", capi::read(op, "x", x));
-    Operand out = capi::images(op, "y", capi::written(op, "y", y));
-    capi::same_dtype(op, "y", in, out);
-    ptrdiff_t made[4] = {in.shape[0], in.shape[1], out.shape[2], out.shape[3]};
-    expect_shape(op, "y", out, made, 4);
-    if (in.shape[2] < 1 || in.shape[3] < 1) fail(op, "x", "no empty image", "shape " + in.text());
-    PoolShape shape{adaptive_pool_axis(op, in.shape[2], out.shape[2]),
-                    adaptive_pool_axis(op, in.shape[3], out.shape[3])};
-    pool2d(Pool::sum, in, shape, {PoolDivisor::inside, 1}, out, nullptr);
+    Call call(op, "x", x, "y", y);
+    call.shape = adaptive(op, "x", call.in, call.out);
+    Call::expect(op, "y", call.out, call.in, call.shape);
+    pool2d(Pool::sum, call.in, call.shape, {PoolDivisor::inside, 1}, call.out, nullptr);
+  });
+}
+
+striate_status striate_adaptive_avg_pool2d_backward(const striate_tensor* dy,
+                                                    const striate_tensor* dx) {
+  return capi::guarded([&] {
+    const char* op = "adaptive_avg_pool2d_backward";
+    Call call(op, "dy", dy, "dx", dx);
+    call.shape = adaptive(op, "dx", call.out, call.in);
+    Call::expect(op, "dy", call.in, call.out, call.shape);
+    pool2d_backward(Pool::sum, call.in, nullptr, call.shape, {PoolDivisor::inside, 1}, call.out);
   });
 }
 

@@ -63,6 +63,12 @@ bool is_dense(const Operand& x) {
   return true;
 }
 
+void same_dtype(const char* op, const char* argument, const Operand& first, const Operand& x) {
+  if (x.dtype != first.dtype)
+    throw TypeMismatch(std::string(op) + ": " + argument + ": expected " + dtype_name(first.dtype) +
+                       " like the first operand, got " + dtype_name(x.dtype));
+}
+
 void expect_shape(const char* op, const char* argument, const Operand& x, const ptrdiff_t* shape,
                   int rank) {
   bool same = x.rank == rank;

@@ -55,6 +55,9 @@ void dispatch(Dtype dtype, F&& f) {
 template <class Pointer>
 using pointee = std::remove_pointer_t<Pointer>;
 
+// Throws TypeMismatch unless x has the dtype of the first operand.
+void same_dtype(const char* op, const char* argument, const Operand& first, const Operand& x);
+
 // Throws std::invalid_argument unless x has this shape.
 void expect_shape(const char* op, const char* argument, const Operand& x, const ptrdiff_t* shape,
                   int rank);

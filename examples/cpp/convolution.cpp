@@ -64,7 +64,7 @@ int main() {
   transposed.shape[0] = features, transposed.shape[1] = classes;
   transposed.strides[0] = 1, transposed.strides[1] = features;
   check(striate_gemm(&ta, &transposed, nullptr, &ts));
-  check(striate_softmax(&ts, 1, &ts));
+  check(striate_softmax_forward(&ts, 1, &ts));
 
   for (int64_t i = 0; i < n; ++i) {
     for (int64_t j = 0; j < classes; ++j)

@@ -242,6 +242,8 @@ def conv3d_bwd_data(
     padding: tuple[_Pair, ...],
     dilation: _Numbers,
     groups: int,
+    activation: str | None = None,
+    parameter: float | tuple[float, float] = 0.0,
     out: _Array | None = None,
 ) -> _Array: ...
 def conv3d_bwd_weight(

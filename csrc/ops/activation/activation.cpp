@@ -19,7 +19,7 @@ const Table<Kernel> kernels{
 };
 
 constexpr const char* kNames[] = {
-#define ACTIVATION(f, F) #f,
+#define ACTIVATION(f, F, saved) #f,
 #include "ops/activation/names.inc"
 #undef ACTIVATION
 };
@@ -62,6 +62,15 @@ template UnaryBackwardFn<float>* activation_backward_kernel<float>(Activation);
 template UnaryBackwardFn<double>* activation_backward_kernel<double>(Activation);
 
 const char* activation_name(Activation f) { return kNames[int(f)]; }
+
+const char* activation_saves(Activation f) {
+  static constexpr const char* saves[] = {
+#define ACTIVATION(f, F, saved) #saved,
+#include "ops/activation/names.inc"
+#undef ACTIVATION
+  };
+  return saves[int(f)];
+}
 
 Activation activation_by_name(const char* name) {
   std::string choices;

@@ -13,7 +13,7 @@
 namespace striate {
 
 enum class Activation {
-#define ACTIVATION(f, F) f,
+#define ACTIVATION(f, F, saved) f,
 #include "ops/activation/names.inc"
 #undef ACTIVATION
 };
@@ -45,6 +45,12 @@ template <class T>
 UnaryBackwardFn<T>* activation_backward_kernel(Activation f);
 
 const char* activation_name(Activation f);
+const char* activation_saves(Activation f);  // "x" or "y": what its gradient is made from
+constexpr int kActivationCount = 0
+#define ACTIVATION(f, F, saved) +1
+#include "ops/activation/names.inc"
+#undef ACTIVATION
+    ;
 Activation activation_by_name(const char* name);  // throws std::invalid_argument with the choices
 
 // Operands of one shape, any strides.

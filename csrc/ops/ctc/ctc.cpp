@@ -25,43 +25,52 @@ std::string at(const char* what, ptrdiff_t n) {
   return std::string(what) + "[" + std::to_string(n) + "]";
 }
 
-// Where each sample's labels begin. Refuses what does not fit.
-std::vector<ptrdiff_t> starts(const Ctc& p) {
-  const ptrdiff_t steps = p.log_probs.shape[0], samples = p.log_probs.shape[1];
-  const int64_t classes = p.log_probs.shape[2];
-  std::vector<ptrdiff_t> start(size_t(samples) + 1, 0);
-  for (ptrdiff_t n = 0; n < samples; ++n) {
-    if (p.input_length[n] < 0 || p.input_length[n] > steps)
-      fail("ctc_loss", at("input_lengths", n).c_str(),
-           "0 to " + std::to_string(steps) + ", the steps of log_probs",
-           std::to_string(p.input_length[n]));
-    if (p.target_length[n] < 0 || p.target_length[n] > p.target_count - start[size_t(n)])
-      fail("ctc_loss", at("target_lengths", n).c_str(),
-           "0 to " + std::to_string(p.target_count - start[size_t(n)]) + ", the labels left",
-           std::to_string(p.target_length[n]));
-    start[size_t(n) + 1] = start[size_t(n)] + p.target_length[n];
-    for (ptrdiff_t i = 0; i < p.target_length[n]; ++i) {
-      const int64_t label = p.targets[start[size_t(n)] + i];
-      if (label < 0 || label >= classes || label == p.blank)
-        throw std::out_of_range(
-            "ctc_loss: targets: expected a class from 0 to " + std::to_string(classes - 1) +
-            " other than the blank " + std::to_string(p.blank) + ", got " + std::to_string(label) +
-            " as label " + std::to_string(i) + " of sample " + std::to_string(n));
+// The integers of a problem, copied and checked.
+struct Checked {
+  std::vector<int64_t> steps, labels, start;  // sample n has labels start[n] to start[n + 1]
+
+  explicit Checked(const Ctc& p) : start(1, 0) {
+    const ptrdiff_t most = p.log_probs.shape[0], samples = p.log_probs.shape[1];
+    labels.reserve(size_t(p.targets.size));
+    for (ptrdiff_t n = 0; n < samples; ++n) {
+      steps.push_back(read_once(p.input_length.data + n));
+      if (steps.back() < 0 || steps.back() > most)
+        fail("ctc_loss", at("input_lengths", n).c_str(),
+             "0 to " + std::to_string(most) + ", the steps of log_probs",
+             std::to_string(steps.back()));
+      const int64_t count = read_once(p.target_length.data + n);
+      const ptrdiff_t left = p.targets.size - start.back();
+      if (count < 0 || count > left)
+        fail("ctc_loss", at("target_lengths", n).c_str(),
+             "0 to " + std::to_string(left) + ", the labels left", std::to_string(count));
+      for (ptrdiff_t i = 0; i < count; ++i) add_label(p, n, i);
+      start.push_back(ptrdiff_t(labels.size()));
     }
   }
-  return start;
-}
+  ptrdiff_t count(ptrdiff_t n) const { return start[size_t(n) + 1] - start[size_t(n)]; }
+
+ private:
+  void add_label(const Ctc& p, ptrdiff_t n, ptrdiff_t i) {
+    const int64_t classes = p.log_probs.shape[2], label = read_once(p.targets.data + labels.size());
+    if (label < 0 || label >= classes || label == p.blank)
+      throw std::out_of_range("ctc_loss: targets: expected a class from 0 to " +
+                              std::to_string(classes - 1) + " other than the blank " +
+                              std::to_string(p.blank) + ", got " + std::to_string(label) +
+                              " as label " + std::to_string(i) + " of sample " + std::to_string(n));
+    labels.push_back(label);
+  }
+};
 
 // One sample: its labels, and rows of L elements between edges of -inf.
 template <class T>
 class Sample {
  public:
-  Sample(const Ctc& problem, ptrdiff_t n, const int64_t* labels)
+  Sample(const Ctc& problem, const Checked& integers, ptrdiff_t n)
       : problem_(problem),
-        labels_(labels),
+        labels_(integers.labels.data() + integers.start[size_t(n)]),
         n_(n),
-        steps_(problem.input_length[n]),
-        count_(problem.target_length[n]),
+        steps_(integers.steps[size_t(n)]),
+        count_(integers.count(n)),
         length_(2 * count_ + 1),
         row_(length_ + 2 * kEdge),
         space_(size_t((steps_ + 3) * row_)) {
@@ -139,23 +148,39 @@ class Sample {
 
 template <class T>
 void run(const Ctc& p, const Operand& loss, const Operand& gradient) {
-  const std::vector<ptrdiff_t> start = starts(p);
+  const Checked integers(p);
   const ptrdiff_t steps = p.log_probs.shape[0], samples = p.log_probs.shape[1];
   const ptrdiff_t classes = p.log_probs.shape[2], stride = samples * classes;
   parallel_for(samples, [&](ptrdiff_t n) {
-    Sample<T> sample(p, n, p.targets + start[size_t(n)]);
+    Sample<T> sample(p, integers, n);
     const T log_z = sample.forward();
     const bool zero = p.zero_infinity && std::isinf(log_z);
     loss.as<T>()[n] = zero ? T(0) : -log_z;
     if (!gradient.data) return;
     T* out = gradient.as<T>() + n * classes;
-    const ptrdiff_t from = zero ? 0 : p.input_length[n];  // steps that have a gradient
+    const ptrdiff_t from = zero ? 0 : integers.steps[size_t(n)];  // steps that have a gradient
     if (!zero) sample.backward(log_z, out, stride);
     for (ptrdiff_t t = from; t < steps; ++t) std::fill_n(out + t * stride, classes, T(0));
   });
 }
 
 }  // namespace
+
+void check(const Ctc& p) {
+  const char* op = "ctc_loss";
+  if (p.log_probs.rank != 3) fail(op, "log_probs", "(T, N, C)", "shape " + p.log_probs.text());
+  const ptrdiff_t samples = p.log_probs.shape[1], classes = p.log_probs.shape[2];
+  if (p.blank < 0 || p.blank >= classes)
+    fail(op, "blank", "a class from 0 to " + std::to_string(classes - 1), std::to_string(p.blank));
+  if (p.targets.rank != 1)
+    fail(op, "targets", "one axis here", "shape " + shape_text(p.targets.shape, p.targets.rank));
+  auto lengths = [&](const char* argument, const Indices& x) {
+    if (x.rank != 1 || x.size != samples)
+      fail(op, argument, "shape " + shape_text({samples}) + ", one for each sample",
+           "shape " + shape_text(x.shape, x.rank));
+  };
+  lengths("input_lengths", p.input_length), lengths("target_lengths", p.target_length);
+}
 
 void ctc(const Ctc& problem, const Operand& loss, const Operand& gradient) {
   dispatch(problem.log_probs.dtype,

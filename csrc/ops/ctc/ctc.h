@@ -17,7 +17,7 @@
 //
 // The gradient is that with respect to the logits whose log_softmax log_probs is (equation 16).
 #pragma once
-#include "core/operand.h"
+#include "core/indices.h"
 
 namespace striate {
 
@@ -42,18 +42,18 @@ enum class CtcPass { forward, backward };
 #undef ROW
 
 struct Ctc {
-  Operand log_probs;            // (T, N, C), C order
-  const int64_t* targets;       // every sample's labels, one behind the other
-  ptrdiff_t target_count;       // how many there are
-  const int64_t* input_length;  // [N], each at most T
-  const int64_t* target_length;
+  Operand log_probs;      // (T, N, C), C order
+  Indices targets;        // every sample's labels, one behind the other
+  Indices input_length;   // (N,), each at most T
+  Indices target_length;  // (N,)
   int64_t blank;
   bool zero_infinity;  // a loss of inf is 0, and so is its gradient
 };
+void check(const Ctc& problem);  // all but the integers' values: those ctc() checks
 
 // loss[n] for every sample, and their gradients, like log_probs, unless its data is null. Throws
 // std::out_of_range for a label that is no class, or the blank, and std::invalid_argument for
-// lengths that don't fit.
+// lengths that don't fit. Integers are copied first: another thread may write to the caller's.
 void ctc(const Ctc& problem, const Operand& loss, const Operand& gradient);
 
 }  // namespace striate

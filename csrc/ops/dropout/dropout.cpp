@@ -150,6 +150,9 @@ void typed(const Operand& x, const DropoutOptions& given, const Operand& out) {
 }  // namespace
 
 void dropout(const Operand& x, const DropoutOptions& options, const Operand& out) {
+  if (!(options.probability >= 0 && options.probability < 1))
+    fail("dropout", "p", "a probability of at least 0 and below 1",
+         std::to_string(options.probability));
   if (x.size() == 0) return;
   dispatch(x.dtype, [&](auto* t) { typed<pointee<decltype(t)>>(x, options, out); });
 }

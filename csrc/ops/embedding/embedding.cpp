@@ -2,6 +2,7 @@
 #include "ops/embedding/embedding.h"
 
 #include <algorithm>
+#include <optional>
 #include <vector>
 
 #include "core/memory.h"
@@ -82,57 +83,68 @@ class GroupSum {
       kernels.best(dtype_of<T>, int(Embedding::embedding_sum)).template as<EmbeddingSumFn<T>>();
 };
 
-}  // namespace
-
-void check_numbers(const char* op, const char* argument, const Numbers& numbers, ptrdiff_t below) {
-  for (ptrdiff_t i = 0; i < numbers.count; ++i) {
-    int64_t value = numbers.data[i];
-    if (value >= 0 && value < below) continue;
-    ptrdiff_t place[kMaxRank], at = i;
-    for (int a = numbers.rank - 1; a >= 0; --a) {
-      place[a] = at % numbers.shape[a];
-      at /= numbers.shape[a];
-    }
-    const std::string range =
-        below > 0 ? "0 to " + std::to_string(below - 1) : "no number at all, the table being empty";
-    throw std::out_of_range(std::string(op) + ": " + argument + ": expected " + range + ", got " +
-                            std::to_string(value) + " at index " + shape_text(place, numbers.rank));
+// Where each group begins, copied and checked.
+std::vector<int64_t> checked_groups(const Indices& begin, ptrdiff_t count) {
+  if (begin.rank != 1 || begin.size < 1)
+    fail("embedding_bag", "begin", "one number a bag and one more",
+         "shape " + shape_text(begin.shape, begin.rank));
+  std::vector<int64_t> groups(size_t(begin.size));
+  for (size_t g = 0; g < groups.size(); ++g) {
+    groups[g] = read_once(begin.data + g);
+    if (groups[g] < (g ? groups[g - 1] : 0) || (g == 0 && groups[0] != 0))
+      fail("embedding_bag", "begin", "ascending numbers from 0 to the count of indices",
+           std::to_string(groups[g]) + " at index " + std::to_string(g));
   }
+  if (groups.back() != count)
+    fail("embedding_bag", "begin", "ascending numbers from 0 to " + std::to_string(count),
+         std::to_string(groups.back()) + " at the end");
+  return groups;
 }
 
-void embedding(const Operand& table, const Numbers& index, const Operand& out) {
-  check_numbers("embedding", "input", index, table.shape[0]);
+}  // namespace
+
+void embedding(const Operand& table, const Indices& indices, const Operand& out) {
+  const CheckedIndices index("embedding", "input", indices, table.shape[0]);
   const ptrdiff_t n = table.shape[1];
-  if (index.count == 0 || n == 0) return;
+  if (index.size() == 0 || n == 0) return;
   dispatch(table.dtype, [&](auto* t) {
     using T = pointee<decltype(t)>;
     auto* kernel =
         kernels.best(table.dtype, int(Embedding::embedding_rows)).template as<EmbeddingRowsFn<T>>();
     auto run = [&](ptrdiff_t begin, ptrdiff_t end) {
-      kernel({table.as<const T>(), table.stride[0], index.data + begin, end - begin, n,
+      kernel({table.as<const T>(), table.stride[0], index.data() + begin, end - begin, n,
               out.as<T>() + begin * out.stride[0], out.stride[0]});
     };
-    if (index.count * n <= 2 * kGrain) return run(0, index.count);
-    parallel_ranges(index.count, kGrain / n + 1, 1, run);
+    if (index.size() * n <= 2 * kGrain) return run(0, index.size());
+    parallel_ranges(index.size(), kGrain / n + 1, 1, run);
   });
 }
 
-void embedding_sum(const Operand& rows, const Numbers& position, const void* share,
-                   const int64_t* begin, const Operand& out) {
-  check_numbers("embedding_bag", "input", position, rows.shape[0]);
+void embedding_sum(const Operand& rows, const Indices& indices, const void* share,
+                   const Indices& bags, const Operand& out) {
+  const CheckedIndices position("embedding_bag", "input", indices, rows.shape[0]);
+  const std::vector<int64_t> begin = checked_groups(bags, position.size());
   if (out.size() == 0) return;
   dispatch(rows.dtype, [&](auto* t) {
     using T = pointee<decltype(t)>;
     const Groups<T> groups{
-        rows.as<const T>(),           rows.stride[0], rows.shape[1], position.data,
-        static_cast<const T*>(share), begin,          out.shape[0],  RowScale::none};
+        rows.as<const T>(),           rows.stride[0], rows.shape[1], position.data(),
+        static_cast<const T*>(share), begin.data(),   out.shape[0],  RowScale::none};
     GroupSum<T>(groups, out.as<T>()).run();
   });
 }
 
-void embedding_max(const Operand& rows, const Numbers& position, const int64_t* begin,
+void groups_of(const Indices& begin, ptrdiff_t count, int64_t* to) {
+  const std::vector<int64_t> groups = checked_groups(begin, count);
+  for (size_t g = 0; g + 1 < groups.size(); ++g)
+    std::fill(to + groups[g], to + groups[g + 1], int64_t(g));
+}
+
+void embedding_max(const Operand& rows, const Indices& indices, const Indices& bags,
                    const Operand& out, int64_t* which) {
-  check_numbers("embedding_bag", "input", position, rows.shape[0]);
+  const CheckedIndices position("embedding_bag", "input", indices, rows.shape[0]);
+  const std::vector<int64_t> begins = checked_groups(bags, position.size());
+  const int64_t* begin = begins.data();
   if (out.size() == 0) return;
   const ptrdiff_t groups = out.shape[0], n = out.shape[1];
   dispatch(rows.dtype, [&](auto* t) {
@@ -146,7 +158,8 @@ void embedding_max(const Operand& rows, const Numbers& position, const int64_t* 
         int64_t* from = which + g * n;
         const ptrdiff_t count = begin[g + 1] - begin[g];
         if (count > 0) {
-          kernel({rows.as<const T>(), rows.stride[0], position.data + begin[g], count, n, y, from});
+          kernel(
+              {rows.as<const T>(), rows.stride[0], position.data() + begin[g], count, n, y, from});
           continue;
         }
         std::fill_n(y, n, T(0));
@@ -157,8 +170,8 @@ void embedding_max(const Operand& rows, const Numbers& position, const int64_t* 
       if (begin[g + 1] - begin[g] > kLongest)
         fail("embedding_bag", "offsets", "bags of at most 2^24 numbers for the mode \"max\"",
              std::to_string(begin[g + 1] - begin[g]));
-    if ((position.count + groups) * n <= 2 * kGrain) return run(0, groups);
-    parallel_ranges(groups, kGrain / ((position.count / groups + 1) * n) + 1, 1, run);
+    if ((position.size() + groups) * n <= 2 * kGrain) return run(0, groups);
+    parallel_ranges(groups, kGrain / ((position.size() / groups + 1) * n) + 1, 1, run);
   });
 }
 
@@ -177,31 +190,41 @@ void embedding_max_backward(const Operand& dy, const int64_t* which, const Opera
     parallel_ranges(n, kGrain / (groups + table) + 1, 16, [&](ptrdiff_t first, ptrdiff_t last) {
       for (ptrdiff_t v = 0; v < table; ++v) std::fill(to + v * n + first, to + v * n + last, T(0));
       for (ptrdiff_t g = 0; g < groups; ++g)
-        for (ptrdiff_t j = first; j < last; ++j)
-          if (which[g * n + j] >= 0) to[which[g * n + j] * n + j] += from[g * n + j];
+        for (ptrdiff_t j = first; j < last; ++j) {
+          const int64_t row = read_once(which + g * n + j);
+          if (row >= 0 && row < table) to[row * n + j] += from[g * n + j];
+        }
     });
   });
 }
 
-void embedding_backward(const Operand& rows, const Numbers& index, const int64_t* position,
+void embedding_backward(const Operand& rows, const Indices& indices, const Indices* positions,
                         const void* share, ptrdiff_t padding, RowScale scale, const Operand& out) {
+  const char* op = "embedding_backward";
   const ptrdiff_t table = out.shape[0];
-  check_numbers("embedding_backward", "input", index, table);
+  const CheckedIndices index(op, "input", indices, table);
+  std::optional<CheckedIndices> position;
+  if (positions) position.emplace(op, "positions", *positions, rows.shape[0]);
+  if (positions && position->size() != index.size())
+    fail(op, "positions", std::to_string(index.size()) + " numbers",
+         std::to_string(position->size()));
+  if (!positions && index.size() != rows.shape[0])
+    fail(op, "dy", std::to_string(index.size()) + " rows", rows.text());
   if (out.size() == 0) return;
   // A counting sort: where each table row's positions begin, then the positions in their order.
   std::vector<int64_t> begin(size_t(table) + 1, 0), next;
-  for (ptrdiff_t i = 0; i < index.count; ++i)
-    if (index.data[i] != padding) ++begin[size_t(index.data[i]) + 1];
+  for (ptrdiff_t i = 0; i < index.size(); ++i)
+    if (index[i] != padding) ++begin[size_t(index[i]) + 1];
   for (size_t v = 0; v < size_t(table); ++v) begin[v + 1] += begin[v];
   next.assign(begin.begin(), begin.end() - 1);
   Workspace<int64_t> sorted(size_t(begin[size_t(table)]));
   dispatch(rows.dtype, [&](auto* t) {
     using T = pointee<decltype(t)>;
     Workspace<T> shares(share ? sorted.size() : 0);
-    for (ptrdiff_t i = 0; i < index.count; ++i) {
-      if (index.data[i] == padding) continue;
-      size_t to = size_t(next[size_t(index.data[i])]++);
-      sorted[to] = position ? position[i] : i;
+    for (ptrdiff_t i = 0; i < index.size(); ++i) {
+      if (index[i] == padding) continue;
+      size_t to = size_t(next[size_t(index[i])]++);
+      sorted[to] = position ? (*position)[i] : i;
       if (share) shares[to] = static_cast<const T*>(share)[i];
     }
     const Groups<T> groups{rows.as<const T>(),

@@ -9,7 +9,7 @@
 // each was taken from. Groups keep the order of positions, and long ones are cut into runs of a
 // fixed length, so a sum does not depend on the number of threads.
 #pragma once
-#include "core/operand.h"
+#include "core/indices.h"
 
 namespace striate {
 
@@ -69,35 +69,32 @@ using EmbeddingMaxFn = void(const EmbeddingMaxArgs<T>&);
 
 // --- drivers -------------------------------------------------------------------------------------
 
-// Numbers in C order. `shape` is theirs as users see it, for errors.
-struct Numbers {
-  const int64_t* data;
-  ptrdiff_t count;
-  const ptrdiff_t* shape;
-  int rank;
-};
-
-// Throws std::out_of_range, naming value and place, unless every number is in [0, below).
-void check_numbers(const char* op, const char* argument, const Numbers& numbers, ptrdiff_t below);
+// All numbers are checked by the drivers, on copies, since another thread may write to the
+// caller's; they throw std::out_of_range that names value and place.
 
 // table (V, D) with unit-stride rows; out (count, D) likewise.
-void embedding(const Operand& table, const Numbers& index, const Operand& out);
+void embedding(const Operand& table, const Indices& index, const Operand& out);
 
-// rows (R, D) with unit-stride rows; position[k] < R; share dense or null; group g has the k in
-// [begin[g], begin[g + 1]); out (groups, D) dense.
-void embedding_sum(const Operand& rows, const Numbers& position, const void* share,
-                   const int64_t* begin, const Operand& out);
+// rows (R, D) with unit-stride rows; position (n,), each below R; share [n] dense or null; begin
+// (groups + 1,) ascends from 0 to n, and group g has the k in [begin[g], begin[g + 1]); out
+// (groups, D) dense.
+void embedding_sum(const Operand& rows, const Indices& position, const void* share,
+                   const Indices& begin, const Operand& out);
+
+// to[k] = the group of each k below `count`, from their beginnings; checked.
+void groups_of(const Indices& begin, ptrdiff_t count, int64_t* to);
 
 // Likewise the largest; 0 and -1 for a group without k. which (groups, D) dense.
-void embedding_max(const Operand& rows, const Numbers& position, const int64_t* begin,
+void embedding_max(const Operand& rows, const Indices& position, const Indices& begin,
                    const Operand& out, int64_t* which);
-// out[which[g, j], j] += dy[g, j] over g, from 0; which -1 is left out. All dense; out (V, D).
+// out[which[g, j], j] += dy[g, j] over g, from 0; a `which` that is no row of out (-1) is left out.
+// All dense; out (V, D).
 void embedding_max_backward(const Operand& dy, const int64_t* which, const Operand& out);
 
 // out[v] = sum of share[k] rows[position[k]] over the k with index[k] == v; their mean with
 // by_frequency. 0 for v == padding. position null: k itself. out (V, D) dense.
 enum class RowScale { none, by_frequency };
-void embedding_backward(const Operand& rows, const Numbers& index, const int64_t* position,
+void embedding_backward(const Operand& rows, const Indices& index, const Indices* position,
                         const void* share, ptrdiff_t padding, RowScale scale, const Operand& out);
 
 }  // namespace striate

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include "core/threads.h"
 #include "ops/layout/layout.h"
@@ -72,6 +73,13 @@ std::vector<ResampleTap<T>> taps_of(const ResampleAxis& axis, ptrdiff_t stride) 
 }
 
 }  // namespace
+
+Interpolation interpolation_by_name(const char* op, const char* name) {
+  constexpr const char* names[] = {"nearest", "nearest-exact", "linear", "cubic"};
+  for (int i = 0; i < 4; ++i)
+    if (std::strcmp(name, names[i]) == 0) return Interpolation(i);
+  fail(op, "mode", "nearest, nearest-exact, linear or cubic", "\"" + std::string(name) + "\"");
+}
 
 ResampleAxis interpolation_axis(Interpolation mode, ptrdiff_t in, ptrdiff_t out, double scale,
                                 bool align_corners) {

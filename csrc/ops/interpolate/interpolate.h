@@ -49,6 +49,7 @@ struct ResampleAxis {
 };
 
 enum class Interpolation { nearest, nearest_exact, linear, cubic };
+Interpolation interpolation_by_name(const char* op, const char* name);  // throws
 // `scale` is input pixels an output pixel, or 0 to have it from the sizes; `align_corners` puts the
 // centres of the outermost pixels on each other instead of their edges.
 ResampleAxis interpolation_axis(Interpolation mode, ptrdiff_t in, ptrdiff_t out, double scale,

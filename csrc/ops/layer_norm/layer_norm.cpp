@@ -102,6 +102,18 @@ void backward(const LayerNormProblem& p, const T* dy, T* dx, T* dweight, T* dbia
 
 }  // namespace
 
+void check_axes(const char* op, const Operand& x, int axes) {
+  if (axes < 1 || axes > x.rank)
+    fail(op, "axes", "1 to " + std::to_string(x.rank) + " of x " + x.text(), std::to_string(axes));
+}
+
+LayerNormProblem rows_of_axes(const Operand& x, int axes) {
+  LayerNormProblem p{};
+  p.dtype = x.dtype, p.rows = p.n = 1;
+  for (int i = 0; i < x.rank; ++i) (i < x.rank - axes ? p.rows : p.n) *= x.shape[i];
+  return p;
+}
+
 void layer_norm(const LayerNormProblem& problem, double eps, void* y) {
   if (problem.n == 0) {
     for (void* made : {problem.mean, problem.invstd})

@@ -45,6 +45,11 @@ struct LayerNormProblem {
   const void *x, *weight, *bias;
   void *mean, *invstd;  // [rows]; mean null: RMS norm
 };
+// Throws unless x has that many axes to normalise over, the last ones.
+void check_axes(const char* op, const Operand& x, int axes);
+// The sizes of x's rows over its last `axes` axes; no pointers yet.
+LayerNormProblem rows_of_axes(const Operand& x, int axes);
+
 void layer_norm(const LayerNormProblem& problem, double eps, void* y);
 // dweight and dbias may be null.
 void layer_norm_backward(const LayerNormProblem& problem, const void* dy, void* dx, void* dweight,

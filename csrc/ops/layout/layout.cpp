@@ -183,6 +183,23 @@ void fill(const Operand& out, double value) {
   copy(one, out);
 }
 
+void padded_shape(const Operand& x, const ptrdiff_t* before, const ptrdiff_t* after,
+                  ptrdiff_t* shape) {
+  for (int i = 0; i < x.rank; ++i) {
+    const ptrdiff_t most = x.shape[i];  // of which no more can be cropped, on both sides together
+    auto crop = [most](ptrdiff_t width) { return width < 0 ? -std::max(width, -most - 1) : 0; };
+    const ptrdiff_t cropped = crop(before[i]) + crop(after[i]);
+    if (cropped > most)
+      fail("pad", "pad",
+           "at most " + std::to_string(most) + " elements cropped from axis " + std::to_string(i) +
+               " of shape " + x.text(),
+           std::to_string(cropped));
+    if (__builtin_add_overflow(x.shape[i], before[i], &shape[i]) ||
+        __builtin_add_overflow(shape[i], after[i], &shape[i]))
+      fail("pad", "pad", "sizes within the address space", "larger ones");
+  }
+}
+
 void pad(const Operand& x, const ptrdiff_t* before, const ptrdiff_t* after, double value,
          const Operand& out) {
   Operand from = x, to = out;

@@ -32,6 +32,8 @@ void fill(const Operand& out, double value);
 
 // out = x with `before[i]` elements of `value` put in front along axis i and `after[i]` behind it;
 // negative ones crop. out has the shape that follows.
+void padded_shape(const Operand& x, const ptrdiff_t* before, const ptrdiff_t* after,
+                  ptrdiff_t* shape);  // that shape; throws std::invalid_argument
 void pad(const Operand& x, const ptrdiff_t* before, const ptrdiff_t* after, double value,
          const Operand& out);
 

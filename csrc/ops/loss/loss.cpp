@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ops/loss/loss.h"
 
+#include <cstring>
+
 #include "ops/layout/rows.h"
 #include "ops/reduce/reduce.h"
 
@@ -25,15 +27,15 @@ std::string place(const Operand& x, int axis, ptrdiff_t row) {
   return shape_text(index, rank);
 }
 
-// What "mean" divides by. Refuses labels that are no class.
+// What "mean" divides by. Copies the labels, and refuses those that are no class.
 template <class T>
-double total_weight(const CrossEntropy& p, int axis, ptrdiff_t rows) {
-  if (p.labels == nullptr) return double(rows);
-  const T* weight = p.weight.as<const T>();
+double total_weight(const CrossEntropy& p, int axis, ptrdiff_t rows, Workspace<int64_t>& labels) {
+  if (!p.labels) return double(rows);
+  const T* weight = p.weight ? p.weight->as<const T>() : nullptr;
   const int64_t classes = p.x.shape[axis];
   double total = 0;
   for (ptrdiff_t r = 0; r < rows; ++r) {
-    int64_t label = p.labels[r];
+    const int64_t label = labels[size_t(r)] = read_once(p.labels->data + r);
     if (label == p.ignored) continue;
     if (label < 0 || label >= classes)
       throw std::out_of_range("cross_entropy: target: expected a class from 0 to " +
@@ -55,16 +57,19 @@ void sum_into(void* from, ptrdiff_t n, Dtype dtype, void* to) {
 template <class T>
 void run_cross_entropy(const CrossEntropy& p, T* loss, const Operand& dx) {
   const int axis = p.x.rank == 1 ? 0 : 1;
-  const Rows<3> rows({p.x, p.target, dx}, axis);
+  Operand target = p.x;
+  target.data = nullptr;
+  const Rows<3> rows({p.x, p.target ? *p.target : target, dx}, axis);
   const ptrdiff_t count = rows.count();
-  const double total = total_weight<T>(p, axis, count);
+  Workspace<int64_t> labels(p.labels ? size_t(count) : 0);
+  const double total = total_weight<T>(p, axis, count, labels);
   const bool mean = p.reduction == LossReduction::mean, each = p.reduction == LossReduction::none;
 
   CrossEntropyRows<T> all{};
   all.classes = p.x.shape[axis];
-  all.weight = p.weight.as<const T>();
+  all.weight = p.weight ? p.weight->as<const T>() : nullptr;
   all.weight_sum = T(all.classes);
-  if (all.weight) sum_into(p.weight.data, all.classes, p.x.dtype, &all.weight_sum);
+  if (all.weight) sum_into(p.weight->data, all.classes, p.x.dtype, &all.weight_sum);
   all.ignored = p.ignored;
   all.smoothing = T(p.smoothing);
   all.scale = T(mean ? 1 / total : 1);
@@ -76,7 +81,7 @@ void run_cross_entropy(const CrossEntropy& p, T* loss, const Operand& dx) {
   rows.template run<T>([&](ptrdiff_t first, ptrdiff_t n, T* const* data, const ptrdiff_t* row) {
     CrossEntropyRows<T> args = all;
     args.x = data[0], args.x_row = row[0], args.rows = n;
-    args.labels = p.labels ? p.labels + first : nullptr;
+    args.labels = p.labels ? labels.data() + first : nullptr;
     args.target = data[1], args.target_row = row[1];
     args.loss = losses + first;
     args.dx = data[2], args.dx_row = row[2];
@@ -120,6 +125,43 @@ void run_pointwise(const Pointwise& problem, const Operand& loss, const Operand&
 }
 
 }  // namespace
+
+LossReduction reduction_by_name(const char* op, const char* name) {
+  const char* expected = "\"mean\", \"sum\" or \"none\"";
+  if (!name) fail(op, "reduction", expected, "None");  // as pybind11 gives it
+  if (std::strcmp(name, "mean") == 0) return LossReduction::mean;
+  if (std::strcmp(name, "sum") == 0) return LossReduction::sum;
+  if (std::strcmp(name, "none") == 0) return LossReduction::none;
+  fail(op, "reduction", expected, "\"" + std::string(name) + "\"");
+}
+
+int cross_entropy_shape(const CrossEntropy& p, ptrdiff_t* shape) {
+  const char* op = "cross_entropy";
+  if (p.x.rank < 1) fail(op, "input", "(C,), (N, C) or (N, C, d1, …)", "shape " + p.x.text());
+  const int axis = p.x.rank == 1 ? 0 : 1;
+  if (p.x.shape[axis] < 1) fail(op, "input", "at least one class", "shape " + p.x.text());
+  int rank = 0;
+  for (int i = 0; i < p.x.rank; ++i)
+    if (i != axis) shape[rank++] = p.x.shape[i];
+  if (p.labels) {
+    bool same = p.labels->rank == rank;
+    for (int i = 0; same && i < rank; ++i) same = p.labels->shape[i] == shape[i];
+    if (!same)
+      fail(op, "target",
+           "shape " + shape_text(shape, rank) + ", a class for each row of input " + p.x.text(),
+           "shape " + shape_text(p.labels->shape, p.labels->rank));
+  } else {
+    same_dtype(op, "target", p.x, *p.target);
+    expect_shape(op, "target", *p.target, p.x.shape, p.x.rank);
+  }
+  if (p.weight) {
+    same_dtype(op, "weight", p.x, *p.weight);
+    expect_shape(op, "weight", *p.weight, &p.x.shape[axis], 1);
+  }
+  if (!(p.smoothing >= 0 && p.smoothing <= 1))
+    fail(op, "label_smoothing", "a number from 0 to 1", std::to_string(p.smoothing));
+  return p.reduction == LossReduction::none ? rank : 0;
+}
 
 void cross_entropy(const CrossEntropy& problem, const Operand& loss, const Operand& dx) {
   dispatch(problem.x.dtype, [&](auto* t) {

@@ -13,7 +13,9 @@
 //   loss[i] = factor f(x[i], target[i])          their sum is the kernel's result
 //   dx[i]   = scale f'(x[i], target[i])
 #pragma once
-#include "core/operand.h"
+#include <optional>
+
+#include "core/indices.h"
 
 namespace striate {
 
@@ -60,19 +62,24 @@ enum class Loss {
 
 enum class LossReduction { none, mean, sum };
 
+LossReduction reduction_by_name(const char* op, const char* name);  // throws std::invalid_argument
+
 struct CrossEntropy {
-  Operand x;              // (C,), (N, C) or (N, C, d1, …)
-  const int64_t* labels;  // x's shape without the class axis, C order; or null:
-  Operand target;         // the shape of x
-  Operand weight;         // (C,) unit stride, or data null
-  int64_t ignored;
-  double smoothing;
-  LossReduction reduction;
+  Operand x;                      // (C,), (N, C) or (N, C, d1, …)
+  std::optional<Indices> labels;  // x's shape without the class axis; or:
+  std::optional<Operand> target;  // the shape of x
+  std::optional<Operand> weight;  // (C,), unit stride
+  int64_t ignored = -100;
+  double smoothing = 0;
+  LossReduction reduction = LossReduction::mean;
 };
+// The shape of the loss, whose rank is returned, after all but the labels' values is checked.
+int cross_entropy_shape(const CrossEntropy& problem, ptrdiff_t* shape);
 
 // `loss` is in C order: one element, or x's shape without the class axis. dx is like x, or has data
 // null. "mean" divides by the sum of the weights of the labels not ignored, or by the number of
-// rows of probabilities. Throws std::out_of_range for a label that is no class.
+// rows of probabilities. Throws std::out_of_range for a label that is no class; labels are copied
+// first, since another thread may write to the caller's.
 void cross_entropy(const CrossEntropy& problem, const Operand& loss, const Operand& dx);
 
 // The loss of x against target, element by element in `loss`, or its sum or mean in one element

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Backpropagation through time (Werbos 1990), steps in the order opposite to forward's:
 //
-//   W_hh into panels, once
+//   W_hh into panels, once, if there is more than one step
 //   for each step
 //     for each NR units x tile of rows       one task, any thread
 //       dh = dgates of the step before, W_hh (register tile [m, NR], all of G H at once)
@@ -35,7 +35,8 @@ class Backward {
         dgates_row_(padded<T>(columns_)),
         h_row_(padded<T>(layer.output)),
         cell_row_(padded<T>(layer.hidden)),
-        w_hh_(gates_count_ * layer.hidden, layer.output),
+        packs_(layer.steps() > 1),
+        w_hh_(packs_ ? gates_count_ * layer.hidden : 0, layer.output),
         w_hr_(layer.output, layer.w_hr ? layer.hidden : 0),
         dgates_space_(size_t(layer.rows() * dgates_row_)),
         before_space_(needs_h_before() ? size_t(layer.rows() * layer.output) : 0),
@@ -76,7 +77,7 @@ class Backward {
 
   void begin() {
     const ptrdiff_t h = l_.hidden, p = l_.output;
-    w_hh_.pack(0, l_.w_hh, p, 1);
+    if (packs_) w_hh_.pack(0, l_.w_hh, p, 1);
     if (l_.w_hr) w_hr_.pack(0, l_.w_hr, h, 1);
     for (ptrdiff_t n = 0; n < l_.batch; ++n) {
       put(dh_.at(n), g_.dh_n ? g_.dh_n + n * p : nullptr, p);
@@ -166,15 +167,36 @@ class Backward {
   // dh0 and dc0: what is left when every step has been.
   void states(ptrdiff_t last) {
     const ptrdiff_t h = l_.hidden, p = l_.output;
-    if (g_.dh0) {
+    if (g_.dh0 && !packs_) single_step(last);
+    if (g_.dh0 && packs_) {
       over_step(StepGrid(l_.rows_of(last), p, product_.mr, product_.nr), flops(l_.rows_of(last)),
                 [&](ptrdiff_t i, ptrdiff_t tall, ptrdiff_t j, ptrdiff_t wide) {
                   multiply(last, i, tall, j, wide);
                 });
-      for (ptrdiff_t n = 0; n < l_.batch; ++n) put(g_.dh0 + n * p, dh_.at(n), p);
     }
+    for (ptrdiff_t n = 0; g_.dh0 && n < l_.batch; ++n) put(g_.dh0 + n * p, dh_.at(n), p);
     if (g_.dc0)
       for (ptrdiff_t n = 0; n < l_.batch; ++n) put(g_.dc0 + n * h, dc_.at(n), h);
+  }
+
+  // dh (+)= dgates W_hh, as multiply() does, with W_hh where it lies: of a sequence of one step it
+  // is read once, and panels would cost a copy for that. The product takes it by unit-stride rows.
+  void single_step(ptrdiff_t last) {
+    const ptrdiff_t h = l_.hidden, p = l_.output, rows = l_.rows_of(last);
+    const bool gru = l_.cell == Cell::gru;
+    auto add = [&](ptrdiff_t column, ptrdiff_t row, ptrdiff_t k, T beta) {
+      GemmProblem<T> product{1,
+                             rows,
+                             p,
+                             k,
+                             {dgates_.at(l_.offset[last]) + column, dgates_.row, 1, 0},
+                             {l_.w_hh + row * p, p, 1, 0},
+                             {dh_.data, dh_.row, 1, 0}};
+      product.beta = beta;
+      gemm(product);
+    };
+    add(0, 0, gru ? 2 * h : gates_count_ * h, T(gru));
+    if (gru) add(3 * h, 2 * h, h, T(1));
   }
 
   // dx = dgates W_ih. The GRU's n_x is the third part, as W_in is.
@@ -232,16 +254,29 @@ class Backward {
   const ptrdiff_t gates_count_, columns_;
   CellBackwardFn<T>* const cell_;
   const ptrdiff_t dgates_row_, h_row_, cell_row_;
+  const bool packs_;
   PackedWeights<T> w_hh_, w_hr_;
   Workspace<T> dgates_space_, before_space_, dh_space_, dc_space_, dm_space_, dy_space_;
   const Rows<T> dgates_, dh_, dc_, dm_, dy_;
   const StepProduct<T> product_{};
 };
 
+// Those of no sequences: sums of nothing.
+template <class T>
+void no_gradients(const RnnLayer<T>& layer, const RnnGradients<T>& g) {
+  const ptrdiff_t h = layer.hidden, p = layer.output, all = gate_count(layer.cell) * h;
+  auto clear = [](T* to, ptrdiff_t n) {
+    if (to) std::fill_n(to, n, T(0));
+  };
+  clear(g.dw_ih, all * layer.input), clear(g.dw_hh, all * p), clear(g.dw_hr, p * h);
+  clear(g.db_ih, all), clear(g.db_hh, all);
+}
+
 }  // namespace
 
 template <class T>
 void rnn_backward(const RnnLayer<T>& layer, const RnnGradients<T>& gradients) {
+  if (layer.batch == 0) return no_gradients(layer, gradients);
   FlushDenormals flush;
   Backward<T>(layer, gradients).run();
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A sequence forward:
 //
-//   W_hh into panels, a gate apart; W_ih too if it is needed more than once
+//   W_hh into panels, a gate apart, if there is more than one step; W_ih likewise, of chunks
 //   for each chunk of steps
 //     gates = x W_ih^T + b                     one product over all rows of the chunk
 //     for each step of it
@@ -38,9 +38,10 @@ class Forward {
         cell_(cell_forward_kernel<T>(layer.cell)),
         width_(padded<T>((layer.cell == Cell::gru ? 4 : gates_count_) * layer.hidden)),
         plan_(chunks()),
+        packs_(layer.steps() > 1),
         gates_space_(keeps_ ? 0 : size_t(plan_.most_rows * width_)),
         bias_(layer.b_ih ? size_t(gates_count_ * layer.hidden) : 0),
-        w_hh_(layer.output, layer.hidden, gates_count_),
+        w_hh_(layer.output, layer.hidden, packs_ ? gates_count_ : 0),
         w_hr_(layer.hidden, layer.w_hr ? layer.output : 0),
         state_row_(padded<T>(layer.output)),
         cell_row_(padded<T>(layer.hidden)),
@@ -82,7 +83,8 @@ class Forward {
 
   void begin() {
     const ptrdiff_t h = l_.hidden, p = l_.output;
-    for (ptrdiff_t g = 0; g < gates_count_; ++g) w_hh_.pack(g, l_.w_hh + g * h * p, 1, p);
+    if (packs_)
+      for (ptrdiff_t g = 0; g < gates_count_; ++g) w_hh_.pack(g, l_.w_hh + g * h * p, 1, p);
     if (l_.w_hr) w_hr_.pack(0, l_.w_hr, 1, h);
     for (ptrdiff_t i = 0; i < ptrdiff_t(bias_.size()); ++i) {
       bool apart = l_.cell == Cell::gru && i >= 2 * h;  // the GRU's b_hn meets h' alone
@@ -142,6 +144,7 @@ class Forward {
       a.out = m;
     else
       a.out2 = next;
+    if (!packs_ && has_h) single_step(a, rows);
     const double flops = 2.0 * double(rows * gates_count_) * double(h) * double(p);
     over_step(StepGrid(rows, h, product_.mr, product_.nr), flops,
               [&](ptrdiff_t i, ptrdiff_t tall, ptrdiff_t j, ptrdiff_t wide) {
@@ -156,10 +159,33 @@ class Forward {
     if (l_.w_hr) project(rows, {m.data, m.row}, y, next);
   }
 
+  // All gates += h' W_hh^T of a sequence of one step, as multiply() does. Panels are a copy that
+  // pays from the second step on; gemm() reads W_hh where it lies for one row, which a cell in a
+  // decoding loop has, and packs it itself where there are more.
+  void single_step(const CellForward<T>& a, ptrdiff_t rows) {
+    const ptrdiff_t h = l_.hidden, p = l_.output;
+    const bool gru = l_.cell == Cell::gru;
+    auto add = [&](ptrdiff_t first, ptrdiff_t gates, ptrdiff_t column, T beta, const T* bias) {
+      GemmProblem<T> product{1,
+                             rows,
+                             gates,
+                             p,
+                             {a.h.data, a.h.row, 1, 0},
+                             {l_.w_hh + first * p, 1, p, 0},
+                             {a.gates.data + column, a.gates.row, 1, 0}};
+      product.beta = beta;
+      if (bias) product.epilogue.bias = bias, product.epilogue.bias_axis = BiasAxis::column;
+      gemm(product);
+    };
+    add(0, (gru ? 2 : gates_count_) * h, 0, T(1), nullptr);
+    if (gru) add(2 * h, h, 3 * h, T(0), l_.b_hh ? l_.b_hh + 2 * h : nullptr);
+  }
+
   // The block's gates += h' W_hh^T.
   void multiply(const CellForward<T>& a, ptrdiff_t i, ptrdiff_t tall, ptrdiff_t j, ptrdiff_t wide,
                 bool has_h) {
     const ptrdiff_t h = l_.hidden;
+    if (has_h && !packs_) return;  // single_step() has been
     for (ptrdiff_t g = 0; g < gates_count_; ++g) {
       bool apart = l_.cell == Cell::gru && g == 2;
       Rows<T> to = a.gates.from(i, (apart ? 3 : g) * h + j);
@@ -186,15 +212,18 @@ class Forward {
   // The state where each sequence ended: its last row in the order of the steps.
   void finish(T* h_n, T* c_n) {
     const ptrdiff_t steps = l_.steps(), p = l_.output;
+    if (h_n == nullptr) return finish_memory(c_n);
     if (l_.direction == Direction::reverse)
       for (ptrdiff_t n = 0; n < l_.batch; ++n) put(h_n + n * p, l_.y.at(n), 0, p);
     else
       for (ptrdiff_t t = 0; t < steps; ++t)
         for (ptrdiff_t n = t + 1 < steps ? l_.rows_of(t + 1) : 0; n < l_.rows_of(t); ++n)
           put(h_n + n * p, l_.y.at(l_.offset[t] + n), 0, p);
-    if (c_n)
-      for (ptrdiff_t n = 0; n < l_.batch; ++n)
-        put(c_n + n * l_.hidden, c_space_.data() + n * cell_row_, 0, l_.hidden);
+    finish_memory(c_n);
+  }
+  void finish_memory(T* c_n) {
+    for (ptrdiff_t n = 0; c_n && n < l_.batch; ++n)
+      put(c_n + n * l_.hidden, c_space_.data() + n * cell_row_, 0, l_.hidden);
   }
 
   const RnnLayer<T>& l_;
@@ -203,6 +232,7 @@ class Forward {
   CellForwardFn<T>* const cell_;
   const ptrdiff_t width_;  // of a row of gates that is not kept
   const Chunks plan_;
+  const bool packs_;
   Workspace<T> gates_space_, bias_;
   PackedWeights<T> w_hh_, w_hr_;
   const ptrdiff_t state_row_, cell_row_;
@@ -215,6 +245,7 @@ class Forward {
 
 template <class T>
 void rnn_forward(const RnnLayer<T>& layer, T* h_n, T* c_n) {
+  if (layer.batch == 0) return;  // nothing to write
   FlushDenormals flush;
   Forward<T>(layer).run(h_n, c_n);
 }

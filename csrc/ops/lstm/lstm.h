@@ -132,7 +132,8 @@ struct RnnLayer {
 template <class T>
 ptrdiff_t kept_columns(Cell cell, ptrdiff_t hidden, bool projected);
 
-// y, h_n [N, P] and, for lstm, c_n [N, H]. With null `kept` nothing is kept.
+// y, h_n [N, P] and, for lstm, c_n [N, H]; null where they are not wanted. With null `kept` nothing
+// is kept.
 template <class T>
 void rnn_forward(const RnnLayer<T>& layer, T* h_n, T* c_n);
 

@@ -96,8 +96,23 @@ BatchNormFn<T>* batch_norm_kernel(Norm pass) {
 template BatchNormFn<float>* batch_norm_kernel<float>(Norm);
 template BatchNormFn<double>* batch_norm_kernel<double>(Norm);
 
+Operand as_image(const char* op, const char* argument, Operand x) {
+  if (x.rank < 2 || x.rank > 4)
+    fail(op, argument, "(N, C), (N, C, L) or (N, C, H, W)", "shape " + x.text());
+  for (; x.rank < 4; ++x.rank) x.shape[x.rank] = x.stride[x.rank] = 1;
+  return x;
+}
+
+void check_groups(const char* op, ptrdiff_t groups, const Operand& x) {
+  if (groups < 1 || x.shape[1] % groups != 0)
+    fail(op, "groups", "a divisor of the " + std::to_string(x.shape[1]) + " channels of x",
+         std::to_string(groups));
+}
+
 void batch_norm_train(const Operand& x, const Channels& channels, const Running& running,
                       double eps, const Operand& y) {
+  if (x.shape[0] * x.shape[2] * x.shape[3] == 1)
+    fail("batch_norm", "x", "more than one value a channel in training", "shape " + x.text());
   if (x.size() == 0) {
     for (void* made : {channels.mean, channels.invstd}) fill_nan(x.dtype, made, x.shape[1]);
     return;

@@ -69,6 +69,11 @@ using LrnFn = void(const LrnArgs<T>&);
 
 // --- drivers -------------------------------------------------------------------------------------
 
+// (N, C), (N, C, L) or (N, C, H, W), seen as an image; throws for other ranks.
+Operand as_image(const char* op, const char* argument, Operand x);
+// Throws unless `groups` divides the channels of x.
+void check_groups(const char* op, ptrdiff_t groups, const Operand& x);
+
 // Per-channel vectors [C], dense; null pointers where an operand is left out.
 struct Channels {
   const void *weight, *bias;

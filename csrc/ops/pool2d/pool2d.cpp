@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "core/indices.h"
 #include "core/threads.h"
 #include "ops/layout/layout.h"
 
@@ -88,6 +89,14 @@ struct Hits {
     }
   }
 };
+
+// *index, which must be a place of a plane of `size`.
+ptrdiff_t place_in(const char* op, const int64_t* index, ptrdiff_t size) {
+  const int64_t place = read_once(index);
+  if (place >= 0 && place < size) return place;
+  throw std::out_of_range(std::string(op) + ": indices: expected 0 to " + std::to_string(size - 1) +
+                          ", got " + std::to_string(place));
+}
 
 void check_size(const char* op, const char* argument, ptrdiff_t value, ptrdiff_t least) {
   if (value < least || value > (1 << 30))
@@ -256,12 +265,8 @@ void max_unpool2d(const Operand& x, const int64_t* indices, const Operand& y) {
       T* target = result.as<T>() + n * to * c + c0;
       for (ptrdiff_t i = 0; i < to; ++i) std::fill_n(target + i * c, channels, T(0));
       for (ptrdiff_t i = 0; i < from; ++i)
-        for (ptrdiff_t j = i * c; j < i * c + channels; ++j) {
-          if (index[j] < 0 || index[j] >= to)
-            throw std::out_of_range("max_unpool2d: indices: expected 0 to " +
-                                    std::to_string(to - 1) + ", got " + std::to_string(index[j]));
-          target[index[j] * c + j - i * c] = source[j];
-        }
+        for (ptrdiff_t j = i * c; j < i * c + channels; ++j)
+          target[place_in("max_unpool2d", index + j, to) * c + j - i * c] = source[j];
     });
   });
   result.finish();
@@ -279,12 +284,8 @@ void max_unpool2d_backward(const Operand& dy, const int64_t* indices, const Oper
       const int64_t* index = indices + n * to * c + c0;
       T* target = result.as<T>() + n * to * c + c0;
       for (ptrdiff_t i = 0; i < to; ++i)
-        for (ptrdiff_t j = i * c; j < i * c + channels; ++j) {
-          if (index[j] < 0 || index[j] >= from)
-            throw std::out_of_range("max_unpool2d: indices: expected 0 to " +
-                                    std::to_string(from - 1) + ", got " + std::to_string(index[j]));
-          target[j] = source[index[j] * c + j - i * c];
-        }
+        for (ptrdiff_t j = i * c; j < i * c + channels; ++j)
+          target[j] = source[place_in("max_unpool2d", index + j, from) * c + j - i * c];
     });
   });
   result.finish();

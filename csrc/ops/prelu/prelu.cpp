@@ -46,6 +46,14 @@ void in_blocks(const ptrdiff_t* step, int operands, int slope, ptrdiff_t n, F&& 
 
 }  // namespace
 
+void check_slopes(const char* op, const Operand& w, const Operand& x) {
+  same_dtype(op, "weight", x, w);
+  bool repeats = w.rank <= x.rank;
+  for (int i = 0; repeats && i < w.rank; ++i)
+    repeats = w.shape[i] == 1 || w.shape[i] == x.shape[x.rank - w.rank + i];
+  if (!repeats) fail(op, "weight", "a shape that repeats to " + x.text(), w.text());
+}
+
 void prelu(const Operand& x, const Operand& w, const Operand& y) {
   const Loops<3> loops({x, w, y});
   dispatch(y.dtype, [&](auto* t) {

@@ -27,6 +27,8 @@ using PreluBackwardFn = void(const T* x, const T* w, ptrdiff_t w_step, const T* 
 #undef DECLARE_forward
 #undef DECLARE_backward
 
+void check_slopes(const char* op, const Operand& w, const Operand& x);  // throws unless w repeats
+
 // x, y, dy, dx, dw of one shape, any strides; w of that rank or less, repeating where its size
 // is 1.
 void prelu(const Operand& x, const Operand& w, const Operand& y);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ops/vector_norm/vector_norm.h"
 
+#include <cstring>
+
 #include "core/memory.h"
 #include "core/threads.h"
 
@@ -22,6 +24,15 @@ T add(NormSum what, T a, T b) {
 }
 
 }  // namespace
+
+NormSum norm_sum_by_name(const char* name) {
+  if (!name) fail("vector_norm", "what", "the name of a sum", "None");  // as pybind11 gives it
+  if (std::strcmp(name, "squares") == 0) return NormSum::squares;
+  if (std::strcmp(name, "absolute") == 0) return NormSum::absolute;
+  if (std::strcmp(name, "largest") == 0) return NormSum::largest;
+  fail("vector_norm", "what", "\"squares\", \"absolute\" or \"largest\"",
+       "\"" + std::string(name) + "\"");
+}
 
 void vector_norm(NormSum what, const Operand& x, const Operand& to) {
   const ptrdiff_t n = x.size(), parts = (n + kPart - 1) / kPart;

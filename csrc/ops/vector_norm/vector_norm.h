@@ -18,6 +18,8 @@ using NormFn = T(const T* x, ptrdiff_t n);  // unit stride
 #include "ops/vector_norm/kernels.inc"
 #undef ROW
 
+NormSum norm_sum_by_name(const char* name);  // throws std::invalid_argument with the choices
+
 // *to = the sum; x is dense, in any order.
 void vector_norm(NormSum what, const Operand& x, const Operand& to);
 

@@ -275,10 +275,8 @@ def _sequence(
         expected = "(T, N, I)" if rank == 3 else "packed rows (R, I)"
         expected = "(N, T, I)" if batch_first and rank == 3 else expected
         raise ValueError(f"{cell}: input: expected {expected}, got shape {input.shape}")
-    if 0 in input.shape[:-1]:
-        raise ValueError(
-            f"{cell}: input: expected at least one step and one sequence, got shape {input.shape}"
-        )
+    if input.shape[1 if batch_first and rank == 3 else 0] == 0:
+        raise ValueError(f"{cell}: input: expected at least one step, got shape {input.shape}")
     per = _weights_per(cell, cell, params, has_biases, num_layers * directions)
     projected = per > (4 if has_biases else 2)
     x = transpose(input, 0, 1) if batch_first and rank == 3 else input
@@ -398,8 +396,6 @@ def _step(
     hidden, _ = _check_weights(name, cell, weights, bool(biases), False, input.shape[1])
     for h, what in zip(given, ("h", "c"), strict=False):
         _expect(name, f"hx: {what}", h, (input.shape[0], hidden), " (batch, hidden)")
-    if input.shape[0] == 0:
-        raise ValueError(f"{name}: input: expected at least one row, got shape {input.shape}")
     return _CELLS[cell](input, *given, *weights)
 
 

@@ -287,7 +287,7 @@ def _misuses(cell: str) -> list[Misuse]:
         refused(_call, "input", "3 values", "got 4", input=z(4, 2, 4)),
         refused(_call, "input", "(T, N, I)", "(4, 3)", input=z(4, 3)),
         refused(_call, "at least one step", input=z(0, 2, 3)),
-        refused(_call, "one sequence", "(4, 0, 3)", input=z(4, 0, 3)),
+        refused(_call, "h_0", "(1, 0, 5)", "(1, 2, 5)", input=z(4, 0, 3)),
         refused(_call, "float32", "float64", error=TypeError, input=wide),
         refused(_call, "hx", error=TypeError, hx=(z(1, 2, 5),) * 3),
         refused(_call, "h_0", "(1, 2, 5)", "(1, 3, 5)", hx=_states_of(cell, z(1, 3, 5))),

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+// A product of arrays, checked: what every way to call it has to do first.
+#pragma once
+#include "core/operand.h"
+#include "ops/gemm/gemm.h"
+
+namespace striate {
+
+// a (M, K), b (K, N), or with a batch in front of either; a batch of 1 is shared.
+struct GemmSizes {
+  ptrdiff_t batch, m, n, k;
+  int rank;             // of the result: 2, or 3 where an operand has a batch
+  ptrdiff_t result[3];  // its shape
+};
+GemmSizes gemm_sizes(const Operand& a, const Operand& b);  // throws std::invalid_argument
+
+// The matrices of x's last two axes; the axis before them, if there is one, is the batch.
+template <class T>
+Matrix<T> matrices(const Operand& x) {
+  const int first = x.rank - 2;
+  const ptrdiff_t batch = first == 1 && x.shape[0] != 1 ? x.stride[0] : 0;
+  return {x.as<T>(), x.stride[first], x.stride[first + 1], batch};
+}
+
+template <class T>
+GemmProblem<T> gemm_problem(const GemmSizes& s, const Operand& a, const Operand& b,
+                            const Operand& c) {
+  return {s.batch, s.m, s.n, s.k, matrices<const T>(a), matrices<const T>(b), matrices<T>(c)};
+}
+
+// Makes f part of an epilogue: in registers where a clamp does it.
+template <class T>
+void set_activation(Epilogue<T>& e, Activation f, const Parameters<double>& p) {
+  if (f == Activation::relu) {
+    e.low = 0;
+  } else if (f == Activation::hardtanh) {
+    e.low = T(p.a), e.high = T(p.b);
+  } else {
+    e.activation = activation_kernel<T>(f);
+    e.parameter = {T(p.a), T(p.b)};
+  }
+}
+
+}  // namespace striate
