@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from striate import _C
 from striate.autograd import Node, is_grad_enabled
 from striate.dtypes import get_default_dtype
+from striate.explain import explained
 from striate.ops.arithmetic import cast
 from striate.ops.record import Op, op
 from striate.ops.shape import where
@@ -184,6 +186,7 @@ def celu(input: Tensor, alpha: float = 1.0) -> Tensor:
     return _celu(x, parameter=alpha)
 
 
+@explained
 def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
     """log(1 + e^(beta x)) / beta, and x where beta x > threshold (Dugas et al. 2001).
 
@@ -200,6 +203,6 @@ def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tenso
 def number(value: Any, name: str, argument: str) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
         raise TypeError(f"{name}: {argument}: expected a number, got {type(value).__name__}")
-    if not np.isfinite(value):
+    if not math.isfinite(value):
         raise ValueError(f"{name}: {argument}: expected a finite number, got {value}")
     return float(value)

@@ -9,6 +9,7 @@ import numpy as np
 
 from striate import _C
 from striate.autograd import Node
+from striate.explain import explained
 from striate.ops.loss_pointwise import check_reduction, times
 from striate.ops.record import op
 from striate.ops.reduction import mean, sum
@@ -50,6 +51,7 @@ def _joined(targets: Array, lengths: Array) -> Array:
     return np.ascontiguousarray(targets[np.arange(longest) < lengths[:, None]])
 
 
+@explained
 def ctc_loss(
     log_probs: Tensor,
     targets: Tensor,

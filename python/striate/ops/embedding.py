@@ -9,6 +9,7 @@ import numpy as np
 
 from striate import _C
 from striate.autograd import Node
+from striate.explain import explained
 from striate.ops.record import op
 from striate.tensor import Array, Tensor
 
@@ -200,6 +201,7 @@ def _bags(name: str, input: Tensor, offsets: Tensor | None, last: bool) -> tuple
     return indices[: begin[-1]], begin
 
 
+@explained
 def embedding_bag(
     input: Tensor,
     weight: Tensor,
@@ -266,6 +268,7 @@ def embedding_bag(
     return y
 
 
+@explained
 def one_hot(input: Tensor, num_classes: int = -1) -> Tensor:
     """1 at the class, 0 elsewhere: integers (...) -> int64 (..., num_classes).
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from striate.autograd import Node
+from striate.explain import explained
 from striate.ops.layout import in_order_of
 from striate.ops.operand import check_tensor, of_tensor
 from striate.ops.record import op
@@ -92,6 +93,7 @@ def getitem(input: Tensor, index: Any) -> Tensor:
         raise IndexError(f"index into shape {input.shape}: {error}") from None
 
 
+@explained
 def select(input: Tensor, dim: int, index: int) -> Tensor:
     """Slice `index` along `dim`, without that axis: a view."""
     check_tensor("select", "input", input)
@@ -102,6 +104,7 @@ def select(input: Tensor, dim: int, index: int) -> Tensor:
     return getitem(input, (*[slice(None)] * d, int(index)))
 
 
+@explained
 def narrow(input: Tensor, dim: int, start: int, length: int) -> Tensor:
     """Elements start to start + length - 1 along `dim`: a view."""
     check_tensor("narrow", "input", input)

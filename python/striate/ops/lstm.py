@@ -14,6 +14,7 @@ import numpy as np
 
 from striate import _C
 from striate.autograd import Node
+from striate.explain import explained
 from striate.ops.arithmetic import same_dtype
 from striate.ops.dropout import dropout as drop
 from striate.ops.joining import cat
@@ -359,7 +360,7 @@ def _sequence_function(cell: str, doc: str) -> Callable[..., tuple[Tensor, ...]]
     makes them.
 
     Raises ValueError where shapes do not fit, TypeError where dtypes differ."""
-    return function
+    return explained(function)
 
 
 lstm = _sequence_function(

@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 
 from striate.dtypes import get_default_dtype
+from striate.explain import explained
 from striate.ops.activation import activation_of
 from striate.ops.clamp import clamp
 from striate.ops.logarithm import log
@@ -54,6 +55,7 @@ copysign = function_of_two(
 )
 
 
+@explained
 def logit(input: Tensor, eps: float | None = None) -> Tensor:
     """log(x / (1 - x)); x is first brought to [eps, 1 - eps] if eps is given, else NaN outside."""
     check_tensor("logit", "input", input)
