@@ -13,6 +13,7 @@
 //   pack_b   B into panels. The register tile reads rows of A by pointer, so A stays in place.
 //   pack_ab  A is copied too, into rows a few lines apart, where its own stride would map the rows
 //            of a tile to the same cache sets.
+//   gemv     a product of one row or one column, by kernels of its own.
 #include "ops/gemm/gemm.h"
 
 #include <cstring>
@@ -21,6 +22,7 @@
 #include "core/memory.h"
 #include "core/threads.h"
 #include "ops/gemm/tile.h"
+#include "ops/gemv/gemv.h"
 #include "ops/layout/layout.h"
 
 namespace striate {
@@ -37,7 +39,7 @@ const Table<GemmKernel> kernels{
 #undef ROW
 };
 
-enum class Method { direct, pack_b, pack_ab };
+enum class Method { direct, pack_b, pack_ab, gemv };
 struct MethodRow : Row {
   Method method;
 };
@@ -77,6 +79,24 @@ double crowding(ptrdiff_t stride) {
   return bytes % 4096 == 0 ? 1 : bytes % 2048 == 0 ? 0.1 : 0;
 }
 
+template <class T>
+GemmProblem<T> transposed(const GemmProblem<T>& p) {
+  GemmProblem<T> t = p;
+  t.m = p.n, t.n = p.m;
+  t.a = {p.b.data, p.b.col, p.b.row, p.b.batch};
+  t.b = {p.a.data, p.a.col, p.a.row, p.a.batch};
+  t.c = {p.c.data, p.c.col, p.c.row, p.c.batch};
+  if (p.epilogue.bias_axis == BiasAxis::row) t.epilogue.bias_axis = BiasAxis::column;
+  if (p.epilogue.bias_axis == BiasAxis::column) t.epilogue.bias_axis = BiasAxis::row;
+  return t;
+}
+
+// The product with one column, if it has one row.
+template <class T>
+GemmProblem<T> as_column(const GemmProblem<T>& p) {
+  return p.m == 1 && p.n != 1 && !p.packed_b ? transposed(p) : p;
+}
+
 // Cycles per element, measured on Zen 5: what a method adds to the multiply-adds, which all share.
 template <class T>
 double cost(Method method, const GemmProblem<T>& p, const GemmKernel& kernel) {
@@ -95,6 +115,8 @@ double cost(Method method, const GemmProblem<T>& p, const GemmKernel& kernel) {
       return (p.packed_b ? 0 : pack_b) + rows_in_place;
     case Method::pack_ab:
       return (p.packed_b ? 0 : pack_b) + pack_a;
+    case Method::gemv:
+      return is_gemv(as_column(p)) ? 0 : infinite;
   }
   return infinite;
 }
@@ -289,27 +311,16 @@ class Product {
   ptrdiff_t a_row_ = 0;
 };
 
-template <class T>
-GemmProblem<T> transposed(const GemmProblem<T>& p) {
-  GemmProblem<T> t = p;
-  t.m = p.n, t.n = p.m;
-  t.a = {p.b.data, p.b.col, p.b.row, p.b.batch};
-  t.b = {p.a.data, p.a.col, p.a.row, p.a.batch};
-  t.c = {p.c.data, p.c.col, p.c.row, p.c.batch};
-  if (p.epilogue.bias_axis == BiasAxis::row) t.epilogue.bias_axis = BiasAxis::column;
-  if (p.epilogue.bias_axis == BiasAxis::column) t.epilogue.bias_axis = BiasAxis::row;
-  return t;
-}
-
 // One product whose C may lie anyhow: rows of C become unit-stride by transposing, or by a copy.
 template <class T>
 void gemm_one(GemmProblem<T> p) {
   if (p.n == 1) p.c.col = 1;
   if (p.m == 1) p.c.row = p.n;
+  const GemmKernel& kernel = gemm_kernel(dtype_of<T>);
+  if (choose(p, kernel) == Method::gemv) return gemv(as_column(p));
   bool column_vector = p.n == 1 && p.c.row == 1 && p.a.row == 1;
   if ((p.c.col != 1 && p.c.row == 1 && !p.packed_b) || (column_vector && !p.packed_b))
     p = transposed(p);
-  const GemmKernel& kernel = gemm_kernel(dtype_of<T>);
   if (p.c.col == 1) return Product<T>(p, kernel, choose(p, kernel)).run();
 
   Workspace<T> space(size_t(p.m) * size_t(p.n));

@@ -27,6 +27,13 @@ _BATCHES = [
     Sample(((0, 5, 7), (0, 7, 4))),
 ]
 
+# Rows and columns around the vectors, chains and groups of the kernels, and y's blocks.
+_VECTORS = [
+    *((m, k) for m in (1, 3, 4, 9) for k in (0, 1, 15, 17, 63, 64, 65, 83, 300)),
+    *((m, k) for m in (15, 16, 17, 33, 64, 4095, 4099) for k in (1, 7, 8, 9, 21)),
+    (600, 500),
+]
+
 
 def _bound(reference: Any, eps: float, a: Array, b: Array, *_: Any, **__: Any) -> Any:
     k = a.shape[-1]
@@ -60,6 +67,14 @@ def _packed_reference(a: Array, b: Array, bias: Array | None, activation: Any = 
     return ACTIVATIONS[activation](a @ b + (0 if bias is None else bias))
 
 
+def _matrix_vector(a: Array, x: Array, out: Any = None) -> Any:
+    return _C.gemm(a, x[:, None], out=None if out is None else out[:, None])[:, 0]
+
+
+def _vector_matrix(x: Array, b: Array, out: Any = None) -> Any:
+    return _C.gemm(x[None], b, out=None if out is None else out[None])[0]
+
+
 CASES = [
     Case(
         name="gemm_packed",
@@ -68,7 +83,7 @@ CASES = [
         kernel=_packed_kernel,
         reference=_packed_reference,
         samples=[
-            *(Sample((*s.shapes, None)) for s in _SIZES),
+            *(Sample((*s.shapes, None)) for s in [*_TILES, *_SIZES]),
             *(
                 Sample((*s.shapes, (s.shapes[1] or ())[-1:]), {"activation": "relu"})
                 for s in _SIZES
@@ -83,6 +98,24 @@ CASES = [
             ),
             Misuse(lambda: _C.gemm_pack_b(np.zeros(3)), ValueError, ("gemm_pack_b", "rank 2")),
         ],
+    ),
+    Case(
+        name="gemv_rows",
+        rows=("gemv_rows_", "gemm_"),
+        function=None,
+        kernel=_matrix_vector,
+        reference=lambda a, x: (a @ x[:, None])[:, 0],
+        samples=[Sample(((m, k), (k,))) for m, k in _VECTORS],
+        bound=_bound,
+    ),
+    Case(
+        name="gemv_columns",
+        rows=("gemv_columns_", "gemm_"),
+        function=None,
+        kernel=_vector_matrix,
+        reference=lambda x, b: (x[None] @ b)[0],
+        samples=[Sample(((k,), (k, m))) for m, k in _VECTORS],
+        bound=_bound,
     ),
     Case(
         name="matmul",

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+// Drives the kernels of gemv.h: x and y made contiguous, y cut between the threads, GEMM's
+// epilogue.
+#include "ops/gemv/gemv.h"
+
+#include "core/memory.h"
+#include "core/threads.h"
+
+namespace striate {
+namespace {
+
+enum { kRows, kColumns };
+
+const Table<Kernel> kernels{
+#define ROW(name, T, isa, direction, together) \
+  STRIATE_KERNEL(gemv, name, T, isa, VARIANT_##direction)
+#define VARIANT_rows kRows
+#define VARIANT_columns kColumns
+#include "ops/gemv/kernels.inc"
+#undef ROW
+};
+
+constexpr ptrdiff_t kSerial = 1 << 18;  // elements of A, below which a second core brings nothing
+constexpr ptrdiff_t kGrain = 1 << 16;   // elements of A a task reads at least
+constexpr ptrdiff_t kWidth = 256;       // of y that a task writes at least, where A lies in columns
+
+template <class T>
+void finish(const GemmProblem<T>& p, T* y) {
+  const Epilogue<T>& e = p.epilogue;
+  for (ptrdiff_t i = 0; i < p.m; ++i) {
+    T value = p.alpha * y[i];
+    if (p.beta != T(0)) value += p.beta * p.c.data[i * p.c.row];
+    if (e.bias) value += e.bias[e.bias_axis == BiasAxis::row ? i : 0];
+    value = e.high < value ? e.high : value;
+    y[i] = e.low > value ? e.low : value;
+  }
+  if (e.activation) e.activation(y, y, p.m, e.parameter);
+}
+
+}  // namespace
+
+template <class T>
+void gemv(const GemmProblem<T>& p) {
+  const bool in_rows = p.a.row != 1 || (p.a.col == 1 && p.k > p.m);
+  const bool bare = p.alpha == T(1) && p.beta == T(0) && p.epilogue.bias == nullptr &&
+                    p.epilogue.activation == nullptr && p.epilogue.low == Epilogue<T>().low &&
+                    p.epilogue.high == Epilogue<T>().high;
+  const bool in_place = p.c.row == 1 && p.beta == T(0);
+
+  Workspace<T> x_space(p.b.row == 1 ? 0 : size_t(p.k)), y_space(in_place ? 0 : size_t(p.m));
+  const T* x = p.b.data;
+  if (p.b.row != 1) {
+    for (ptrdiff_t k = 0; k < p.k; ++k) x_space[k] = x[k * p.b.row];
+    x = x_space.data();
+  }
+  T* y = in_place ? p.c.data : y_space.data();
+
+  GemvFn<T>* run = kernels.best(dtype_of<T>, in_rows ? kRows : kColumns).template as<GemvFn<T>>();
+  const ptrdiff_t stride = in_rows ? p.a.row : p.a.col;
+  auto part = [&](ptrdiff_t begin, ptrdiff_t end) {
+    run(p.a.data + begin * p.a.row, stride, x, y + begin, end - begin, p.k);
+  };
+  if (p.m * p.k <= kSerial)
+    part(0, p.m);
+  else
+    parallel_ranges(p.m, in_rows ? kGrain / p.k + 1 : kWidth, in_rows ? 4 : 64, part);
+
+  if (!bare) finish(p, y);
+  if (!in_place)
+    for (ptrdiff_t i = 0; i < p.m; ++i) p.c.data[i * p.c.row] = y[i];
+}
+template void gemv<float>(const GemmProblem<float>&);
+template void gemv<double>(const GemmProblem<double>&);
+
+}  // namespace striate

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "simd/vec_scalar.h"
+//
+#include "ops/gemv/gemv.inl"
+
+namespace striate {
+
+#define ROW(name, T, isa, direction, together) HERE_##isa(DEFINE_GEMV(name, T, direction, together))
+#include "ops/gemv/kernels.inc"
+#undef ROW
+
+}  // namespace striate
