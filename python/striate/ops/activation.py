@@ -107,14 +107,16 @@ def gradient(activation: str | None, parameter: Numbers, y: Array, dy: Array) ->
     return getattr(_C, f"{activation}_backward")(y, dy, parameter)
 
 
-def activation_of(name: str, saves: str, doc: str) -> Any:
-    """The public function of an activation without parameters."""
+def activation_of(name: str, saves: str, doc: str, whole: Any = None) -> Any:
+    """The public function of an activation without parameters; `whole` is it for integers."""
     record = record_of(name, saves)
 
     def call(input: Tensor) -> Tensor:
         try:
             return record.of_one(input)
         except (AttributeError, TypeError):  # no tensor, or one of integers
+            if whole is not None and isinstance(input, Tensor) and input.dtype.kind in "iu":
+                return Tensor._wrap(whole(input._array))
             return record(as_float(input, name))
 
     call.__name__ = call.__qualname__ = name
@@ -129,7 +131,12 @@ def as_float(input: Tensor, name: str) -> Tensor:
     return input if input.dtype.kind == "f" else cast(input, get_default_dtype())
 
 
-relu = activation_of("relu", "y", "max(x, 0) (Nair and Hinton 2010). Slope 0 at 0; NaN stays NaN.")
+relu = activation_of(
+    "relu",
+    "y",
+    "max(x, 0) (Nair and Hinton 2010). Slope 0 at 0; NaN stays NaN; integers stay integers.",
+    lambda x: np.maximum(x, x.dtype.type(0)),
+)
 exp = activation_of("exp", "y", "e to the power of each element.")
 sigmoid = activation_of("sigmoid", "y", "1 / (1 + e^-x).")
 tanh = activation_of("tanh", "y", "The hyperbolic tangent.")

@@ -283,13 +283,16 @@ def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
     return _index_select(input, index=array, axis=axis)
 
 
+def wrapped_places(name: str, index: Any, size: int) -> Array:
+    """`index` as places from 0 to size - 1, of which negative ones count from the end."""
+    wanted = index_array(name, index, None)
+    return index_array(name, np.where(wanted < 0, wanted + size, wanted), size)
+
+
 @of_tensor
 def take(input: Tensor, index: Tensor) -> Tensor:
     """The elements at flat places in logical order: the shape of `index`."""
-    n = input.numel()
-    wanted = np.asarray(index_array("take", index, None))
-    wrapped = index_array("take", np.where(wanted < 0, wanted + n, wanted), n)
-    return getitem(reshape(input, (-1,)), wrapped)
+    return getitem(reshape(input, (-1,)), wrapped_places("take", index, input.numel()))
 
 
 def mask_array(name: str, mask: Any) -> Array:
