@@ -25,7 +25,8 @@ CALLS = {
     "scatter": (1, INDEX, 2.0), "scatter_add": (1, INDEX, tensor(M[:2, :2])), "sign": (),
     "sin": (), "square": (), "tanh": (), "tril": (), "triu": (1,), "trunc": (), "add": (2.5,),
     "sub": (tensor(M[0]),), "mul": (tensor(M),), "div": (3,), "eq": (0.5,), "gt": (tensor(M[0]),),
-    "put": (tensor([0, -1]), tensor(M[0, :2])), "logical_not": (), "hypot": (tensor(M),), "floor_divide": (0.5,), "index_put": ((0,), 1.0),
+    "logical_not": (), "hypot": (tensor(M),), "floor_divide": (0.5,), "index_put": ((0,), 1.0),
+    "put": (tensor([0, -1]), tensor(M[0, :2])),
 }  # fmt: skip
 
 
