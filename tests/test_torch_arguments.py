@@ -10,6 +10,7 @@ import pytest
 import striate
 from striate import nn
 from striate.nn import functional as F
+from striate.testing import gradcheck
 
 torch = pytest.importorskip("torch")
 
@@ -100,3 +101,25 @@ def test_pools_keep_what_was_given(name: str, arguments: dict[str, Any]) -> None
     for part in ("kernel_size", "stride", "padding", "dilation"):
         if getattr(theirs, part, None) is not None:  # LPPool's stride None is kernel_size here
             assert getattr(mine, part) == getattr(theirs, part)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_erfinv(dtype: str) -> None:
+    eps = float(np.finfo(dtype).eps)
+    tail = 1 - np.logspace(-1, np.log10(eps), 40)
+    small = np.logspace(-30, -1, 60)
+    a = np.concatenate([np.linspace(-0.95, 0.95, 101), tail, -tail, small, -small]).astype(dtype)
+    x, t = striate.tensor(a, requires_grad=True), torch.tensor(a, requires_grad=True)
+    y, u = striate.erfinv(x), torch.erfinv(t.double())
+    # As far as the input's own rounding tells apart: erf's slope, over what is left to 1.
+    np.testing.assert_allclose(y.detach().numpy(), u.detach().numpy(), rtol=8 * eps)
+    y.sum().backward()
+    u.sum().backward()
+    slopes = 64 * eps * (1 + u.detach().numpy() ** 2)
+    assert (np.abs(x.grad.numpy() / t.grad.numpy() - 1) <= slopes).all()
+    special = np.array([1, -1, 0.0, -0.0, 1.5, -2, np.nan, np.inf], dtype)
+    mine, theirs = striate.tensor(special).erfinv().numpy(), torch.tensor(special).erfinv().numpy()
+    np.testing.assert_array_equal(mine, theirs)
+    assert (np.signbit(mine) == np.signbit(special))[:4].all()
+    gradcheck(striate.erfinv, [np.linspace(-0.9, 0.9, 7)])
+    assert striate.erfinv(striate.tensor([0, 1])).dtype == striate.float32
