@@ -254,6 +254,18 @@ def _weights_per(name: str, cell: str, params: Sequence[Tensor], biased: bool, c
 # --- sequences ------------------------------------------------------------------------------------
 
 
+def _check_steps(cell: str, input: Tensor, rank: int, batch_first: bool) -> None:
+    """Raises ValueError unless input is some sequences of some steps."""
+    if input.ndim != rank:
+        expected = "(T, N, I)" if rank == 3 else "packed rows (R, I)"
+        expected = "(N, T, I)" if batch_first and rank == 3 else expected
+        raise ValueError(f"{cell}: input: expected {expected}, got shape {input.shape}")
+    if 0 in input.shape[:-1]:
+        raise ValueError(
+            f"{cell}: input: expected at least one step and one sequence, got shape {input.shape}"
+        )
+
+
 def _sequence(
     cell: str,
     input: Tensor,
@@ -272,14 +284,7 @@ def _sequence(
     given = _states(cell, hx, 2 if has_c else 1)
     _check_dtypes(cell, input, params, given)
     rank = 3 if batch_sizes is None else 2
-    if input.ndim != rank:
-        expected = "(T, N, I)" if rank == 3 else "packed rows (R, I)"
-        expected = "(N, T, I)" if batch_first and rank == 3 else expected
-        raise ValueError(f"{cell}: input: expected {expected}, got shape {input.shape}")
-    if 0 in input.shape[:-1]:
-        raise ValueError(
-            f"{cell}: input: expected at least one step and one sequence, got shape {input.shape}"
-        )
+    _check_steps(cell, input, rank, batch_first)
     per = _weights_per(cell, cell, params, has_biases, num_layers * directions)
     projected = per > (4 if has_biases else 2)
     x = transpose(input, 0, 1) if batch_first and rank == 3 else input
