@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import striate
 from striate import nn
+from striate.nn.flops import flops
 from striate.testing import gradcheck
 
 torch = pytest.importorskip("torch")
@@ -145,3 +146,11 @@ def test_wrong_ones_are_refused(argument: str, call: Any) -> None:
     mine, _ = layers()
     with pytest.raises((TypeError, ValueError), match=f"MultiheadAttention: {argument}: expected"):
         call(mine, striate.tensor(inputs(False)[0]))
+
+
+@pytest.mark.parametrize("batch_first", [False, True])
+def test_operations_are_counted(batch_first: bool) -> None:
+    mine, _ = layers(batch_first=batch_first)
+    given = [striate.tensor(a) for a in inputs(batch_first)]
+    linear = (2 * E * E + E) * N * (L + 2 * S)
+    assert flops(mine, given, mine(*given)) == linear + N * L * S * (4 * E + 5 * H)
