@@ -229,6 +229,22 @@ def test_dropout_in_evaluation_and_embedding():
     compare(embedding, torch.tensor([[1, 2], [9, 0]]))
 
 
+@pytest.mark.parametrize(
+    "options", [{}, {"bias": False}, {"add_bias_kv": True, "batch_first": True}, {"kdim": 6}]
+)
+def test_attention(options):
+    module = tnn.MultiheadAttention(4, 2, **options).eval()
+    ours = from_torch(module)
+    assert set(ours.state_dict()) == set(module.state_dict())
+    query, value = torch.randn(3, 2, 4), torch.randn(3, 2, 4)
+    key = torch.randn(3, 2, options.get("kdim", 4))
+    got = ours(*(striate.tensor(t.numpy()) for t in (query, key, value)))
+    for mine, theirs in zip(got, module(query, key, value), strict=True):
+        np.testing.assert_allclose(
+            mine.detach().numpy(), theirs.detach().numpy(), rtol=1e-5, atol=1e-6
+        )
+
+
 def test_losses_with_weights():
     loss = tnn.CrossEntropyLoss(weight=torch.tensor([1.0, 2.0, 3.0]), label_smoothing=0.1)
     scores, labels = torch.randn(4, 3), torch.tensor([0, 2, 1, 1])
@@ -399,7 +415,7 @@ def test_a_traced_model_trains():
 class Unsupported(tnn.Module):
     def __init__(self):
         super().__init__()
-        self.attention = tnn.MultiheadAttention(4, 2)
+        self.attention = tnn.TransformerEncoderLayer(4, 2)
         self.inner = tnn.Sequential(
             tnn.AdaptiveLogSoftmaxWithLoss(4, 6, [2]), tnn.Linear(2, 2).half()
         )
@@ -416,7 +432,7 @@ def test_everything_missing_is_listed_at_once():
     assert lines[0] == "from_torch: striate lacks what this module needs:"
     text = "\n".join(lines[1:])
     for words in (
-        "attention (MultiheadAttention): there is no striate.nn.MultiheadAttention",
+        "attention (TransformerEncoderLayer): there is no striate.nn.TransformerEncoderLayer",
         "inner.0 (AdaptiveLogSoftmaxWithLoss): there is no striate.nn.AdaptiveLogSoftmaxWithLoss",
         "inner.1 (Linear): striate has no layers of torch.float16",
         "weird (ParametrizedLinear): parametrized (weight); remove_parametrizations first",
@@ -438,7 +454,7 @@ class OtherSteps(tnn.Module):
 
 class Arguments(tnn.Module):
     def forward(self, x):
-        return F.relu(x, True), F.softmax(x, 1, dtype=torch.float64)
+        return F.relu(x, True), torch.nanmean(x, 1, dtype=torch.float64)
 
 
 def hooked():
@@ -452,7 +468,7 @@ def hooked():
     [
         (Branching, "Branching: forward can't be traced: .*must not depend on values"),
         (OtherSteps, "takes other steps in training than in evaluation"),
-        (Arguments, "functional.softmax: got an unexpected keyword argument 'dtype'"),
+        (Arguments, "nanmean: got an unexpected keyword argument 'dtype'"),
         (hooked, "Linear: it has hooks, which are not carried over"),
         (lambda: tnn.LazyLinear(3), "uninitialized parameters"),
         (lambda: tnn.Linear(2, 2).to(torch.bfloat16), "striate has no layers of torch.bfloat16"),

@@ -135,6 +135,13 @@ WRONG = {
     "shape": lambda x: x.reshape(2.5),
     "shape expanded": lambda x: x.expand("x"),
     "size of unfold": lambda x: x.unfold(1, 1.5, 1),
+    "parameters": lambda x: nn.utils.clip_grad_norm_(None, 1.0),
+    "sequences": lambda x: nn.utils.rnn.pad_sequence(None),
+    "gradient": lambda x: x.requires_grad_().sum().backward("x"),
+    "path": lambda x: striate.load(None),
+    "path saved": lambda x: striate.save({}, None),
+    "beta": lambda x: striate.addmm(x[0, 0, 0], x[0], x[1].T, beta="x"),
+    "q": lambda x: striate.quantile(x, "x"),
     "input of BatchNorm": lambda x: nn.BatchNorm1d(3)(None),
     "input of InstanceNorm": lambda x: nn.InstanceNorm1d(3)([1.0]),
 }
@@ -163,3 +170,18 @@ def test_a_tensor_equals_nothing_else() -> None:
 def test_modules_name_themselves() -> None:
     with pytest.raises(TypeError, match=r"linear: input: expected a Tensor, got ndarray"):
         nn.Linear(2, 2)(np.ones((1, 2), np.float32))
+
+
+def test_what_memory_was_wanted_for() -> None:
+    tall, wide = striate.ones(2**20, 1), striate.ones(1, 2**24)
+    text = r"{}: a result of shape \(1048576, 16777216\): expected 70368744177728 bytes"
+    with pytest.raises(MemoryError, match=text.format("gemm")):
+        tall @ wide
+    with pytest.raises(MemoryError, match=text.format("add")):
+        tall + wide
+    _C.memory_fail_at(2)  # the first is the result's
+    try:
+        with pytest.raises(MemoryError, match=r"working space: expected \d+ bytes"):
+            striate.ones(300, 300) @ striate.ones(300, 300)
+    finally:
+        _C.memory_fail_at(0)

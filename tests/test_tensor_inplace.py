@@ -26,6 +26,7 @@ CALLS = {
     "sin": (), "square": (), "tanh": (), "tril": (), "triu": (1,), "trunc": (), "add": (2.5,),
     "sub": (tensor(M[0]),), "mul": (tensor(M),), "div": (3,), "eq": (0.5,), "gt": (tensor(M[0]),),
     "logical_not": (), "hypot": (tensor(M),), "floor_divide": (0.5,), "index_put": ((0,), 1.0),
+    "put": (tensor([0, -1]), tensor(M[0, :2])),
 }  # fmt: skip
 
 
@@ -79,8 +80,8 @@ def test_every_in_place_method_is_known():
     """Those of the table are tried above, each with arguments; the rest is like one of them."""
     alike = {"acos", "acosh", "addbmm", "addmv", "addr", "asin", "asinh", "atan", "atanh",
              "baddbmm", "cosh", "exp2", "log", "log1p", "log2", "log10", "reciprocal", "rsqrt",
-             "sinh", "sqrt", "tan", "erfc", "ge", "le", "lt", "ne", "logical_and", "logical_or",
-             "logical_xor", "bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_not",
+             "sinh", "sqrt", "tan", "erfc", "erfinv", "ge", "le", "lt", "ne", "logical_and",
+             "logical_or", "logical_xor", "bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_not",
              "bitwise_left_shift", "bitwise_right_shift", "subtract", "multiply", "divide",
              "negative", "masked_scatter", "scatter_reduce"}  # fmt: skip
     own = {"copy", "fill", "zero", "fill_diagonal", "uniform", "normal", "log_normal",

@@ -232,7 +232,12 @@ Result result(const char* op, py::handle out, Dtype dtype, const ptrdiff_t* shap
     r.object = py::reinterpret_borrow<py::object>(out);
     return r;
   }
-  r.object = make_array(dtype, shape, rank, stride);
+  try {
+    r.object = make_array(dtype, shape, rank, stride);
+  } catch (const OutOfMemory& e) {
+    throw OutOfMemory(e.bytes(),
+                      (std::string(op) + ": a result of shape " + shape_text(shape, rank)).c_str());
+  }
   r.operand.data = py::detail::array_proxy(r.object.ptr())->data;
   r.operand.dtype = dtype;
   r.operand.rank = rank;

@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <cstdio>
 #include <cstdlib>
 #include <mutex>
 #include <new>
@@ -58,14 +59,14 @@ int class_of(size_t bytes, size_t* capacity) {
 }
 
 void* system_allocate(size_t capacity) {
-  if (capacity > SIZE_MAX / 2) throw std::bad_alloc();
+  if (capacity > SIZE_MAX / 2) throw OutOfMemory(capacity);
   size_t bytes = (capacity + 2 * kAlign - 1) / kAlign * kAlign;
   void* raw = std::aligned_alloc(kAlign, bytes);
   if (raw == nullptr) {  // what we keep for reuse may be what is missing
     pool_trim();
     raw = std::aligned_alloc(kAlign, bytes);
   }
-  if (raw == nullptr) throw std::bad_alloc();
+  if (raw == nullptr) throw OutOfMemory(bytes);
   return raw;
 }
 
@@ -81,11 +82,11 @@ void count_in(Pool& p, size_t capacity, bool hit) {
 
 std::atomic<size_t> until_failure{0};
 
-void fail_if_asked() {
+void fail_if_asked(size_t bytes) {
   size_t left = until_failure.load(std::memory_order_relaxed);
   while (left > 0 && !until_failure.compare_exchange_weak(left, left - 1)) {
   }
-  if (left == 1) throw std::bad_alloc();
+  if (left == 1) throw OutOfMemory(bytes);
 }
 
 #if defined(STRIATE_SANITIZED)
@@ -96,9 +97,14 @@ constexpr bool kReuse = true;
 
 }  // namespace
 
+OutOfMemory::OutOfMemory(size_t bytes, const char* what) noexcept : bytes_(bytes) {
+  std::snprintf(text_, sizeof text_, "%s: expected %zu bytes (%.1f GiB) of free memory", what,
+                bytes, double(bytes) / (1 << 30));
+}
+
 void* pool_allocate(size_t bytes) {
-  if (bytes > SIZE_MAX / 4) throw std::bad_alloc();
-  fail_if_asked();
+  if (bytes > SIZE_MAX / 4) throw OutOfMemory(bytes);
+  fail_if_asked(bytes);
   size_t capacity;
   int size_class = class_of(bytes, &capacity);
   if (!kReuse) capacity = bytes;

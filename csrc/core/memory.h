@@ -7,12 +7,27 @@
 // every block is malloc's own, so that a use after free is seen.
 #pragma once
 #include <cstddef>
+#include <cstdint>
+#include <new>
 
 #include "core/check.h"
 
 namespace striate {
 
-void* pool_allocate(size_t bytes);  // throws std::bad_alloc; never null
+// What the pool throws: says how much was wanted, and for what. Its text lies inside, since there
+// may be no memory for another.
+class OutOfMemory : public std::bad_alloc {
+ public:
+  explicit OutOfMemory(size_t bytes, const char* what = "working space") noexcept;
+  const char* what() const noexcept override { return text_; }
+  size_t bytes() const noexcept { return bytes_; }
+
+ private:
+  size_t bytes_;
+  char text_[256];
+};
+
+void* pool_allocate(size_t bytes);  // throws OutOfMemory; never null
 void pool_free(void* block) noexcept;
 
 struct PoolStats {
@@ -26,7 +41,7 @@ void pool_reset_peak();
 void pool_trim();                 // gives every cached block back to the system
 void pool_set_cap(size_t bytes);  // most bytes kept for reuse (default 1 GiB)
 
-// The n-th request from now on throws std::bad_alloc, as if memory were out; 0: none does. Returns
+// The n-th request from now on throws OutOfMemory, as if memory were out; 0: none does. Returns
 // how many requests were left until then: 0 if it came to pass. For tests.
 size_t pool_fail_at(size_t n);
 
@@ -48,7 +63,7 @@ class Workspace {
  private:
   static void* allocate(size_t count) {
     size_t bytes;
-    if (__builtin_mul_overflow(count, sizeof(T), &bytes)) throw std::bad_alloc();
+    if (__builtin_mul_overflow(count, sizeof(T), &bytes)) throw OutOfMemory(SIZE_MAX);
     return pool_allocate(bytes);
   }
   T* data_;

@@ -11,6 +11,7 @@ import numpy as np
 from striate.arrays import Array, _varargs, as_array
 from striate.device import expect_cpu
 from striate.dtypes import as_dtype, get_default_dtype
+from striate.explain import explained
 from striate.tensor import Tensor
 
 
@@ -33,6 +34,7 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     return Tensor(data, dtype)
 
 
+@explained
 def asarray(
     obj: Any,
     *,
@@ -62,6 +64,7 @@ def from_numpy(array: Array) -> Tensor:
     return Tensor(array)
 
 
+@explained
 def frombuffer(
     buffer: Any,
     *,
@@ -139,15 +142,16 @@ def full(
 
 
 def _like(name: str, numpy: Any, doc: str) -> Any:
+    @explained
     def call(
-        input: Tensor, *value: Any, dtype: Any = None, device: Any = None,
+        input: Tensor, *, dtype: Any = None, device: Any = None,
         requires_grad: bool = False,
     ) -> Tensor:  # fmt: skip
         expect_cpu(name, device)
         if not isinstance(input, Tensor):
             raise TypeError(f"{name}: input: expected a Tensor, got {type(input).__name__}")
         wanted = None if dtype is None else as_dtype(dtype)
-        return _made(numpy(input._array, *value, dtype=wanted), requires_grad)
+        return _made(numpy(input._array, dtype=wanted), requires_grad)
 
     call.__name__ = call.__qualname__ = name
     call.__doc__ = doc
@@ -165,6 +169,7 @@ empty_like = _like(
 )
 
 
+@explained
 def full_like(
     input: Tensor,
     fill_value: Any,
@@ -192,6 +197,7 @@ def _numbers(name: str, **values: Any) -> list[Any]:
     return numbers
 
 
+@explained
 def arange(
     start: Any,
     end: Any = None,
@@ -222,6 +228,7 @@ def arange(
     return _made((np.arange(count) * float(step) + start).astype(wanted), requires_grad)
 
 
+@explained
 def linspace(
     start: float,
     end: float,
@@ -238,6 +245,7 @@ def linspace(
     return _made(np.linspace(start, end, steps).astype(wanted), requires_grad)
 
 
+@explained
 def logspace(
     start: float,
     end: float,
@@ -255,6 +263,7 @@ def logspace(
     return _made(np.logspace(start, end, steps, base=base).astype(wanted), requires_grad)
 
 
+@explained
 def eye(
     n: int,
     m: int | None = None,
@@ -274,16 +283,19 @@ def is_tensor(obj: Any) -> bool:
     return isinstance(obj, Tensor)
 
 
+@explained
 def numel(input: Tensor) -> int:
     """How many elements there are."""
     return input.numel()
 
 
+@explained
 def is_floating_point(input: Tensor) -> bool:
     """Whether the dtype is float32 or float64."""
     return bool(input.dtype.kind == "f")
 
 
+@explained
 def is_nonzero(input: Tensor) -> bool:
     """Whether the one element is not zero."""
     if input.numel() != 1:

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from striate.explain import explained
+
 DType = np.dtype[Any]
 
 float32: DType = np.dtype(np.float32)
@@ -27,6 +29,7 @@ def get_default_dtype() -> DType:
     return _default
 
 
+@explained
 def set_default_dtype(dtype: Any) -> None:
     """Makes Python floats float32 or float64."""
     global _default

@@ -53,10 +53,16 @@ def _arithmetic(
     def plain(self: Tensor, other: Any) -> Tensor:
         return into(self, f"{name}_", other)
 
+    def rounded(self: Tensor, other: Any, *, rounding_mode: str | None = None) -> Tensor:
+        if rounding_mode is None:
+            return into(self, f"{name}_", other)
+        return self._in_place(f"{name}_", function, other, rounding_mode=rounding_mode)
+
     def operator(self: Tensor, other: Any) -> Tensor:
         return into(self, f"{symbol}=", other)
 
-    chosen = method if name in ("add", "sub") else plain
+    with_arguments: dict[str, Any] = {"add": method, "sub": method, "div": rounded}
+    chosen = with_arguments.get(name, plain)
     chosen.__name__ = chosen.__qualname__ = f"{name}_"
     chosen.__doc__ = f"self {symbol} other, kept in this tensor."
     return chosen, operator
@@ -192,6 +198,7 @@ for _name in [
     "eq",
     "erf",
     "erfc",
+    "erfinv",
     "exp",
     "exp2",
     "expm1",
@@ -225,6 +232,7 @@ for _name in [
     "neg",
     "negative",
     "pow",
+    "put",
     "reciprocal",
     "relu",
     "remainder",

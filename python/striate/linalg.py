@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from striate.explain import explained
 from striate.ops.linalg import _matrix_norm, vector_norm
 from striate.tensor import Tensor
 
@@ -18,6 +19,7 @@ __all__ = [
 ]
 
 
+@explained
 def matrix_norm(
     A: Tensor, ord: Any = "fro", dim: tuple[int, int] = (-2, -1), keepdim: bool = False
 ) -> Tensor:
@@ -27,6 +29,7 @@ def matrix_norm(
     return _matrix_norm(A, ord, (dim[0], dim[1]), keepdim)
 
 
+@explained
 def norm(A: Tensor, ord: Any = None, dim: Any = None, keepdim: bool = False) -> Tensor:
     """A matrix norm where `dim` (or A, if ord is given) has two axes, else a vector norm.
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import threading
+from operator import index as as_int
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from striate.creation import _made, _shape
 from striate.device import expect_cpu
 from striate.dtypes import as_dtype, get_default_dtype
+from striate.explain import explained
 from striate.tensor import Tensor
 
 _lock = threading.Lock()
@@ -155,6 +157,7 @@ def randn(
     return _made(np.asarray(values), requires_grad)
 
 
+@explained
 def randint(
     low: Any = None,
     high: Any = None,
@@ -184,6 +187,7 @@ def randint(
     return _made(np.asarray(values).astype(wanted, copy=False), requires_grad)
 
 
+@explained
 def randperm(
     n: int, *, generator: Generator | None = None, dtype: Any = None, device: Any = None
 ) -> Tensor:
@@ -194,6 +198,7 @@ def randperm(
     return Tensor._wrap(order.astype(as_dtype(np.int64 if dtype is None else dtype)))
 
 
+@explained
 def rand_like(
     input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
@@ -202,6 +207,7 @@ def rand_like(
     return rand(input.shape, dtype=dtype or input.dtype, requires_grad=requires_grad)
 
 
+@explained
 def randn_like(
     input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
@@ -210,9 +216,10 @@ def randn_like(
     return randn(input.shape, dtype=dtype or input.dtype, requires_grad=requires_grad)
 
 
+@explained
 def randint_like(
     input: Tensor, low: int, high: int | None = None, *, dtype: Any = None, device: Any = None
 ) -> Tensor:
     """`randint` in the shape and dtype of `input`."""
-    low, high = (0, low) if high is None else (low, high)
+    low, high = (0, low) if high is None else (as_int(low), high)
     return randint(low, high, input.shape, dtype=dtype or input.dtype, device=device)

@@ -11,6 +11,7 @@ import numpy as np
 from striate.arrays import Array
 from striate.creation import _shape
 from striate.dtypes import get_default_dtype
+from striate.explain import explained
 from striate.random import Generator, floating, stream_of
 from striate.tensor import Tensor
 
@@ -23,6 +24,7 @@ def _probabilities(name: str, values: Array) -> Array:
     return values
 
 
+@explained
 def bernoulli(input: Tensor, *, generator: Generator | None = None) -> Tensor:
     """1 with the probability that each element is, else 0."""
     p = _probabilities("bernoulli", input._array)
@@ -30,6 +32,7 @@ def bernoulli(input: Tensor, *, generator: Generator | None = None) -> Tensor:
     return Tensor._wrap(np.asarray(drawn < p).astype(p.dtype))
 
 
+@explained
 def normal(
     mean: Any,
     std: Any = 1.0,
@@ -54,6 +57,7 @@ def normal(
     return Tensor._wrap(np.asarray(drawn * s + m))
 
 
+@explained
 def poisson(input: Tensor, *, generator: Generator | None = None) -> Tensor:
     """How many events happen where each element says how many do on average."""
     rates = input._array
@@ -63,6 +67,7 @@ def poisson(input: Tensor, *, generator: Generator | None = None) -> Tensor:
     return Tensor._wrap(np.asarray(drawn).astype(rates.dtype))
 
 
+@explained
 def multinomial(
     input: Tensor,
     num_samples: int,

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from striate.dtypes import SUPPORTED
+from striate.explain import explained
 from striate.tensor import Array, Tensor
 
 Path = str | os.PathLike[str]
@@ -116,6 +117,7 @@ def _unpack(value: Any, tensors: dict[str, Tensor], depth: int = 0) -> Any:
 # --- writing ----------------------------------------------------------------------------------
 
 
+@explained
 def save(obj: Any, path: Path) -> None:
     """Writes tensors, and the dicts, lists, numbers, strings and None around them, as safetensors.
 
@@ -230,6 +232,7 @@ def _check_header(header: dict[str, Any], data: int) -> None:
         raise ValueError(f"{data - at} bytes follow its last tensor")
 
 
+@explained
 def load(path: Path) -> Any:
     """What `save` wrote, or the tensors of any safetensors file by name.
 

@@ -170,7 +170,6 @@ DEVIATIONS: list[Deviation] = [
     ),
     # --- arguments that are not here -----------------------------------------------------------
     lacks("cov", "fweights"),
-    lacks("log_softmax nn.functional.softmin softmax", "dtype"),
     lacks("nn.functional.embedding nn.functional.embedding_bag", "sparse"),
     lacks("normal", "dtype"),
     lacks("repeat_interleave", "output_size"),
@@ -285,7 +284,7 @@ DEVIATIONS: list[Deviation] = [
         lambda s: s.dtype == "int64",
     ),
     Deviation(
-        "nn.functional.hardtanh nn.functional.relu nn.functional.relu6 nn.functional.threshold",
+        "nn.functional.hardtanh nn.functional.relu6 nn.functional.threshold",
         "dtype",
         "an activation's result is floating",
         lambda s: s.dtype == "int64",
@@ -316,16 +315,6 @@ DEVIATIONS: list[Deviation] = [
         "bools have no sums and no largest",
         lambda s: s.dtype == "bool",
         "expected numbers, got bools",
-    ),
-    Deviation(
-        "div",
-        "refused",
-        "no argument rounding_mode in place",
-        lambda s: s.variant == "in place",
-        "'rounding_mode'",
-    ),
-    Deviation(
-        "put", "refused", "places are counted from the start", says="index: expected 0 to .* got -"
     ),
     Deviation(
         "quantile",

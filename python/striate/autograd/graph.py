@@ -212,7 +212,13 @@ def seed(name: str, tensor: Tensor, gradient: Any) -> Array:
                 "reduce it with sum() or mean() first"
             )
         return one_like(tensor._array)
-    array = as_array(gradient, tensor.dtype, "gradient")
+    try:
+        array = as_array(gradient, tensor.dtype, "gradient")
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"{name}: gradient: expected a Tensor of shape {tensor.shape}, got "
+            f"{type(gradient).__name__}"
+        ) from None
     if array.shape != tensor.shape:
         raise ValueError(f"{name}: gradient: expected {tensor.shape}, got {array.shape}")
     return array

@@ -75,6 +75,8 @@ class set_grad_enabled(_GradMode):
     """Sets whether operations are recorded, from now on, or inside a `with` block or a function."""
 
     def __init__(self, mode: bool) -> None:
+        if not isinstance(mode, (bool, np.bool_)):
+            raise TypeError(f"set_grad_enabled: mode: expected True or False, got {mode!r}")
         self._outer = [_mode.enabled]
         self._wanted = _mode.enabled = bool(mode)
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from operator import index as as_int
 from typing import Any
 
 import numpy as np
 
 from striate import random
+from striate.explain import explained
 from striate.tensor import Array, Tensor, as_array
 
 
@@ -61,6 +63,7 @@ class TensorDataset(Dataset):
 class Subset(Dataset):
     """The samples of `dataset` at `indices`, in that order."""
 
+    @explained
     def __init__(self, dataset: Any, indices: Any) -> None:
         self.dataset = dataset
         array = np.asarray(indices)
@@ -96,9 +99,10 @@ def _checked(name: str, index: int, length: int) -> int:
 
 
 def _generator(seed: int) -> np.random.Generator:
-    return np.random.Generator(np.random.Philox(key=seed))
+    return np.random.Generator(np.random.Philox(key=as_int(seed)))
 
 
+@explained
 def random_split(
     dataset: Any,
     lengths: Sequence[float],
@@ -133,6 +137,7 @@ def random_split(
     return [Subset(dataset, order[e - n : e]) for e, n in zip(ends, counts, strict=True)]
 
 
+@explained
 def stratified_split(
     dataset: Any, fraction: float, seed: int = 0, labels: Any = None
 ) -> tuple[Subset, Subset]:

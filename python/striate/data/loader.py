@@ -14,12 +14,14 @@ import numpy as np
 from striate import random
 from striate.data.dataset import Dataset
 from striate.dtypes import get_default_dtype
+from striate.explain import explained
 from striate.tensor import Array, Tensor
 
 # The last word of a Philox counter says what the stream is for.
 _ORDER, _TRANSFORM = 0, 1
 
 
+@explained
 def default_collate(samples: list[Any]) -> Any:
     """A batch of samples: tensors, arrays and numbers stacked; tuples, lists, mappings by field.
 
@@ -104,6 +106,11 @@ class DataLoader:
             if not whole or value < least:
                 raise ValueError(
                     f"DataLoader: {name}: expected an integer of {least} or more, got {value!r}"
+                )
+        for name, function in (("collate_fn", collate_fn), ("transform", transform)):
+            if function is not None and not callable(function):
+                raise TypeError(
+                    f"DataLoader: {name}: expected a function, got {type(function).__name__}"
                 )
         self.dataset = dataset
         self.batch_size = int(batch_size)

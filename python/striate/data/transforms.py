@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from striate.nn.arguments import number
 from striate.tensor import Array
 
 Transform = Callable[[Array, np.random.Generator], Array]
@@ -20,6 +21,12 @@ class Compose:
     """One transform after the other."""
 
     def __init__(self, *transforms: Transform) -> None:
+        for i, transform in enumerate(transforms):
+            if not callable(transform):
+                raise TypeError(
+                    f"Compose: transforms[{i}]: expected a function of (images, random), got "
+                    f"{type(transform).__name__}"
+                )
         self.transforms = transforms
 
     def __call__(self, images: Array, random: np.random.Generator) -> Array:
@@ -32,9 +39,8 @@ class Normalize:
     """(x - mean) / std, as float32."""
 
     def __init__(self, mean: float, std: float) -> None:
-        if not (math.isfinite(mean) and math.isfinite(std) and std > 0):
-            raise ValueError(f"Normalize: expected finite mean and std > 0, got {mean}, {std}")
-        self.mean, self.std = mean, std
+        self.mean = number("Normalize", "mean", mean)
+        self.std = number("Normalize", "std", std, 0, open_low=True)
 
     def __call__(self, images: Array, random: np.random.Generator | None = None) -> Array:
         scale = np.float32(1 / self.std)
@@ -56,7 +62,10 @@ class RandomAffine:
     def __init__(
         self, degrees: float = 0, shift: float = 0, scale: float = 0, shear: float = 0
     ) -> None:
-        self.degrees, self.shift, self.scale, self.shear = degrees, shift, scale, shear
+        self.degrees = number("RandomAffine", "degrees", degrees)
+        self.shift = number("RandomAffine", "shift", shift)
+        self.scale = number("RandomAffine", "scale", scale)
+        self.shear = number("RandomAffine", "shear", shear)
 
     def __call__(self, images: Array, random: np.random.Generator) -> Array:
         n, _, h, w = images.shape

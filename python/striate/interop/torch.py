@@ -20,6 +20,11 @@ from striate.nn.parameter import Parameter
 from striate.tensor import Tensor
 
 # Arguments of torch's constructors that are no part of what a layer computes.
+# (layer, argument): the parameter that is there if the argument was True
+_TOLD_BY = {
+    ("MultiheadAttention", "bias"): "in_proj_bias",
+    ("MultiheadAttention", "add_bias_kv"): "bias_k",
+}
 _PASSED_OVER = {"args", "kwargs", "device", "dtype", "inplace", "size_average", "reduce", "sparse"}
 _PASSED_OVER |= {"_weight", "_freeze"}
 
@@ -104,7 +109,8 @@ class _Converter:
     def _class_of(self, module: Any) -> str | None:
         """The name of the class of torch.nn whose forward this module runs; None if its own."""
         for kind in type(module).__mro__:
-            if kind.__module__.startswith("torch.nn.modules.") and kind.__name__ != "Module":
+            public = hasattr(self.torch.nn, kind.__name__) and kind.__name__ != "Module"
+            if kind.__module__.startswith("torch.nn.modules.") and public:
                 return str(kind.__name__)
             if any(m in kind.__dict__ for m in ("forward", "_conv_forward", "__call__")):
                 return None
@@ -174,6 +180,10 @@ class _Converter:
         here = {**converted._parameters, **converted._buffers}
         for name in sorted(theirs.keys() | here.keys()):
             self._copy(converted, here.get(name), module, name, theirs.get(name), path)
+        for name, child in module._modules.items():  # attention's last layer
+            part = self.convert(child, f"{path}.{name}" if path else name)
+            if part is not None:
+                converted.add_module(name, part)
         return converted
 
     def _arguments(self, module: Any, ours: type[Module], path: str) -> dict[str, Any] | None:
@@ -186,9 +196,14 @@ class _Converter:
         arguments: dict[str, Any] = {}
         before = len(self.problems)
         for name, parameter in theirs.items():
-            if name in _PASSED_OVER or not hasattr(module, name):
+            told_by = _TOLD_BY.get((str(known), name))
+            if name in _PASSED_OVER or not hasattr(module, told_by or name):
                 continue
-            value = self._value(module, name)
+            value = (
+                self._value(module, name)
+                if told_by is None
+                else getattr(module, told_by) is not None
+            )
             if name in accepted:
                 arguments[name] = value
             elif not self._is_usual(module, name, value, parameter.default):

@@ -6,6 +6,7 @@ A file's `__all__` is what it gives to `striate.nn`.
 
 from striate.nn import functional, init, utils
 from striate.nn.activation import *
+from striate.nn.attention import *
 from striate.nn.container import *
 from striate.nn.contrast import *
 from striate.nn.conv import *

@@ -20,6 +20,8 @@ def integer(layer: str, argument: str, value: Any, least: int = 1) -> int:
         raise TypeError(f"{layer}: {argument}: expected an integer, got {value!r}")
     if value < least:
         refuse(layer, argument, f"{least} or more", value)
+    if value >= 2**63:
+        refuse(layer, argument, "an integer of 64 bits", value)
     return int(value)
 
 

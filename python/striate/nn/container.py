@@ -8,6 +8,7 @@ from operator import index as as_int
 from typing import Any, Self, cast, overload
 
 from striate.autograd import is_grad_enabled
+from striate.explain import explained
 from striate.nn.activation import Activation
 from striate.nn.conv import Conv1d, Conv2d, Conv3d
 from striate.nn.linear import Linear
@@ -159,6 +160,7 @@ class Sequential(_Numbered):
 class ModuleList(_Numbered):
     """A list of modules, without a forward of its own."""
 
+    @explained
     def __init__(self, modules: Iterable[Module] = ()) -> None:
         super().__init__()
         self.extend(modules)
@@ -176,6 +178,7 @@ class ModuleList(_Numbered):
 class ModuleDict(Module):
     """Modules by name, without a forward of its own."""
 
+    @explained
     def __init__(self, modules: Mapping[str, Module] | Iterable[tuple[str, Module]] = ()) -> None:
         super().__init__()
         self.update(modules)

@@ -12,6 +12,7 @@ from striate.nn.linear import floating, uninitialised
 from striate.nn.module import Module
 from striate.nn.parameter import Parameter
 from striate.ops.embedding import padding_row
+from striate.ops.operand import check_tensor
 from striate.tensor import Tensor
 
 __all__ = [
@@ -50,6 +51,7 @@ class _Table(Module):
             self.weight = Parameter(uninitialised(name, shape, floating(dtype)))
             self.reset_parameters()
             return
+        check_tensor(name, "_weight", _weight)
         if _weight.shape != shape:
             refuse(name, "_weight", f"shape {shape}", f"shape {_weight.shape}")
         self.weight = Parameter(_weight)

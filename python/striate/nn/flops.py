@@ -110,11 +110,24 @@ def _recurrent(module: Any, args: Any, output: Any) -> int:
     return steps * (2 * sum(p.numel() for p in weights) + sum(p.numel() for p in biases))
 
 
+def _attention(module: Any, args: Any, output: Any) -> int:
+    """Q, K and V, their products with a softmax between; the layer behind them counts itself."""
+    query, key, value = args[:3]
+    sequences = 1 if query.ndim == 2 else query.shape[0 if module.batch_first else 1]
+    rows, columns = query.numel() // module.embed_dim, key.numel() // module.kdim
+    numbers = query.numel() + key.numel() + value.numel()
+    bias = 0 if module.in_proj_bias is None else module.embed_dim * (rows + 2 * columns)
+    pairs = rows * (columns // max(1, sequences))  # of a query and a key of its sequence
+    softmax = 5 * module.num_heads * pairs
+    return 2 * module.embed_dim * numbers + bias + 4 * module.embed_dim * pairs + softmax
+
+
 Count = Callable[[Any, Any, Any], int]
 _COUNTS: dict[str, Count] = {
     "Bilinear": _bilinear,
     "Linear": _linear,
     "LocalResponseNorm": _local_response_norm,
+    "MultiheadAttention": _attention,
     "RMSNorm": _rms_norm,
     **{f"Conv{n}d": _conv for n in (1, 2, 3)},
     **{f"ConvTranspose{n}d": _conv_transpose for n in (1, 2, 3)},

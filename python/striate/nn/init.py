@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from striate.explain import explained
 from striate.nn.arguments import choice, number, refuse
 from striate.random import generator
 from striate.tensor import Tensor
@@ -34,6 +35,7 @@ _GAINS = {
 }
 
 
+@explained
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     """The factor by which to scale weights ahead of an activation, as PyTorch's table has it.
 
@@ -114,21 +116,25 @@ def trunc_normal_(
     return _fill(tensor, np.clip(values.astype(tensor.dtype), a, b))
 
 
+@explained
 def constant_(tensor: T, val: float) -> T:
     """`val` everywhere."""
-    return _fill(tensor, val)
+    return _fill(tensor, float(val))
 
 
+@explained
 def zeros_(tensor: T) -> T:
     """Zeros."""
     return _fill(tensor, 0)
 
 
+@explained
 def ones_(tensor: T) -> T:
     """Ones."""
     return _fill(tensor, 1)
 
 
+@explained
 def xavier_uniform_(tensor: T, gain: float = 1.0) -> T:
     """U(-a, a), a = gain sqrt(6 / (fan in + fan out)): Glorot and Bengio 2010, equation 16."""
     total = sum(fans(tensor, "xavier_uniform_"))
@@ -136,6 +142,7 @@ def xavier_uniform_(tensor: T, gain: float = 1.0) -> T:
     return uniform_(tensor, -bound, bound)
 
 
+@explained
 def xavier_normal_(tensor: T, gain: float = 1.0) -> T:
     """N(0, std^2), std = gain sqrt(2 / (fan in + fan out)): Glorot and Bengio 2010, equation 12."""
     total = sum(fans(tensor, "xavier_normal_"))
@@ -146,9 +153,10 @@ def xavier_normal_(tensor: T, gain: float = 1.0) -> T:
 def _he(name: str, tensor: Tensor, a: float, mode: str, nonlinearity: str) -> float:
     choice(name, "mode", mode, ("fan_in", "fan_out"))
     fan = fans(tensor, name)[mode == "fan_out"]
-    return calculate_gain(nonlinearity, a) / math.sqrt(max(1, fan))
+    return calculate_gain(nonlinearity, number(name, "a", a)) / math.sqrt(max(1, fan))
 
 
+@explained
 def kaiming_uniform_(
     tensor: T, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu"
 ) -> T:
@@ -157,6 +165,7 @@ def kaiming_uniform_(
     return uniform_(tensor, -bound, bound)
 
 
+@explained
 def kaiming_normal_(
     tensor: T, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu"
 ) -> T:
@@ -164,12 +173,14 @@ def kaiming_normal_(
     return normal_(tensor, 0.0, _he("kaiming_normal_", tensor, a, mode, nonlinearity))
 
 
+@explained
 def lecun_uniform_(tensor: T) -> T:
     """U(-b, b), b = sqrt(3 / fan in), of variance 1 / fan in: LeCun et al. 1998, section 4.6."""
     bound = math.sqrt(3.0 / max(1, fans(tensor, "lecun_uniform_")[0]))
     return uniform_(tensor, -bound, bound)
 
 
+@explained
 def lecun_normal_(tensor: T) -> T:
     """N(0, 1 / fan in): LeCun et al. 1998, "Efficient BackProp", section 4.6, equation 16."""
     return normal_(tensor, 0.0, math.sqrt(1.0 / max(1, fans(tensor, "lecun_normal_")[0])))

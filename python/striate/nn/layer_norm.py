@@ -6,8 +6,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from striate import ops
 from striate.nn.arguments import flag, integer, number, refuse
 from striate.nn.linear import floating, uninitialised
@@ -54,7 +52,7 @@ class GroupNorm(Module):
         self.affine = flag(name, "affine", affine)
         wanted = floating(dtype)
         for part, there in (("weight", affine), ("bias", affine and flag(name, "bias", bias))):
-            array = np.empty(self.num_channels, wanted)
+            array = uninitialised(name, (self.num_channels,), wanted)
             self.register_parameter(part, Parameter(array) if there else None)
         self.reset_parameters()
 

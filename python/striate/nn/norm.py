@@ -9,7 +9,7 @@ import numpy as np
 
 from striate import ops
 from striate.nn.arguments import flag, integer, number, refuse
-from striate.nn.linear import floating
+from striate.nn.linear import floating, uninitialised
 from striate.nn.module import Module
 from striate.nn.parameter import Parameter
 from striate.ops.operand import check_tensor
@@ -71,10 +71,12 @@ class _BatchNorm(Module):
         self.track_running_stats = flag(name, "track_running_stats", track_running_stats)
         wanted, n = floating(dtype), self.num_features
         for part, there in (("weight", affine), ("bias", affine and flag(name, "bias", bias))):
-            self.register_parameter(part, Parameter(np.empty(n, wanted)) if there else None)
+            self.register_parameter(
+                part, Parameter(uninitialised(name, (n,), wanted)) if there else None
+            )
         kept = self.track_running_stats
         for part in ("running_mean", "running_var"):
-            self.register_buffer(part, Tensor(np.empty(n, wanted)) if kept else None)
+            self.register_buffer(part, Tensor(uninitialised(name, (n,), wanted)) if kept else None)
         self.register_buffer("num_batches_tracked", Tensor(np.array(0)) if kept else None)
         self.reset_parameters()
 

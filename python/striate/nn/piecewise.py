@@ -5,12 +5,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from striate import ops
 from striate.nn.activation import Activation
 from striate.nn.arguments import flag, integer, number, refuse
-from striate.nn.linear import floating
+from striate.nn.linear import floating, uninitialised
 from striate.nn.module import Module
 from striate.nn.parameter import Parameter
 from striate.ops.activation import Numbers
@@ -193,7 +191,7 @@ class PReLU(Module):
         super().__init__()
         self.num_parameters = integer("PReLU", "num_parameters", num_parameters)
         self.init = number("PReLU", "init", init)
-        self.weight = Parameter(np.empty(self.num_parameters, floating(dtype)))
+        self.weight = Parameter(uninitialised("PReLU", (self.num_parameters,), floating(dtype)))
         self.reset_parameters()
 
     def reset_parameters(self) -> None:

@@ -23,15 +23,22 @@ __all__ = [
 Size = int | tuple[int, int]
 
 
+def _as_given(layer: str, argument: str, value: Any, least: int = 1) -> int | tuple[int, int]:
+    """A size for both axes, or one for each, as the user wrote it."""
+    checked = pair(layer, argument, value, least)
+    return checked if isinstance(value, (tuple, list)) else checked[0]
+
+
 class _Window(Module):
     """What the pools over windows share: kernel_size, and stride, which defaults to it."""
 
     def _window(self, kernel_size: Any, stride: Any, padding: Any = 0) -> None:
         name = type(self).__name__
-        self.kernel_size = pair(name, "kernel_size", kernel_size)
-        self.stride = self.kernel_size if stride is None else pair(name, "stride", stride)
-        self.padding = pair(name, "padding", padding, 0)
-        if any(2 * p > k for p, k in zip(self.padding, self.kernel_size, strict=True)):
+        self.kernel_size = _as_given(name, "kernel_size", kernel_size)
+        self.stride = self.kernel_size if stride is None else _as_given(name, "stride", stride)
+        self.padding = _as_given(name, "padding", padding, 0)
+        kernels, paddings = (pair(name, "", v, 0) for v in (self.kernel_size, self.padding))
+        if any(2 * p > k for p, k in zip(paddings, kernels, strict=True)):
             refuse(name, "padding", f"at most half of kernel_size={self.kernel_size}", self.padding)
 
 
@@ -52,7 +59,7 @@ class MaxPool2d(_Window):
     ) -> None:
         super().__init__()
         self._window(kernel_size, stride, padding)
-        self.dilation = pair("MaxPool2d", "dilation", dilation)
+        self.dilation = _as_given("MaxPool2d", "dilation", dilation)
         self.return_indices = flag("MaxPool2d", "return_indices", return_indices)
         self.ceil_mode = flag("MaxPool2d", "ceil_mode", ceil_mode)
 
@@ -208,6 +215,8 @@ class MaxUnpool2d(_Window):
     def __init__(self, kernel_size: Size, stride: Size | None = None, padding: Size = 0) -> None:
         super().__init__()
         self._window(kernel_size, stride, padding)
+        for part in ("kernel_size", "stride", "padding"):  # pairs, as in PyTorch
+            setattr(self, part, pair("MaxUnpool2d", part, getattr(self, part), 0))
 
     def forward(self, input: Tensor, indices: Tensor, output_size: Any = None) -> Tensor:
         return ops.max_unpool2d(

@@ -6,8 +6,9 @@ from __future__ import annotations
 from typing import Any
 
 from striate import ops
-from striate.nn.arguments import integer, number
+from striate.nn.arguments import choice, integer, number, pair
 from striate.nn.module import Module
+from striate.ops.interpolate import MODES
 from striate.tensor import Tensor
 
 __all__ = [
@@ -42,7 +43,10 @@ class Upsample(Module):
             self.scale_factor: Any = tuple(float(f) for f in scale_factor)
         else:
             self.scale_factor = float(scale_factor) if scale_factor else None
-        self.mode = mode
+        if size is not None:
+            for n in size if isinstance(size, (tuple, list)) else (size,):
+                integer(type(self).__name__, "size", n)
+        self.mode = choice(type(self).__name__, "mode", mode, MODES)
         self.align_corners = align_corners
         self.recompute_scale_factor = recompute_scale_factor
 
@@ -103,6 +107,11 @@ class PixelUnshuffle(Module):
         return f"downscale_factor={self.downscale_factor}"
 
 
+def _check_windows(name: str, layer: Any) -> None:
+    for argument, least in (("kernel_size", 1), ("dilation", 1), ("padding", 0), ("stride", 1)):
+        pair(name, argument, getattr(layer, argument), least)
+
+
 class Unfold(Module):
     """Every window of an image as a column: (N, C, H, W) -> (N, C R S, L)."""
 
@@ -114,6 +123,7 @@ class Unfold(Module):
         self.dilation = dilation
         self.padding = padding
         self.stride = stride
+        _check_windows("Unfold", self)
 
     def forward(self, input: Tensor) -> Tensor:
         return ops.unfold(input, self.kernel_size, self.dilation, self.padding, self.stride)
@@ -142,6 +152,8 @@ class Fold(Module):
         self.dilation = dilation
         self.padding = padding
         self.stride = stride
+        pair("Fold", "output_size", output_size)
+        _check_windows("Fold", self)
 
     def forward(self, input: Tensor) -> Tensor:
         return ops.fold(

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from striate import _C
 from striate.autograd import Node, is_grad_enabled
 from striate.dtypes import get_default_dtype
+from striate.explain import explained
 from striate.ops.arithmetic import cast
 from striate.ops.record import Op, op
 from striate.ops.shape import where
@@ -105,14 +107,16 @@ def gradient(activation: str | None, parameter: Numbers, y: Array, dy: Array) ->
     return getattr(_C, f"{activation}_backward")(y, dy, parameter)
 
 
-def activation_of(name: str, saves: str, doc: str) -> Any:
-    """The public function of an activation without parameters."""
+def activation_of(name: str, saves: str, doc: str, whole: Any = None) -> Any:
+    """The public function of an activation without parameters; `whole` is it for integers."""
     record = record_of(name, saves)
 
     def call(input: Tensor) -> Tensor:
         try:
             return record.of_one(input)
         except (AttributeError, TypeError):  # no tensor, or one of integers
+            if whole is not None and isinstance(input, Tensor) and input.dtype.kind in "iu":
+                return Tensor._wrap(whole(input._array))
             return record(as_float(input, name))
 
     call.__name__ = call.__qualname__ = name
@@ -127,7 +131,12 @@ def as_float(input: Tensor, name: str) -> Tensor:
     return input if input.dtype.kind == "f" else cast(input, get_default_dtype())
 
 
-relu = activation_of("relu", "y", "max(x, 0) (Nair and Hinton 2010). Slope 0 at 0; NaN stays NaN.")
+relu = activation_of(
+    "relu",
+    "y",
+    "max(x, 0) (Nair and Hinton 2010). Slope 0 at 0; NaN stays NaN; integers stay integers.",
+    lambda x: np.maximum(x, x.dtype.type(0)),
+)
 exp = activation_of("exp", "y", "e to the power of each element.")
 sigmoid = activation_of("sigmoid", "y", "1 / (1 + e^-x).")
 tanh = activation_of("tanh", "y", "The hyperbolic tangent.")
@@ -184,6 +193,7 @@ def celu(input: Tensor, alpha: float = 1.0) -> Tensor:
     return _celu(x, parameter=alpha)
 
 
+@explained
 def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
     """log(1 + e^(beta x)) / beta, and x where beta x > threshold (Dugas et al. 2001).
 
@@ -200,6 +210,6 @@ def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tenso
 def number(value: Any, name: str, argument: str) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
         raise TypeError(f"{name}: {argument}: expected a number, got {type(value).__name__}")
-    if not np.isfinite(value):
+    if not math.isfinite(value):
         raise ValueError(f"{name}: {argument}: expected a finite number, got {value}")
     return float(value)

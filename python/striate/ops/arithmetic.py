@@ -200,6 +200,8 @@ def as_operand(x: Any, dtype: Any, name: str) -> Tensor:
     if isinstance(x, Tensor):
         return cast(x, dtype)
     if isinstance(x, (bool, int, float)):
+        if isinstance(x, int) and not -(2**63) <= x < 2**64:
+            raise ValueError(f"{name}: expected a number of 64 bits, got {x}")
         if dtype.kind in "iu":  # a number out of its range wraps round, as in PyTorch
             return Tensor._wrap(np.array(x).astype(dtype))
         return Tensor._wrap(np.array(x, dtype))

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from striate.dtypes import result_type
+from striate.explain import explained
 from striate.ops.operand import check_tensor
-from striate.tensor import Array, Tensor
+from striate.tensor import Array, Tensor, as_array
 
 __all__ = [
     "allclose",
@@ -58,18 +59,22 @@ def _compared(numpy: Callable[..., Any], symbol: str, doc: str, integers: bool =
                 raise TypeError(
                     f"{symbol}: {argument}: expected a tensor or numbers, got {type(x).__name__}"
                 )
+            if isinstance(x, (list, tuple)):
+                x = as_array(x, argument=f"{symbol}: {argument}")
             arrays.append(x._array if isinstance(x, Tensor) else x)
         a, b = arrays
         if isinstance(a, np.ndarray) and isinstance(b, np.ndarray) and a.dtype != b.dtype:
             dtype = result_type(a, b)
             a, b = a.astype(dtype, copy=False), b.astype(dtype, copy=False)
-        elif integers:  # a number does not widen what it meets
-            dtype = result_type(input, other)
-            a, b = np.asarray(a, dtype), np.asarray(b, dtype)
         try:
+            if integers:  # a number does not widen what it meets
+                dtype = result_type(input, other)
+                a, b = np.asarray(a, dtype), np.asarray(b, dtype)
             return Tensor._wrap(np.asarray(numpy(a, b)))
         except (ValueError, TypeError) as error:
             raise type(error)(f"{symbol}: {error}") from None
+        except OverflowError:
+            raise ValueError(f"{symbol}: expected integers of 64 bits, got a larger one") from None
 
     call.__name__ = call.__qualname__ = symbol.split()[0]
     call.__doc__ = doc
@@ -162,6 +167,7 @@ def _both(name: str, input: Any, other: Any) -> tuple[Array, Array]:
     return input._array, other._array
 
 
+@explained
 def isclose(
     input: Tensor, other: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
 ) -> Tensor:
@@ -177,6 +183,7 @@ def isclose(
         raise ValueError(f"isclose: {error}") from None
 
 
+@explained
 def allclose(
     input: Tensor, other: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
 ) -> bool:

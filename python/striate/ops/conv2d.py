@@ -9,6 +9,7 @@ import numpy as np
 
 from striate import _C
 from striate.autograd import Node
+from striate.explain import explained
 from striate.ops.activation import Numbers, with_activation
 from striate.ops.activation import gradient as fused_gradient
 from striate.ops.arithmetic import same_dtype
@@ -118,6 +119,7 @@ def _single(y: Tensor, input: Tensor) -> Tensor:
     return y if input.ndim == 4 else getitem(y, 0)
 
 
+@explained
 def conv2d(
     input: Tensor,
     weight: Tensor,
@@ -179,6 +181,7 @@ def _(ctx: Node, dy: Array) -> Any:
     return dx, dw, _C.sum(dy, (0, 2, 3)) if ctx.needs[2] else None
 
 
+@explained
 def conv_transpose2d(
     input: Tensor,
     weight: Tensor,

@@ -9,6 +9,7 @@ import numpy as np
 
 from striate import _C
 from striate.autograd import Node
+from striate.explain import explained
 from striate.ops.loss_pointwise import check_reduction, times
 from striate.ops.record import op
 from striate.ops.reduction import mean, sum
@@ -50,6 +51,22 @@ def _joined(targets: Array, lengths: Array) -> Array:
     return np.ascontiguousarray(targets[np.arange(longest) < lengths[:, None]])
 
 
+def _labels(targets: Any, samples: int, counts: Array) -> Array:
+    """The labels of all samples, one behind the other."""
+    labels = _integers("targets", targets)
+    if labels.ndim == 1:
+        return labels
+    if labels.ndim != 2:
+        raise ValueError(f"ctc_loss: targets: expected (N, S) or one axis, got {labels.shape}")
+    if len(labels) != samples or len(counts) != samples:
+        raise ValueError(
+            f"ctc_loss: targets: expected {samples} rows, as log_probs has samples, and as many "
+            f"target_lengths, got {len(labels)} and {len(counts)}"
+        )
+    return _joined(labels, counts)
+
+
+@explained
 def ctc_loss(
     log_probs: Tensor,
     targets: Tensor,
@@ -88,33 +105,18 @@ def ctc_loss(
     if single:
         log_probs = log_probs.reshape(log_probs.shape[0], 1, log_probs.shape[1])
     samples = log_probs.shape[1]
-    labels = _integers("targets", targets)
-    lengths = [
-        _integers(argument, values).reshape(-1)
-        for argument, values in (
-            ("input_lengths", input_lengths),
-            ("target_lengths", target_lengths),
-        )
-    ]
-    if labels.ndim == 2:
-        if len(labels) != samples or len(lengths[1]) != samples:
-            raise ValueError(
-                f"{name}: targets: expected {samples} rows, as log_probs has samples, and as many "
-                f"target_lengths, got {len(labels)} and {len(lengths[1])}"
-            )
-        labels = _joined(labels, lengths[1])
-    elif labels.ndim != 1:
-        raise ValueError(f"{name}: targets: expected (N, S) or one axis, got {labels.shape}")
+    steps = _integers("input_lengths", input_lengths).reshape(-1)
+    counts = _integers("target_lengths", target_lengths).reshape(-1)
     losses = _ctc(
         log_probs,
-        targets=labels,
-        input_lengths=lengths[0],
-        target_lengths=lengths[1],
+        targets=_labels(targets, samples, counts),
+        input_lengths=steps,
+        target_lengths=counts,
         blank=blank,
         zero_infinity=zero_infinity,
     )
     if reduction == "mean":
-        return mean(losses / Tensor._wrap(np.maximum(lengths[1], 1).astype(losses.dtype)))
+        return mean(losses / Tensor._wrap(np.maximum(counts, 1).astype(losses.dtype)))
     if reduction == "sum":
         return sum(losses)
     return losses.reshape(()) if single else losses

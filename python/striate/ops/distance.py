@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from striate.autograd import Node
+from striate.explain import explained
 from striate.ops.arithmetic import maximum
 from striate.ops.loss_pointwise import check_number, floating
 from striate.ops.record import op
@@ -73,6 +74,7 @@ def _broadcast(name: str, x1: Tensor, x2: Tensor, names: tuple[str, str]) -> Non
         ) from None
 
 
+@explained
 def pairwise_distance(
     x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False
 ) -> Tensor:
@@ -105,6 +107,7 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
     return sum(units[0] * units[1], axis)
 
 
+@explained
 def cdist(x1: Tensor, x2: Tensor, p: float = 2.0) -> Tensor:
     """The p-norm of every difference: (..., P, M), (..., R, M) -> (..., P, R).
 

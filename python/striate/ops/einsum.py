@@ -9,6 +9,7 @@ from collections import Counter
 from typing import Any
 
 from striate.dtypes import result_type
+from striate.explain import explained
 from striate.ops.arithmetic import as_operand, mul
 from striate.ops.gemm import matmul
 from striate.ops.operand import check_tensor
@@ -170,6 +171,7 @@ def einsum(equation: str, *operands: Any) -> Tensor:
     return permute(result, tuple(labels.index(label) for label in output))
 
 
+@explained
 def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
     """The product summed over the last `dims` axes of a and the first of b, or over pairs of lists.
 

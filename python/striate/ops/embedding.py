@@ -9,6 +9,8 @@ import numpy as np
 
 from striate import _C
 from striate.autograd import Node
+from striate.explain import explained
+from striate.ops.operand import check_tensor
 from striate.ops.record import op
 from striate.tensor import Array, Tensor
 
@@ -200,6 +202,21 @@ def _bags(name: str, input: Tensor, offsets: Tensor | None, last: bool) -> tuple
     return indices[: begin[-1]], begin
 
 
+def _check_sample_weights(
+    name: str, weights: Any, input: Tensor, weight: Tensor, mode: str
+) -> None:
+    """Raises unless `weights` has input's shape and weight's dtype, for the mode "sum"."""
+    if mode != "sum":
+        raise ValueError(f'{name}: per_sample_weights: expected mode "sum", got {mode!r}')
+    check_tensor(name, "per_sample_weights", weights)
+    if weights.shape != input.shape or weights.dtype != weight.dtype:
+        raise ValueError(
+            f"{name}: per_sample_weights: expected {weight.dtype} of input's shape "
+            f"{input.shape}, got {weights.dtype} of shape {weights.shape}"
+        )
+
+
+@explained
 def embedding_bag(
     input: Tensor,
     weight: Tensor,
@@ -231,16 +248,7 @@ def embedding_bag(
     indices, begin = _bags(name, input, offsets, include_last_offset)
     weights: tuple[Tensor, ...] = ()
     if per_sample_weights is not None:
-        if mode != "sum":
-            raise ValueError(f'{name}: per_sample_weights: expected mode "sum", got {mode!r}')
-        if not isinstance(per_sample_weights, Tensor):
-            got = type(per_sample_weights).__name__
-            raise TypeError(f"{name}: per_sample_weights: expected a Tensor, got {got}")
-        if per_sample_weights.shape != input.shape or per_sample_weights.dtype != weight.dtype:
-            raise ValueError(
-                f"{name}: per_sample_weights: expected {weight.dtype} of input's shape "
-                f"{input.shape}, got {per_sample_weights.dtype} of shape {per_sample_weights.shape}"
-            )
+        _check_sample_weights(name, per_sample_weights, input, weight, mode)
         weights = (per_sample_weights,)
     padding = padding_row(name, padding_idx, weight.shape[0])
     kept = None
@@ -266,6 +274,7 @@ def embedding_bag(
     return y
 
 
+@explained
 def one_hot(input: Tensor, num_classes: int = -1) -> Tensor:
     """1 at the class, 0 elsewhere: integers (...) -> int64 (..., num_classes).
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from striate import _C
 from striate.autograd import Node
+from striate.explain import explained
 from striate.ops.norm import (
     as_image,
     batch_norm,
@@ -107,6 +108,7 @@ def group_norm(
     return _normalised(name, input, int(num_groups), weight, bias, eps)
 
 
+@explained
 def instance_norm(
     input: Tensor,
     running_mean: Tensor | None = None,

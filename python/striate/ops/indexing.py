@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from striate.autograd import Node
+from striate.explain import explained
 from striate.ops.layout import in_order_of
 from striate.ops.operand import check_tensor, of_tensor
 from striate.ops.record import op
@@ -92,6 +93,7 @@ def getitem(input: Tensor, index: Any) -> Tensor:
         raise IndexError(f"index into shape {input.shape}: {error}") from None
 
 
+@explained
 def select(input: Tensor, dim: int, index: int) -> Tensor:
     """Slice `index` along `dim`, without that axis: a view."""
     check_tensor("select", "input", input)
@@ -102,6 +104,7 @@ def select(input: Tensor, dim: int, index: int) -> Tensor:
     return getitem(input, (*[slice(None)] * d, int(index)))
 
 
+@explained
 def narrow(input: Tensor, dim: int, start: int, length: int) -> Tensor:
     """Elements start to start + length - 1 along `dim`: a view."""
     check_tensor("narrow", "input", input)
@@ -280,13 +283,16 @@ def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
     return _index_select(input, index=array, axis=axis)
 
 
+def wrapped_places(name: str, index: Any, size: int) -> Array:
+    """`index` as places from 0 to size - 1, of which negative ones count from the end."""
+    wanted = index_array(name, index, None)
+    return index_array(name, np.where(wanted < 0, wanted + size, wanted), size)
+
+
 @of_tensor
 def take(input: Tensor, index: Tensor) -> Tensor:
     """The elements at flat places in logical order: the shape of `index`."""
-    n = input.numel()
-    wanted = np.asarray(index_array("take", index, None))
-    wrapped = index_array("take", np.where(wanted < 0, wanted + n, wanted), n)
-    return getitem(reshape(input, (-1,)), wrapped)
+    return getitem(reshape(input, (-1,)), wrapped_places("take", index, input.numel()))
 
 
 def mask_array(name: str, mask: Any) -> Array:

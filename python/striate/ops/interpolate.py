@@ -10,6 +10,7 @@ import numpy as np
 
 from striate import _C
 from striate.autograd import Node
+from striate.explain import explained
 from striate.ops.operand import check_tensor
 from striate.ops.pool import adaptive_avg_pool2d
 from striate.ops.pool_nd import adaptive_avg_pool1d, adaptive_avg_pool3d
@@ -25,6 +26,7 @@ Axes = tuple[tuple[Any, ...], ...]  # one an axis behind (N, C): see csrc/bindin
 _NEAREST = ("nearest", "nearest-exact")
 _RANKS = {"linear": 3, "bilinear": 4, "bicubic": 4, "trilinear": 5}  # others take any
 _KINDS = {"bilinear": "linear", "trilinear": "linear", "bicubic": "cubic"}
+MODES = (*_NEAREST, *_RANKS)
 
 
 @op("(N, C, ...) -> (N, C, ...)", name="interpolate")
@@ -77,6 +79,7 @@ def _check_mode(input: Tensor, mode: str, align_corners: bool | None) -> None:
         )
 
 
+@explained
 def interpolate(
     input: Tensor,
     size: Any = None,

@@ -12,6 +12,7 @@ import numpy as np
 from striate.arrays import Array, _varargs
 from striate.autograd import Node
 from striate.dtypes import result_type
+from striate.explain import explained
 from striate.ops.arithmetic import as_operand
 from striate.ops.indexing import getitem, index_select, select
 from striate.ops.layout import in_order_of
@@ -110,6 +111,7 @@ def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     return cat([unsqueeze(x, d) for x in given], d)
 
 
+@explained
 def split(tensor: Tensor, split_size: Any, dim: int = 0) -> tuple[Tensor, ...]:
     """Parts of `split_size` along `dim`, the last one smaller; or parts of the sizes in a list."""
     if not isinstance(tensor, Tensor):
@@ -136,7 +138,7 @@ def split(tensor: Tensor, split_size: Any, dim: int = 0) -> tuple[Tensor, ...]:
 @of_tensor
 def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """At most `chunks` parts of equal size along `dim`, the last one smaller."""
-    if chunks < 1:
+    if not isinstance(chunks, (int, np.integer)) or chunks < 1:
         raise ValueError(f"chunk: chunks: expected 1 or more, got {chunks}")
     d = axis_of("chunk", dim, input.ndim)
     if input.ndim == 0:

@@ -11,6 +11,7 @@ import numpy as np
 
 from striate import _C
 from striate.autograd import Node
+from striate.explain import explained
 from striate.ops.arithmetic import mul, plus, unbroadcast
 from striate.ops.gemm import matmul
 from striate.ops.operand import check_tensor, of_tensor
@@ -173,7 +174,9 @@ def _added(name: str, c: Tensor, a: Tensor, b: Tensor, beta: Any, alpha: Any) ->
 
 
 @of_tensor
-def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
+def addmm(
+    input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: float = 1, alpha: float = 1
+) -> Tensor:
     """beta input + alpha mat1 @ mat2, (M, K) @ (K, N); input repeats to (M, N).
 
     Where beta is 0, NaN in input does not count.
@@ -185,7 +188,7 @@ def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Any = 1, alpha: An
 
 @of_tensor
 def baddbmm(
-    input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any = 1, alpha: Any = 1
+    input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: float = 1, alpha: float = 1
 ) -> Tensor:
     """beta input + alpha batch1 @ batch2, (B, M, K) @ (B, K, N); input repeats to (B, M, N)."""
     _expect("baddbmm", "batch1", batch1, 3)
@@ -195,7 +198,7 @@ def baddbmm(
 
 @of_tensor
 def addbmm(
-    input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any = 1, alpha: Any = 1
+    input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: float = 1, alpha: float = 1
 ) -> Tensor:
     """beta input + alpha times the sum of the products of `bmm`."""
     _expect("addbmm", "batch1", batch1, 3)
@@ -208,7 +211,7 @@ def addbmm(
 
 
 @of_tensor
-def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
+def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
     """beta input + alpha mat @ vec, (M, K) @ (K,); input repeats to (M,)."""
     _expect("addmv", "mat", mat, 2)
     _expect("addmv", "vec", vec, 1)
@@ -217,7 +220,7 @@ def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: Any = 1, alpha: Any 
 
 
 @of_tensor
-def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
+def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
     """beta input + alpha outer(vec1, vec2); input repeats to (M, N)."""
     _expect("addr", "vec1", vec1, 1)
     _expect("addr", "vec2", vec2, 1)
@@ -269,6 +272,7 @@ def _(ctx: Node, grad: Array) -> Any:
     return np.asarray(np.where((y == 0) | (x == 0), x.dtype.type(0), grad * slope))
 
 
+@explained
 def vector_norm(
     x: Tensor, ord: float = 2, dim: Any = None, keepdim: bool = False, *, dtype: Any = None
 ) -> Tensor:

@@ -9,6 +9,7 @@ import numpy as np
 
 from striate import _C
 from striate.autograd import Node
+from striate.explain import explained
 from striate.ops.activation import as_float
 from striate.ops.loss_pointwise import check_reduction, times
 from striate.ops.record import op
@@ -47,6 +48,7 @@ def _target_gradient(
     return _C.mul(slope, weight.reshape([-1 if i == axis else 1 for i in range(x.ndim)]))
 
 
+@explained
 def cross_entropy(
     input: Tensor,
     target: Tensor,

@@ -10,6 +10,7 @@ import numpy as np
 
 from striate import _C
 from striate.autograd import Node, no_grad
+from striate.explain import explained
 from striate.ops.activation import as_float, exp
 from striate.ops.arithmetic import cast, maximum
 from striate.ops.logarithm import log
@@ -172,6 +173,7 @@ def class_weight(name: str, weight: Any, classes: int, input: Tensor) -> Tensor:
     return cast(weight, input.dtype)
 
 
+@explained
 def kl_div(
     input: Tensor, target: Tensor, reduction: str = "mean", log_target: bool = False
 ) -> Tensor:
@@ -200,6 +202,7 @@ def kl_div(
     return sum(loss) / (x.shape[0] or float("nan"))
 
 
+@explained
 def poisson_nll_loss(
     input: Tensor,
     target: Tensor,
@@ -225,6 +228,7 @@ def poisson_nll_loss(
     return reduced(loss, reduction)
 
 
+@explained
 def gaussian_nll_loss(
     input: Tensor,
     target: Tensor,

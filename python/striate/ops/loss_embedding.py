@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from striate.explain import explained
 from striate.ops.arithmetic import minimum
 from striate.ops.distance import length, pairwise_distance
 from striate.ops.loss_margin import ANY, check_two_values, positive_part
@@ -22,6 +23,7 @@ __all__ = [
 ]
 
 
+@explained
 def cosine_embedding_loss(
     input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0.0, reduction: str = "mean"
 ) -> Tensor:
@@ -46,6 +48,7 @@ def cosine_embedding_loss(
     return reduced(where(t == 1, 1 - cos, positive_part(cos - margin)), reduction)
 
 
+@explained
 def triplet_margin_loss(
     anchor: Tensor,
     positive: Tensor,
@@ -69,6 +72,7 @@ def triplet_margin_loss(
     )
 
 
+@explained
 def triplet_margin_with_distance_loss(
     anchor: Tensor,
     positive: Tensor,
@@ -109,6 +113,7 @@ def _triplet(
     return reduced(positive_part(near - far + margin), reduction)
 
 
+@explained
 def contrastive_loss(
     input1: Tensor, input2: Tensor, target: Tensor, margin: float = 1.0, reduction: str = "mean"
 ) -> Tensor:

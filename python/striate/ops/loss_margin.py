@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from striate.autograd import Node
+from striate.explain import explained
 from striate.ops.activation import as_float, softplus
 from striate.ops.loss_distribution import check_labels, class_weight, integers
 from striate.ops.loss_pointwise import (
@@ -109,6 +110,7 @@ def _(ctx: Node, grad: Array) -> Any:
     return dx * grad[:, None], None
 
 
+@explained
 def multi_margin_loss(
     input: Tensor,
     target: Tensor,

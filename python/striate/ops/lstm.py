@@ -14,6 +14,7 @@ import numpy as np
 
 from striate import _C
 from striate.autograd import Node
+from striate.explain import explained
 from striate.ops.arithmetic import same_dtype
 from striate.ops.dropout import dropout as drop
 from striate.ops.joining import cat
@@ -253,6 +254,16 @@ def _weights_per(name: str, cell: str, params: Sequence[Tensor], biased: bool, c
 # --- sequences ------------------------------------------------------------------------------------
 
 
+def _check_steps(cell: str, input: Tensor, rank: int, batch_first: bool) -> None:
+    """Raises ValueError unless input has the rank of sequences, and at least one step."""
+    if input.ndim != rank:
+        expected = "(T, N, I)" if rank == 3 else "packed rows (R, I)"
+        expected = "(N, T, I)" if batch_first and rank == 3 else expected
+        raise ValueError(f"{cell}: input: expected {expected}, got shape {input.shape}")
+    if input.shape[1 if batch_first and rank == 3 else 0] == 0:
+        raise ValueError(f"{cell}: input: expected at least one step, got shape {input.shape}")
+
+
 def _sequence(
     cell: str,
     input: Tensor,
@@ -271,12 +282,7 @@ def _sequence(
     given = _states(cell, hx, 2 if has_c else 1)
     _check_dtypes(cell, input, params, given)
     rank = 3 if batch_sizes is None else 2
-    if input.ndim != rank:
-        expected = "(T, N, I)" if rank == 3 else "packed rows (R, I)"
-        expected = "(N, T, I)" if batch_first and rank == 3 else expected
-        raise ValueError(f"{cell}: input: expected {expected}, got shape {input.shape}")
-    if input.shape[1 if batch_first and rank == 3 else 0] == 0:
-        raise ValueError(f"{cell}: input: expected at least one step, got shape {input.shape}")
+    _check_steps(cell, input, rank, batch_first)
     per = _weights_per(cell, cell, params, has_biases, num_layers * directions)
     projected = per > (4 if has_biases else 2)
     x = transpose(input, 0, 1) if batch_first and rank == 3 else input
@@ -357,7 +363,7 @@ def _sequence_function(cell: str, doc: str) -> Callable[..., tuple[Tensor, ...]]
     makes them.
 
     Raises ValueError where shapes do not fit, TypeError where dtypes differ."""
-    return function
+    return explained(function)
 
 
 lstm = _sequence_function(

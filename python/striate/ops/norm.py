@@ -11,6 +11,7 @@ import numpy as np
 
 from striate import _C
 from striate.autograd import Node
+from striate.explain import explained
 from striate.ops.record import op
 from striate.tensor import Array, Tensor
 
@@ -167,6 +168,7 @@ def _(ctx: Node, grad: Array) -> Any:
     return _C.local_response_norm_backward(grad, *ctx.saved)
 
 
+@explained
 def local_response_norm(
     input: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
 ) -> Tensor:

@@ -3,13 +3,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import wraps
-from typing import Any, TypeVar
+from typing import Any
 
+from striate.explain import CAUGHT, Function, explain
 from striate.tensor import Tensor
-
-Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def check_tensor(name: str, argument: str, value: Any) -> None:
@@ -19,11 +17,17 @@ def check_tensor(name: str, argument: str, value: Any) -> None:
 
 
 def of_tensor(function: Function) -> Function:
-    """Decorator of operations: TypeError, naming the argument, where `input` is no Tensor."""
+    """Decorator of operations: `explained`, and TypeError where `input` is no Tensor."""
 
     @wraps(function)
     def call(input: Any, *arguments: Any, **parameters: Any) -> Any:
         check_tensor(function.__name__, "input", input)
-        return function(input, *arguments, **parameters)
+        try:
+            return function(input, *arguments, **parameters)
+        except CAUGHT as error:
+            told = explain(function, (input, *arguments), parameters, error)
+            if told is error:
+                raise
+            raise told from error
 
     return call  # type: ignore[return-value]

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from striate.explain import explained
 from striate.ops.activation import activation_of, as_float, number, record_of
 from striate.tensor import Tensor
 
@@ -31,6 +32,7 @@ _hardshrink, _softshrink = record_of("hardshrink", "x"), record_of("softshrink",
 _threshold, _step = record_of("threshold", "x"), record_of("step", "x")
 
 
+@explained
 def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
     """min(max(x, min_val), max_val). Slope 0 at the limits and beyond; NaN stays.
 
@@ -62,6 +64,7 @@ def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     return _softshrink(as_float(input, "softshrink"), parameter=size)
 
 
+@explained
 def threshold(input: Tensor, threshold: float, value: float) -> Tensor:
     """x where x > threshold, value elsewhere, with slope 0 there."""
     limits = number(threshold, "threshold", "threshold"), number(value, "threshold", "value")

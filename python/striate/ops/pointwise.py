@@ -10,6 +10,7 @@ import numpy as np
 
 from striate.autograd import Node
 from striate.dtypes import get_default_dtype
+from striate.explain import explained
 from striate.ops.arithmetic import cast
 from striate.ops.record import Op
 from striate.tensor import Array, Tensor
@@ -114,11 +115,14 @@ frac = function("frac", lambda x: x - np.trunc(x), lambda x, y: x.dtype.type(1),
 _round = function("round", np.round, _flat, "The nearest integer, ties to even; slope 0.", _same)
 
 
+@explained
 def round(input: Tensor, *, decimals: int = 0) -> Tensor:
     """The nearest integer, ties to even, or with `decimals` the nearest number of so many digits.
 
     The slope is 0.
     """
+    if isinstance(decimals, bool) or not isinstance(decimals, (int, np.integer)):
+        raise TypeError(f"round: decimals: expected an integer, got {decimals!r}")
     if decimals == 0:
         return _round(input)
     scale = 10.0**decimals

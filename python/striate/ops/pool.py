@@ -17,6 +17,7 @@ import numpy as np
 
 from striate import _C
 from striate.autograd import Node
+from striate.explain import explained
 from striate.ops.arithmetic import mul
 from striate.ops.arithmetic import pow as power
 from striate.ops.indexing import getitem
@@ -42,13 +43,12 @@ Size = int | tuple[int, int] | list[int]
 
 
 def _pair(name: str, argument: str, value: Any) -> tuple[int, int]:
-    if isinstance(value, int):
-        return value, value
-    if isinstance(value, (tuple, list)) and len(value) == 2:
-        h, w = value
-        if isinstance(h, int) and isinstance(w, int):
-            return h, w
-    raise TypeError(f"{name}: {argument}: expected an integer or a pair (h, w), got {value!r}")
+    h, w = value if isinstance(value, (tuple, list)) and len(value) == 2 else (value, value)
+    if not isinstance(h, int) or not isinstance(w, int):
+        raise TypeError(f"{name}: {argument}: expected an integer or a pair (h, w), got {value!r}")
+    if max(abs(h), abs(w)) >= 2**63:
+        raise ValueError(f"{name}: {argument}: expected integers of 64 bits, got {value}")
+    return h, w
 
 
 def whole(name: str, argument: str, value: Any) -> int:
@@ -180,6 +180,7 @@ def sum_pool2d(
     return _single(_sum_pool(x, window=window, divisor=1.0), input)
 
 
+@explained
 def avg_pool2d(
     input: Tensor,
     kernel_size: Size,
@@ -246,6 +247,7 @@ def _(ctx: Node, grad: Array) -> Any:
 _TINY = 1e-30  # below every norm that float32 holds of a normal number
 
 
+@explained
 def lp_pool2d(
     input: Tensor,
     norm_type: float,
@@ -281,6 +283,7 @@ def _(ctx: Node, grad: Array) -> Any:
     return _C.max_unpool2d_backward(grad, ctx.saved[0])
 
 
+@explained
 def max_unpool2d(
     input: Tensor,
     indices: Tensor,

@@ -16,6 +16,7 @@ import numpy as np
 
 from striate import _C
 from striate.autograd import Node
+from striate.explain import explained
 from striate.ops.arithmetic import mul
 from striate.ops.arithmetic import pow as power
 from striate.ops.conv import numbers
@@ -392,6 +393,7 @@ def _lp_pool_nd(
     return single(power(held, 1.0 / norm_type), input)
 
 
+@explained
 def lp_pool1d(
     input: Tensor, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False
 ) -> Tensor:
@@ -402,6 +404,7 @@ def lp_pool1d(
     return _lp_pool_nd(1, input, norm_type, kernel_size, stride, ceil_mode)
 
 
+@explained
 def lp_pool3d(
     input: Tensor, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False
 ) -> Tensor:

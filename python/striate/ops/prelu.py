@@ -9,6 +9,7 @@ import numpy as np
 
 from striate import _C
 from striate.autograd import Node
+from striate.explain import explained
 from striate.ops.activation import as_float, leaky_relu, number
 from striate.ops.arithmetic import same_dtype
 from striate.ops.record import op
@@ -75,6 +76,7 @@ def _(ctx: Node, grad: Array) -> Any:
     return _C.prelu_backward(x, slopes, grad)[0]
 
 
+@explained
 def rrelu(
     input: Tensor, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = False
 ) -> Tensor:

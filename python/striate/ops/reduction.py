@@ -12,6 +12,7 @@ import numpy as np
 from striate import _C
 from striate.autograd import Node
 from striate.dtypes import get_default_dtype
+from striate.explain import explained
 from striate.ops.arithmetic import cast
 from striate.ops.operand import check_tensor
 from striate.ops.record import Op, op
@@ -140,6 +141,7 @@ def _spread(
     return squares, middle if keepdim else middle.reshape(squares.shape)
 
 
+@explained
 def var(
     input: Tensor,
     dim: Any = None,
@@ -155,6 +157,7 @@ def var(
     return _spread("var", input, dim, unbiased, correction, keepdim)[0]
 
 
+@explained
 def std(
     input: Tensor,
     dim: Any = None,
@@ -167,6 +170,7 @@ def std(
     return _spread("std", input, dim, unbiased, correction, keepdim)[0].sqrt()
 
 
+@explained
 def var_mean(
     input: Tensor,
     dim: Any = None,
@@ -179,6 +183,7 @@ def var_mean(
     return _spread("var_mean", input, dim, unbiased, correction, keepdim)
 
 
+@explained
 def std_mean(
     input: Tensor,
     dim: Any = None,
@@ -264,13 +269,14 @@ def _extreme_function(name: str, over_all: Op, along: Op, pairwise: str) -> Any:
         f"The {name} of all elements; with `dim`, (values, indices) along it; with a second "
         f"tensor, {pairwise}."
     )
-    return call
+    return explained(call)
 
 
 max = _extreme_function("max", _max_all, _max_along, "maximum")
 min = _extreme_function("min", _min_all, _min_along, "minimum")
 
 
+@explained
 def amax(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
     """The largest element over `dim`; equal ones share the gradient."""
     check_tensor("amax", "input", input)
@@ -280,6 +286,7 @@ def amax(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
     return out.reshape(keep_dims(input.shape, axes)) if keepdim else out
 
 
+@explained
 def amin(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
     """The smallest element over `dim`; equal ones share the gradient."""
     check_tensor("amin", "input", input)
@@ -296,6 +303,7 @@ class MinMax(NamedTuple):
     max: Tensor
 
 
+@explained
 def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False) -> MinMax:
     """(min, max) over `dim`, or of all elements."""
     check_tensor("aminmax", "input", input)
@@ -312,7 +320,7 @@ def _index_of(name: str, numpy: Any) -> Any:
 
     call.__name__ = call.__qualname__ = name
     call.__doc__ = f"The index of the first {name[3:]}imum, of the flattened tensor if no dim."
-    return call
+    return explained(call)
 
 
 argmax = _index_of("argmax", np.argmax)
@@ -328,7 +336,7 @@ def _of_truths(name: str, numpy: Any, doc: str) -> Any:
 
     call.__name__ = call.__qualname__ = name
     call.__doc__ = doc
-    return call
+    return explained(call)
 
 
 any = _of_truths("any", np.any, "Whether any element is not zero.")

@@ -21,6 +21,7 @@ from striate.ops.indexing import (
     region,
     slices_added,
     vector_of,
+    wrapped_places,
 )
 from striate.ops.layout import in_order_of
 from striate.ops.operand import check_tensor, of_tensor
@@ -108,10 +109,13 @@ def index_put(input: Tensor, indices: Any, values: Any, accumulate: bool = False
 
 @of_tensor
 def put(input: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) -> Tensor:
-    """A copy of input in which the flat places `index` hold `source` (or were added it)."""
+    """A copy of input in which the flat places `index` hold `source` (or were added it).
+
+    Negative places count from the end.
+    """
     check_tensor("put", "index", index)
     expect_same_dtype("put", input, source, "source")
-    places = vector_of("put", reshape(input, (-1,)), 0, index._array.reshape(-1))[1]
+    places = wrapped_places("put", index, input.numel()).reshape(-1)
     values = reshape(source, (source.numel(),))
     if values.shape != places.shape:
         raise ValueError(f"put: source: expected {places.size} elements, got {values.numel()}")

@@ -12,6 +12,7 @@ import numpy as np
 
 from striate.autograd import Node
 from striate.dtypes import result_type
+from striate.explain import explained
 from striate.ops.arithmetic import as_operand, unbroadcast
 from striate.ops.layout import reshaped
 from striate.ops.operand import check_tensor, of_tensor
@@ -282,6 +283,7 @@ def _(ctx: Node, grad: Array) -> Any:
     )
 
 
+@explained
 def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:
     """input where the condition holds, other elsewhere, all broadcast.
 

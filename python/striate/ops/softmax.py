@@ -7,8 +7,9 @@ from typing import Any
 
 from striate import _C
 from striate.autograd import Node
+from striate.dtypes import as_dtype
 from striate.ops.activation import as_float
-from striate.ops.arithmetic import neg
+from striate.ops.arithmetic import cast, neg
 from striate.ops.record import op
 from striate.ops.reduction import axes_of
 from striate.tensor import Array, Tensor
@@ -50,27 +51,37 @@ def _(ctx: Node, grad: Array) -> Any:
     return _C.log_softmax_backward(y, grad, axis)
 
 
-def _along(record: Any, input: Tensor, dim: int) -> Tensor:
+def _floating(name: str, dtype: Any) -> Any:
+    wanted = as_dtype(dtype, f"{name}: dtype")
+    if wanted.kind != "f":
+        raise TypeError(f"{name}: dtype: expected float32 or float64, got {wanted}")
+    return wanted
+
+
+def _along(record: Any, input: Tensor, dim: int, dtype: Any) -> Tensor:
     x = as_float(input, record.name)
+    if dtype is not None:
+        x = cast(input, _floating(record.name, dtype))
     if x.ndim == 0:
         return record(x.reshape(1), axis=0).reshape(())
     (axis,) = axes_of(record.name, (dim,), x.ndim)
     return record(x, axis=axis)
 
 
-def softmax(input: Tensor, dim: int) -> Tensor:
+def softmax(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
     """exp(x) / sum of exp(x) along `dim`, computed as exp(x - max x) so that nothing overflows.
 
-    A row that is -inf throughout, or holds inf or NaN, gives NaN, as in PyTorch.
+    A row that is -inf throughout, or holds inf or NaN, gives NaN, as in PyTorch. With `dtype`
+    (float32 or float64) the input is converted first.
     """
-    return _along(_softmax, input, dim)
+    return _along(_softmax, input, dim, dtype)
 
 
-def log_softmax(input: Tensor, dim: int) -> Tensor:
+def log_softmax(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
     """log(softmax(x)) along `dim`, as (x - max x) - log sum exp(x - max x): no digits are lost."""
-    return _along(_log_softmax, input, dim)
+    return _along(_log_softmax, input, dim, dtype)
 
 
-def softmin(input: Tensor, dim: int) -> Tensor:
+def softmin(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
     """softmax(-x) along `dim`: the smallest weighs most."""
-    return _along(_softmax, neg(as_float(input, "softmin")), dim)
+    return _along(_softmax, neg(as_float(input, "softmin")), dim, dtype)

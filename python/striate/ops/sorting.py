@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 
 from striate.autograd import Node
+from striate.explain import explained
 from striate.ops.indexing import gather, index_array
 from striate.ops.layout import in_order_of
 from striate.ops.operand import check_tensor, of_tensor
 from striate.ops.record import op
 from striate.ops.reduction import ValuesIndices
 from striate.ops.shape import axis_of, clone, reshape, squeeze
-from striate.tensor import Array, Tensor
+from striate.tensor import Array, Tensor, as_array
 
 __all__ = [
     "argsort",
@@ -289,6 +290,7 @@ def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Ten
     return Tensor._wrap(counts.astype(input.dtype))
 
 
+@explained
 def searchsorted(
     sorted_sequence: Tensor,
     input: Any,
@@ -322,6 +324,7 @@ def searchsorted(
     return Tensor._wrap(found.astype(np.int32 if out_int32 else np.int64))
 
 
+@explained
 def bucketize(
     input: Any, boundaries: Tensor, *, out_int32: bool = False, right: bool = False
 ) -> Tensor:
@@ -331,7 +334,9 @@ def bucketize(
     return searchsorted(boundaries, input, right=right, out_int32=out_int32)
 
 
+@explained
 def isin(elements: Any, test_elements: Any, *, invert: bool = False) -> Tensor:
     """Whether each element is one of `test_elements` (is none of them, if `invert`)."""
-    a, b = (getattr(x, "_array", x) for x in (elements, test_elements))
+    a = as_array(elements, argument="isin: elements")
+    b = as_array(test_elements, argument="isin: test_elements")
     return Tensor._wrap(np.asarray(np.isin(a, b, invert=invert)))

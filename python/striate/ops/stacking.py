@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from striate.explain import explained
 from striate.ops.indexing import getitem
 from striate.ops.joining import cat, listed, stack
 from striate.ops.operand import check_tensor
@@ -37,6 +38,7 @@ def _at_least(ndim: int, shape: Any, doc: str) -> Any:
             tensors = tuple(tensors[0])
         elif len(tensors) == 1:
             (x,) = tensors
+            check_tensor(f"atleast_{ndim}d", "tensors", x)
             return x if x.ndim >= ndim else reshape(x, shape(x.shape))
         return tuple(call(x) for x in tensors)
 
@@ -52,28 +54,33 @@ atleast_3d = _at_least(
 )
 
 
+@explained
 def hstack(tensors: Sequence[Tensor]) -> Tensor:
     """Along axis 1, or axis 0 where tensors have one axis at most."""
     parts = [atleast_1d(x) for x in listed("hstack", tensors)]
     return cat(parts, 0 if parts[0].ndim == 1 else 1)
 
 
+@explained
 def vstack(tensors: Sequence[Tensor]) -> Tensor:
     """Along axis 0, with vectors as rows."""
     return cat([atleast_2d(x) for x in listed("vstack", tensors)], 0)
 
 
+@explained
 def dstack(tensors: Sequence[Tensor]) -> Tensor:
     """Along axis 2, with vectors as (1, N, 1) and matrices as (M, N, 1)."""
     return cat([atleast_3d(x) for x in listed("dstack", tensors)], 2)
 
 
+@explained
 def column_stack(tensors: Sequence[Tensor]) -> Tensor:
     """Along axis 1, with vectors as columns."""
     parts = listed("column_stack", tensors)
     return cat([reshape(x, (x.numel(), 1)) if x.ndim < 2 else x for x in parts], 1)
 
 
+@explained
 def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
     """Each vector repeated along an axis of its own. `indexing` "xy" swaps the first two axes."""
     if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)):
@@ -98,11 +105,14 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
 
 def cartesian_prod(*tensors: Tensor) -> Tensor:
     """Every choice of one element of each vector, a row each."""
+    for t in tensors:
+        check_tensor("cartesian_prod", "tensors", t)
     if len(tensors) == 1:
         return tensors[0]
     return stack([reshape(grid, (-1,)) for grid in meshgrid(*tensors)], 1)
 
 
+@explained
 def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> Tensor:
     """Every choice of r elements of a vector in order, a row each."""
     check_tensor("combinations", "input", input)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from operator import index as as_int
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from striate import _C
 from striate.autograd import Node
 from striate.dtypes import as_dtype, get_default_dtype
+from striate.explain import explained
 from striate.ops.arithmetic import cast
 from striate.ops.comparison import isnan
 from striate.ops.gemm import matmul
@@ -163,7 +165,10 @@ def quantile(
 
     if input.dtype.kind != "f":
         raise TypeError(f"quantile: input: expected float32 or float64, got {input.dtype}")
-    shares = np.asarray(getattr(q, "_array", q), np.float64)
+    try:
+        shares = np.asarray(getattr(q, "_array", q), np.float64)
+    except (TypeError, ValueError):
+        raise TypeError(f"quantile: q: expected numbers from 0 to 1, got {q!r}") from None
     if shares.ndim > 1 or not np.all((shares >= 0) & (shares <= 1)):
         raise ValueError(f"quantile: q: expected numbers from 0 to 1, got {q}")
     kept = keep_dims(input.shape, axes_of("quantile", dim, input.ndim))
@@ -220,14 +225,16 @@ def triu(input: Tensor, diagonal: int = 0) -> Tensor:
     return _triangle_of("triu", input, diagonal)
 
 
+@explained
 def tril_indices(row: int, col: int, offset: int = 0, *, dtype: Any = np.int64) -> Tensor:
     """The places (2, n) of the elements that `tril` keeps, row by row."""
-    return Tensor._wrap(np.array(np.tril_indices(row, offset, col), as_dtype(dtype)))
+    return Tensor._wrap(np.array(np.tril_indices(row, offset, as_int(col)), as_dtype(dtype)))
 
 
+@explained
 def triu_indices(row: int, col: int, offset: int = 0, *, dtype: Any = np.int64) -> Tensor:
     """The places (2, n) of the elements that `triu` keeps, row by row."""
-    return Tensor._wrap(np.array(np.triu_indices(row, offset, col), as_dtype(dtype)))
+    return Tensor._wrap(np.array(np.triu_indices(row, offset, as_int(col)), as_dtype(dtype)))
 
 
 @op("(..., N) -> (..., N, N)", name="diag_embed")

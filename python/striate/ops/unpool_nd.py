@@ -9,6 +9,7 @@ import numpy as np
 
 from striate import _C
 from striate.autograd import Node
+from striate.explain import explained
 from striate.ops.conv import numbers
 from striate.ops.layout import channels_last
 from striate.ops.operand import check_tensor
@@ -83,6 +84,7 @@ def _max_unpool_nd(
     return single(_max_unpool(x, indices=flat, size=size), input)
 
 
+@explained
 def max_unpool1d(
     input: Tensor,
     indices: Tensor,
@@ -98,6 +100,7 @@ def max_unpool1d(
     return _max_unpool_nd(1, input, indices, kernel_size, stride, padding, output_size)
 
 
+@explained
 def max_unpool3d(
     input: Tensor,
     indices: Tensor,

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from striate.autograd import Node
+from striate.explain import explained
 from striate.ops.operand import of_tensor
 from striate.ops.record import op
 from striate.ops.shape import axis_of, clone, expand, of, reshape
@@ -24,6 +25,7 @@ __all__ = [
 METHODS = [*__all__[1:], "unfold"]
 
 
+@explained
 def broadcast_tensors(*tensors: Tensor) -> tuple[Tensor, ...]:
     """The tensors expanded to the one shape that they broadcast to."""
     try:

@@ -11,6 +11,7 @@ import numpy as np
 
 from striate import _C
 from striate.dtypes import result_type
+from striate.explain import explained
 from striate.nn.arguments import number
 from striate.tensor import Array, Tensor
 
@@ -44,6 +45,7 @@ def _norm(x: Array, order: float) -> Any:
     return np.sqrt(total) if order == 2 else total
 
 
+@explained
 def get_total_norm(
     tensors: Tensor | Iterable[Tensor], norm_type: float = 2.0, error_if_nonfinite: bool = False
 ) -> Tensor:
@@ -72,6 +74,7 @@ def get_total_norm(
     return Tensor._wrap(total)
 
 
+@explained
 def clip_grads_with_norm_(
     parameters: Tensor | Iterable[Tensor], max_norm: float, total_norm: Tensor
 ) -> None:
@@ -88,6 +91,7 @@ def clip_grads_with_norm_(
         g._touch()
 
 
+@explained
 def clip_grad_norm_(
     parameters: Tensor | Iterable[Tensor],
     max_norm: float,
@@ -107,6 +111,7 @@ def clip_grad_norm_(
     return total
 
 
+@explained
 def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:
     """Limits every element of the gradients to -clip_value ... clip_value."""
     limit = number("clip_grad_value_", "clip_value", clip_value, low=0)

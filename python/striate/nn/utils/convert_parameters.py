@@ -6,11 +6,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from striate import ops
+from striate.explain import explained
 from striate.tensor import Tensor
 
 __all__ = ["parameters_to_vector", "vector_to_parameters"]
 
 
+@explained
 def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
     """All elements of all parameters, each in C order, as one vector."""
     flat = [p.reshape(-1) for p in parameters]
@@ -19,6 +21,7 @@ def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
     return ops.cat(flat)
 
 
+@explained
 def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
     """Writes the elements of `vec` into the parameters, in order. ValueError unless all fit."""
     name = "vector_to_parameters"

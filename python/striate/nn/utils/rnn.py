@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from striate.explain import explained
 from striate.nn.arguments import choice, refuse
 from striate.ops.joining import cat
 from striate.ops.sequence import put_rows, take_rows
@@ -79,11 +80,13 @@ def _sorted(lengths: Array) -> Array:
     return np.argsort(-lengths, kind="stable")
 
 
+@explained
 def invert_permutation(permutation: Tensor | None) -> Tensor | None:
     """The order that undoes `permutation`."""
     return None if permutation is None else Tensor._wrap(np.argsort(permutation._array))
 
 
+@explained
 def pack_padded_sequence(
     input: Tensor, lengths: Any, batch_first: bool = False, enforce_sorted: bool = True
 ) -> PackedSequence:
@@ -124,6 +127,7 @@ def pack_padded_sequence(
     )
 
 
+@explained
 def pad_packed_sequence(
     sequence: PackedSequence,
     batch_first: bool = False,
@@ -150,7 +154,7 @@ def pad_packed_sequence(
         lengths = lengths[sequence.unsorted_indices._array]
     index = sequences * longest + steps if batch_first else steps * batch + sequences
     shape = (batch, longest) if batch_first else (longest, batch)
-    padded = put_rows(sequence.data, index=index, sizes=shape, value=padding_value)
+    padded = put_rows(sequence.data, index=index, sizes=shape, value=float(padding_value))
     return padded, Tensor._wrap(lengths)
 
 
@@ -172,6 +176,7 @@ def _sequences(name: str, sequences: Any) -> list[Tensor]:
     return given
 
 
+@explained
 def pad_sequence(
     sequences: Sequence[Tensor],
     batch_first: bool = False,
@@ -193,9 +198,10 @@ def pad_sequence(
         steps = steps + (longest - lengths)[numbers]
     index = numbers * longest + steps if batch_first else steps * batch + numbers
     sizes = (batch, longest) if batch_first else (longest, batch)
-    return put_rows(cat(given), index=index, sizes=sizes, value=padding_value)
+    return put_rows(cat(given), index=index, sizes=sizes, value=float(padding_value))
 
 
+@explained
 def pack_sequence(sequences: Sequence[Tensor], enforce_sorted: bool = True) -> PackedSequence:
     """Sequences (length, ...), packed: `pad_sequence` and `pack_padded_sequence` in one."""
     given = _sequences("pack_sequence", sequences)
@@ -203,6 +209,7 @@ def pack_sequence(sequences: Sequence[Tensor], enforce_sorted: bool = True) -> P
     return pack_padded_sequence(pad_sequence(given), lengths, enforce_sorted=enforce_sorted)
 
 
+@explained
 def unpad_sequence(
     padded_sequences: Tensor, lengths: Any, batch_first: bool = False
 ) -> list[Tensor]:
@@ -212,6 +219,7 @@ def unpad_sequence(
     return [x[i][: int(n)] for i, n in enumerate(values)]
 
 
+@explained
 def unpack_sequence(packed_sequences: PackedSequence) -> list[Tensor]:
     """The sequences (length, ...) of a packed one."""
     padded, lengths = pad_packed_sequence(packed_sequences, batch_first=True)

@@ -7,6 +7,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Any
 
+from striate.explain import explained
 from striate.optim.lr_scheduler.plateau import ReduceLROnPlateau
 from striate.optim.lr_scheduler.scheduler import LRScheduler, check_optimizer, integer, refuse
 from striate.optim.optimizer import Optimizer
@@ -96,6 +97,7 @@ def _undo(schedulers: Sequence[LRScheduler]) -> None:
 class ChainedScheduler(_Combined):
     """Every schedule at every step, one after the other: their factors multiply."""
 
+    @explained
     def __init__(
         self, schedulers: Sequence[LRScheduler], optimizer: Optimizer | None = None
     ) -> None:

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from striate.nn.arguments import choice
+from striate.nn.arguments import choice, flag
 from striate.optim.lr_scheduler.scheduler import (
     LRScheduler,
     check_optimizer,
@@ -201,7 +201,7 @@ class OneCycleLR(_WithMomentum):
         else:
             refuse(name, "total_steps", "a number, or epochs and steps_per_epoch", None)
         self.pct_start = number(name, "pct_start", pct_start, 0.0, 1.0)
-        self.three_phase = three_phase
+        self.three_phase = flag("OneCycleLR", "three_phase", three_phase)
         self.anneal_strategy = choice(name, "anneal_strategy", anneal_strategy, ("cos", "linear"))
         number(name, "div_factor", div_factor, 0.0, open_low=True)
         number(name, "final_div_factor", final_div_factor, 0.0, open_low=True)

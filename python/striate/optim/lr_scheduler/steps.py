@@ -7,6 +7,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from striate.explain import explained
 from striate.optim.lr_scheduler.scheduler import (
     LRScheduler,
     check_optimizer,
@@ -86,6 +87,7 @@ class StepLR(LRScheduler):
 class MultiStepLR(LRScheduler):
     """rate * gamma at each of the milestones; one that is named twice counts twice."""
 
+    @explained
     def __init__(
         self,
         optimizer: Optimizer,
