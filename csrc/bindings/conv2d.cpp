@@ -28,6 +28,8 @@ Options options_of(const char* op, py::handle stride, py::handle padding, py::ha
   Options o;
   o.stride = pair_of(stride, op, "stride");
   o.dilation = pair_of(dilation, op, "dilation");
+  if (!py::isinstance<py::tuple>(padding) || py::len(padding) != 2)
+    fail(op, "padding", "two pairs", py::repr(padding).cast<std::string>());
   py::tuple pads = py::reinterpret_borrow<py::tuple>(padding);
   std::tie(o.top, o.bottom) = pair_of(pads[0], op, "padding");
   std::tie(o.left, o.right) = pair_of(pads[1], op, "padding");

@@ -29,8 +29,11 @@ Options options_of(const char* op, py::handle stride, py::handle padding, py::ha
   if (!py::isinstance<py::tuple>(padding) || py::len(padding) != 3)
     fail(op, "padding", "three pairs", py::repr(padding).cast<std::string>());
   for (size_t i = 0; i < 3; ++i) {
-    py::tuple pair = py::reinterpret_borrow<py::tuple>(padding)[i];
-    o.before[i] = pair[0].cast<ptrdiff_t>(), o.after[i] = pair[1].cast<ptrdiff_t>();
+    py::object pair = py::reinterpret_borrow<py::tuple>(padding)[i];
+    if (!py::isinstance<py::tuple>(pair) || py::len(pair) != 2)
+      fail(op, "padding", "a pair of integers", py::repr(pair).cast<std::string>());
+    auto both = py::reinterpret_borrow<py::tuple>(pair);
+    o.before[i] = both[0].cast<ptrdiff_t>(), o.after[i] = both[1].cast<ptrdiff_t>();
   }
   // Behind the volume padding may be negative: the transpose of a convolution that stops short.
   constexpr ptrdiff_t kMost = ptrdiff_t(1) << 40;  // so that no sum of them overflows
