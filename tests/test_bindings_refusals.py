@@ -492,10 +492,14 @@ REFUSED = [
         (
             ValueError,
             "pad: pad: expected at most 4 elements cropped from axis 0 of shape (4,), got "
-            f"{(before, after)}",
+            f"{cropped}",
             lambda b=before, a=after: _C.pad(ones(4), (b, a)),
         )
-        for before, after in ((-3, -2), (-5, 9), (-(2**63), -(2**63)))
+        for before, after, cropped in (
+            (-3, -2, 5),
+            (-5, 9, 5),
+            (-(2**63), -(2**63), 2**63 - 2),
+        )
     ),
     *(
         (

@@ -49,12 +49,14 @@ py::object pad_binding(py::handle x_array, const py::tuple& widths, double value
   ptrdiff_t before[kMaxRank], after[kMaxRank], shape[kMaxRank];
   read_widths(widths, x, before, after);
   for (int i = 0; i < x.rank; ++i) {
-    const ptrdiff_t n = x.shape[i], past = -n - 1;  // clipped there, so that no sum overflows
-    if (std::clamp<ptrdiff_t>(before[i], past, 0) + std::clamp<ptrdiff_t>(after[i], past, 0) < -n)
+    constexpr ptrdiff_t kMost = PTRDIFF_MAX / 2;  // so that the sum of two does not overflow
+    ptrdiff_t cropped =
+        -std::clamp<ptrdiff_t>(before[i], -kMost, 0) - std::clamp<ptrdiff_t>(after[i], -kMost, 0);
+    if (cropped > x.shape[i])
       fail("pad", "pad",
-           "at most " + std::to_string(n) + " elements cropped from axis " + std::to_string(i) +
-               " of shape " + x.text(),
-           shape_text({before[i], after[i]}));
+           "at most " + std::to_string(x.shape[i]) + " elements cropped from axis " +
+               std::to_string(i) + " of shape " + x.text(),
+           std::to_string(cropped));
     if (__builtin_add_overflow(x.shape[i], before[i], &shape[i]) ||
         __builtin_add_overflow(shape[i], after[i], &shape[i]))
       fail("pad", "pad", "sizes within the address space", "larger ones");
