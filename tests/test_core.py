@@ -81,6 +81,16 @@ def test_unknown_rows_are_refused():
         pass
 
 
+def test_rows_that_can_not_run_are_refused():
+    code = """
+        from striate import _C
+        with _C.pin_rows(["add_f32_scalar", "add_f32_avx2"]): pass
+    """
+    why = _C.isas()["avx2"] or "STRIATE_ISA=scalar"
+    message = fails(code, STRIATE_ISA="scalar")
+    assert message == f"ValueError: add_f32_avx2 can't run here: {why}"
+
+
 def test_every_row_says_whether_it_can_run():
     for row in _C.rows():
         assert set(row) == {"op", "kind", "name", "dtype", "isa", "why_not"}
@@ -173,6 +183,26 @@ def test_more_threads_than_cpus():
     alone = _C.gemm(a, a)
     _C.set_num_threads(64)
     assert np.array_equal(_C.gemm(a, a), alone)
+
+
+def test_where_no_more_threads_are_to_be_had():
+    """The limit leaves no room for 60 stacks: those that there are do all the work."""
+    code = """
+        import resource
+        import numpy as np
+        from striate import _C
+        a = np.random.default_rng(0).standard_normal((300, 300))
+        _C.set_num_threads(1)
+        alone, out = _C.gemm(a, a), np.empty_like(a)
+        now = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (now + (64 << 20),) * 2)
+        _C.set_num_threads(61)
+        for _ in range(3):
+            assert np.array_equal(_C.gemm(a, a, out=out), alone)
+        with open("/proc/self/status") as status:
+            print(next(int(line.split()[1]) for line in status if line.startswith("Threads:")))
+    """
+    assert int(succeeds(code).splitlines()[-1]) < 60
 
 
 def test_python_threads_may_call_at_once():

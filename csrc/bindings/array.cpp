@@ -149,11 +149,14 @@ py::object broadcast_to(py::handle h, const ptrdiff_t* shape, int rank) {
   Operand x = read(h, "broadcast_to", "x");
   ssize_t dims[kMaxRank], steps[kMaxRank];
   int lead = rank - x.rank;
+  bool repeats = lead >= 0;
+  for (int i = 0; repeats && i < x.rank; ++i)
+    repeats = x.shape[i] == 1 || x.shape[i] == shape[i + lead];
+  if (!repeats)
+    fail("broadcast_to", "x", "a shape that repeats to " + shape_text(shape, rank), x.text());
   for (int i = 0; i < rank; ++i) {
     dims[i] = shape[i];
     ptrdiff_t n = i < lead ? 1 : x.shape[i - lead];
-    if (lead < 0 || (n != 1 && n != shape[i]))
-      fail("broadcast_to", "x", "a shape that repeats to " + shape_text(shape, rank), x.text());
     steps[i] = n == 1 ? 0 : x.stride[i - lead] * ssize_t(item_size(x.dtype));
   }
   PyObject* descr = numpy().PyArray_DescrFromType_(number_of(x.dtype));

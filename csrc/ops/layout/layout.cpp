@@ -186,8 +186,9 @@ void fill(const Operand& out, double value) {
 void padded_shape(const Operand& x, const ptrdiff_t* before, const ptrdiff_t* after,
                   ptrdiff_t* shape) {
   for (int i = 0; i < x.rank; ++i) {
-    const ptrdiff_t most = x.shape[i];  // of which no more can be cropped, on both sides together
-    auto crop = [most](ptrdiff_t width) { return width < 0 ? -std::max(width, -most - 1) : 0; };
+    constexpr ptrdiff_t kMost = PTRDIFF_MAX / 2;  // so that the sum of two does not overflow
+    const ptrdiff_t most = x.shape[i];
+    auto crop = [](ptrdiff_t width) { return -std::clamp<ptrdiff_t>(width, -kMost, 0); };
     const ptrdiff_t cropped = crop(before[i]) + crop(after[i]);
     if (cropped > most)
       fail("pad", "pad",
