@@ -132,6 +132,12 @@ ResampleAxis padding_axis(Padding mode, ptrdiff_t in, ptrdiff_t before, ptrdiff_
   return axis;
 }
 
+ResampleAxis identity_axis(ptrdiff_t in) {
+  ResampleAxis axis = sized(in, in, 1);
+  for (ptrdiff_t o = 0; o < in; ++o) axis.add(o, 1), axis.end_row();
+  return axis;
+}
+
 ResampleAxis transposed(const ResampleAxis& axis) {
   ResampleAxis t;
   t.in = axis.out, t.out = axis.in;

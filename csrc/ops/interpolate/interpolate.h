@@ -60,6 +60,7 @@ enum class Padding { reflect, replicate, circular };
 // reflect needs them below `in`, circular at most what the other one leaves of `in`.
 ResampleAxis padding_axis(Padding mode, ptrdiff_t in, ptrdiff_t before, ptrdiff_t after);
 
+ResampleAxis identity_axis(ptrdiff_t in);  // of an axis that stays as it is
 ResampleAxis transposed(const ResampleAxis& axis);
 
 // x, y (N, C, …) of rank 3 to 5; axes[0 … 2] are those of depth, height and width.
