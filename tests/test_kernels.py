@@ -23,11 +23,11 @@ MOST = int(os.environ.get("STRIATE_TEST_SAMPLES", "1000000"))
 
 
 def some(samples, most):
-    """At most about `most` of the samples, the last twelve among them."""
+    """Some of the samples, spread over all of them; and the last twelve, or `most` if fewer."""
     most = min(most, MOST)
     if len(samples) <= most:
         return list(samples)
-    return [*samples[:: len(samples) // most + 1], *samples[-12:]]
+    return [*samples[:: len(samples) // most + 1], *samples[-min(most, 12) :]]
 
 
 def pairs():
