@@ -676,7 +676,8 @@ REFUSED = [
     ),
     (
         ValueError,
-        "batch_norm: x: expected more than one value a channel in training, got 1 value in each of 4",
+        "batch_norm: x: expected more than one value a channel in training, "
+        "got 1 value in each of 4",
         lambda: _C.batch_norm_train(ones(1, 4)),
     ),
     *(
