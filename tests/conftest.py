@@ -1,9 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Shared by all tests: the random stream begins anew, and the threads are given back."""
 
+import signal
+
 import pytest
 import striate
 from striate import _C
+
+# A shell starts what it puts in the background deaf to Ctrl-C, and children inherit that; the tests
+# of interrupts need ears.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
