@@ -59,6 +59,8 @@ inline Vec<float> load(const float* p, Mask<float> on) {
   return {_mm256_maskload_ps(p, _mm256_castps_si256(on.m))};
 }
 inline void store(float* p, Vec<float> x) { _mm256_storeu_ps(p, x.v); }
+inline void stream(float* p, Vec<float> x) { _mm256_stream_ps(p, x.v); }
+inline void drain() { _mm_sfence(); }
 inline void store(float* p, Vec<float> x, Mask<float> on) {
   _mm256_maskstore_ps(p, _mm256_castps_si256(on.m), x.v);
 }
@@ -167,6 +169,7 @@ inline Vec<double> load(const double* p, Mask<double> on) {
   return {_mm256_maskload_pd(p, _mm256_castpd_si256(on.m))};
 }
 inline void store(double* p, Vec<double> x) { _mm256_storeu_pd(p, x.v); }
+inline void stream(double* p, Vec<double> x) { _mm256_stream_pd(p, x.v); }
 inline void store(double* p, Vec<double> x, Mask<double> on) {
   _mm256_maskstore_pd(p, _mm256_castpd_si256(on.m), x.v);
 }

@@ -47,6 +47,8 @@ struct MaskOf<float> {
 inline Vec<float> load(const float* p) { return {_mm512_loadu_ps(p)}; }
 inline Vec<float> load(const float* p, Mask<float> on) { return {_mm512_maskz_loadu_ps(on.m, p)}; }
 inline void store(float* p, Vec<float> x) { _mm512_storeu_ps(p, x.v); }
+inline void stream(float* p, Vec<float> x) { _mm512_stream_ps(p, x.v); }
+inline void drain() { _mm_sfence(); }
 inline void store(float* p, Vec<float> x, Mask<float> on) { _mm512_mask_storeu_ps(p, on.m, x.v); }
 inline Vec<float> broadcast(float x) { return {_mm512_set1_ps(x)}; }
 template <>
@@ -131,6 +133,7 @@ inline Vec<double> load(const double* p, Mask<double> on) {
   return {_mm512_maskz_loadu_pd(on.m, p)};
 }
 inline void store(double* p, Vec<double> x) { _mm512_storeu_pd(p, x.v); }
+inline void stream(double* p, Vec<double> x) { _mm512_stream_pd(p, x.v); }
 inline void store(double* p, Vec<double> x, Mask<double> on) {
   _mm512_mask_storeu_pd(p, on.m, x.v);
 }

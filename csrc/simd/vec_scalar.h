@@ -6,6 +6,8 @@
 //   Mask<T>           a truth value a lane
 //   load(p), store(p, x)               any alignment
 //   load(p, mask), store(p, x, mask)   lanes that are off read as 0, are not written, never fault
+//   stream(p, x)      store(p, x) past the caches, p aligned to a whole vector (scalar: as store)
+//   drain()           what was streamed is visible to other threads from here on
 //   first<T>(n)       the mask of the first n lanes, 0 <= n <= lanes
 //   from<T>(n)        the mask of the lanes from n on
 //   fma(a, b, c)      a * b + c, rounded once where the ISA can (scalar: twice)
@@ -73,6 +75,11 @@ template <class T>
 inline void store(T* p, Vec<T> x, Mask<T> on) {
   if (on.m) *p = x.v;
 }
+template <class T>
+inline void stream(T* p, Vec<T> x) {
+  *p = x.v;
+}
+inline void drain() {}
 template <class T>
 inline Vec<T> broadcast(T x) {
   return {x};

@@ -7,6 +7,7 @@
 // masked.
 #include "ops/activation/activation.h"
 #include "simd/math.h"
+#include "simd/write.h"
 
 namespace striate {
 namespace {
@@ -303,24 +304,20 @@ struct Tanhshrink {
 
 template <class F, class T>
 void forward(const T* x, T* y, ptrdiff_t n, Parameters<T> parameter) {
-  constexpr int lanes = Vec<T>::lanes;
   const Pair<Vec<T>> p{broadcast(parameter.a), broadcast(parameter.b)};
-  ptrdiff_t i = 0;
-  for (; i + lanes <= n; i += lanes) store(y + i, F::forward(load(x + i), p));
-  if (i >= n) return;
-  const Mask<T> tail = first<T>(int(n - i));
-  store(y + i, F::forward(load(x + i, tail), p), tail);
+  const bool past = x != y && past_caches(y, n);
+  write_run(y, n, past, [=](ptrdiff_t i, auto... on) { return F::forward(load(x + i, on...), p); });
+  if (past) drain();
 }
 
 template <class F, class T>
 void backward(const T* saved, const T* dy, T* dx, ptrdiff_t n, Parameters<T> parameter) {
-  constexpr int lanes = Vec<T>::lanes;
   const Pair<Vec<T>> p{broadcast(parameter.a), broadcast(parameter.b)};
-  ptrdiff_t i = 0;
-  for (; i + lanes <= n; i += lanes) store(dx + i, F::backward(load(saved + i), load(dy + i), p));
-  if (i >= n) return;
-  const Mask<T> tail = first<T>(int(n - i));
-  store(dx + i, F::backward(load(saved + i, tail), load(dy + i, tail), p), tail);
+  const bool past = saved != dx && dy != dx && past_caches(dx, n);
+  write_run(dx, n, past, [=](ptrdiff_t i, auto... on) {
+    return F::backward(load(saved + i, on...), load(dy + i, on...), p);
+  });
+  if (past) drain();
 }
 
 }  // namespace

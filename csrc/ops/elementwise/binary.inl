@@ -2,6 +2,7 @@
 // The loop of every binary kernel. Bound: memory (three streams), so one vector at a time is enough
 // for the hardware to overlap; an operand of step 0 is held in a register.
 #include "ops/elementwise/elementwise.h"
+#include "simd/write.h"
 
 namespace striate {
 namespace {
@@ -46,19 +47,14 @@ struct Minimum {
 
 template <class Op, bool RepeatA, bool RepeatB, class T>
 void dense(const T* a, const T* b, T* out, ptrdiff_t n) {
-  constexpr int lanes = Vec<T>::lanes;
-  Vec<T> x = broadcast(*a), y = broadcast(*b);
-  ptrdiff_t i = 0;
-  for (; i + lanes <= n; i += lanes) {
-    if (!RepeatA) x = load(a + i);
-    if (!RepeatB) y = load(b + i);
-    store(out + i, Op::apply(x, y));
-  }
-  if (i == n) return;
-  Mask<T> tail = first<T>(int(n - i));
-  if (!RepeatA) x = load(a + i, tail);
-  if (!RepeatB) y = load(b + i, tail);
-  store(out + i, Op::apply(x, y), tail);
+  const Vec<T> every_a = broadcast(*a), every_b = broadcast(*b);
+  const bool past = a != out && b != out && past_caches(out, n);
+  write_run(out, n, past, [=](ptrdiff_t i, auto... on) {
+    Vec<T> x = RepeatA ? every_a : load(a + i, on...);
+    Vec<T> y = RepeatB ? every_b : load(b + i, on...);
+    return Op::apply(x, y);
+  });
+  if (past) drain();
 }
 
 template <class Op, class T>

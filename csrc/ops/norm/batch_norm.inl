@@ -5,6 +5,7 @@
 // there: the mean by differences from the first row, then the squares of differences from the mean,
 // so that neither a large mean nor many rows cost digits. The driver joins blocks.
 #include "ops/norm/norm.h"
+#include "simd/write.h"
 
 namespace striate {
 namespace {
@@ -104,40 +105,36 @@ struct Sums {
   }
 };
 
+// Rows of whole vectors, or a line would be written half past the caches, half through them.
+template <class T>
+bool past_caches(const BatchNormArgs<T>& a) {
+  return a.n % Vec<T>::lanes == 0 && a.y != a.x && a.y != a.dy && past_caches(a.y, a.rows * a.n);
+}
+
 // Row by row, so that memory is met in order; the columns' operands come from L1.
 template <class T>
 void apply(const BatchNormArgs<T>& a) {
-  constexpr int lanes = Vec<T>::lanes;
-  for (ptrdiff_t i = 0; i < a.rows; ++i) {
-    const T* x = a.x + i * a.n;
-    T* y = a.y + i * a.n;
-    ptrdiff_t j = 0;
-    for (; j + lanes <= a.n; j += lanes)
-      store(y + j, fma(load(x + j) - load(a.mean + j), load(a.scale + j), load(a.shift + j)));
-    if (j == a.n) continue;
-    Mask<T> on = first<T>(int(a.n - j));
-    Vec<T> off = load(x + j, on) - load(a.mean + j, on);
-    store(y + j, fma(off, load(a.scale + j, on), load(a.shift + j, on)), on);
-  }
+  const bool past = past_caches(a);
+  for (ptrdiff_t i = 0; i < a.rows; ++i)
+    write_run(a.y + i * a.n, a.n, past, [=, x = a.x + i * a.n](ptrdiff_t j, auto... on) {
+      Vec<T> off = load(x + j, on...) - load(a.mean + j, on...);
+      return fma(off, load(a.scale + j, on...), load(a.shift + j, on...));
+    });
+  if (past) drain();
 }
 
 template <class T>
 void apply_backward(const BatchNormArgs<T>& a) {
-  constexpr int lanes = Vec<T>::lanes;
+  const bool past = past_caches(a);
   for (ptrdiff_t i = 0; i < a.rows; ++i) {
     const T *x = a.x + i * a.n, *dy = a.dy + i * a.n;
-    T* dx = a.y + i * a.n;
-    ptrdiff_t j = 0;
-    for (; j + lanes <= a.n; j += lanes) {
-      Vec<T> through_x = fma(load(x + j) - load(a.mean + j), load(a.slope + j), load(a.shift + j));
-      store(dx + j, fma(load(dy + j), load(a.scale + j), through_x));
-    }
-    if (j == a.n) continue;
-    Mask<T> on = first<T>(int(a.n - j));
-    Vec<T> off = load(x + j, on) - load(a.mean + j, on);
-    Vec<T> through_x = fma(off, load(a.slope + j, on), load(a.shift + j, on));
-    store(dx + j, fma(load(dy + j, on), load(a.scale + j, on), through_x), on);
+    write_run(a.y + i * a.n, a.n, past, [=](ptrdiff_t j, auto... on) {
+      Vec<T> off = load(x + j, on...) - load(a.mean + j, on...);
+      Vec<T> through_x = fma(off, load(a.slope + j, on...), load(a.shift + j, on...));
+      return fma(load(dy + j, on...), load(a.scale + j, on...), through_x);
+    });
   }
+  if (past) drain();
 }
 
 }  // namespace

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Results too large for the caches are written past them: all of them, wherever they begin."""
+
+import numpy as np
+import pytest
+from striate import _C
+
+ISAS = [isa for isa, why_not in _C.isas().items() if not why_not]
+MANY = 64 * (1 << 17) + 77  # parts of 512 KiB, and a tail
+
+
+@pytest.fixture(scope="module")
+def numbers():
+    rng = np.random.default_rng(0)
+    return tuple(rng.standard_normal(MANY, np.float32) for _ in range(2))
+
+
+def unaligned(n, dtype, offset):
+    """An array that begins `offset` elements behind a cache line, surrounded by ones."""
+    item = np.dtype(dtype).itemsize
+    space = np.ones(n + 128, dtype)
+    start = -(space.ctypes.data // item) % (64 // item) + offset
+    return space, space[start : start + n], start
+
+
+@pytest.mark.parametrize("offset", [0, 1, 7])
+@pytest.mark.parametrize("isa", ISAS)
+def test_every_element_is_written(isa, offset, numbers):
+    a, b = numbers
+    for name, call, expected in (
+        ("relu", lambda out: _C.relu(a, out=out), np.maximum(a, 0)),
+        ("relu_backward", lambda out: _C.relu_backward(a, b, out=out), np.where(a > 0, b, 0)),
+        ("add", lambda out: _C.add(a, b, out=out), a + b),
+        ("mul", lambda out: _C.mul(a, 3.0, out=out), a * np.float32(3)),
+    ):
+        space, out, start = unaligned(MANY, np.float32, offset)
+        names = [r["name"] for r in _C.rows() if r["name"].endswith(f"_f32_{isa}")]
+        with _C.pin_rows(names):
+            call(out)
+        np.testing.assert_array_equal(out, expected, err_msg=name)
+        assert (space[:start] == 1).all() and (space[start + MANY :] == 1).all(), name
+
+
+@pytest.mark.parametrize("isa", ISAS)
+def test_doubles_and_in_place(isa, numbers):
+    a = numbers[0].astype(np.float64)
+    expected = np.where(a > 0, a, a * 0.5)
+    names = [r["name"] for r in _C.rows() if r["name"].endswith(f"_f64_{isa}")]
+    space, out, start = unaligned(MANY, np.float64, 3)
+    with _C.pin_rows(names):
+        _C.leaky_relu(a, 0.5, out=out)
+        np.testing.assert_array_equal(out, expected)
+        assert (space[:start] == 1).all() and (space[start + MANY :] == 1).all()
+        _C.leaky_relu(a, 0.5, out=a)
+        np.testing.assert_array_equal(a, expected)
+
+
+@pytest.mark.parametrize("isa", ISAS)
+def test_batch_norm(isa, numbers):
+    """64 channels side by side to whole vectors, 67 that are not."""
+    names = [r["name"] for r in _C.rows() if r["name"].endswith(f"_f32_{isa}")]
+    for channels in (64, 67):
+        x = numbers[0][: MANY // channels * channels].reshape(-1, channels)
+        ends = ((-1, 1), (0.5, 2), (1, 3), (-2, 2))
+        mean, invstd, weight, bias = (np.linspace(*e, channels, dtype=np.float32) for e in ends)
+        with _C.pin_rows(names):
+            y = _C.batch_norm_infer(x, mean, invstd, weight, bias)
+        slope = invstd.astype(np.float64) * weight
+        np.testing.assert_allclose(y, (x - mean.astype(np.float64)) * slope + bias, atol=2e-5)
