@@ -30,6 +30,7 @@ def test_every_element_is_written(isa, offset, numbers):
     for name, call, expected in (
         ("relu", lambda out: _C.relu(a, out=out), np.maximum(a, 0)),
         ("relu_backward", lambda out: _C.relu_backward(a, b, out=out), np.where(a > 0, b, 0)),
+        ("copy", lambda out: _C.to_c_order(a, out=out), a),
         ("add", lambda out: _C.add(a, b, out=out), a + b),
         ("mul", lambda out: _C.mul(a, 3.0, out=out), a * np.float32(3)),
     ):

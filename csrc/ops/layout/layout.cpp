@@ -14,9 +14,14 @@
 namespace striate {
 namespace {
 
+enum { kTranspose, kCopy };
+
 const Table<Kernel> kernels{
-#define ROW(name, T, isa) STRIATE_KERNEL(layout, name, T, isa, 0)
+#define ROW(name, T, isa) STRIATE_KERNEL(layout, name, T, isa, kTranspose)
 #include "ops/layout/kernels.inc"
+#undef ROW
+#define ROW(name, T, isa) STRIATE_KERNEL(layout, name, T, isa, kCopy)
+#include "ops/layout/copies.inc"
 #undef ROW
 };
 
@@ -99,10 +104,13 @@ void copy_transposed(const T* from, T* to, const Axes& outer, Axis rows, Axis co
 template <class T>
 void copy_rows(const T* from, T* to, const Axes& outer, Axis inner) {
   ptrdiff_t rows = outer.product();
-  if (rows == 1 && inner.from == 1 && inner.to == 1 && inner.n > 2 * kGrain)
+  if (rows == 1 && inner.from == 1 && inner.to == 1) {
+    auto* kernel = kernels.best(dtype_of<T>, kCopy).template as<CopyFn<T>>();
+    if (inner.n <= 2 * kGrain) return kernel(from, to, inner.n);
     return parallel_ranges(inner.n, kGrain, 64, [&](ptrdiff_t begin, ptrdiff_t end) {
-      std::memcpy(to + begin, from + begin, size_t(end - begin) * sizeof(T));
+      kernel(from + begin, to + begin, end - begin);
     });
+  }
   for_parts(rows, rows * inner.n, [&](ptrdiff_t row) {
     ptrdiff_t a = 0, b = 0;
     outer.offsets(row, &a, &b);
@@ -165,7 +173,7 @@ Operand part(const Operand& x, int axis, ptrdiff_t begin, ptrdiff_t n) {
 
 template <class T>
 TransposeFn<T>* transpose_kernel() {
-  return kernels.best(dtype_of<T>, 0).template as<TransposeFn<T>>();
+  return kernels.best(dtype_of<T>, kTranspose).template as<TransposeFn<T>>();
 }
 template TransposeFn<float>* transpose_kernel<float>();
 template TransposeFn<double>* transpose_kernel<double>();

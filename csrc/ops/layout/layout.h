@@ -19,8 +19,15 @@ using TransposeFn = void(const T* src, ptrdiff_t src_row, ptrdiff_t rows, ptrdif
 template <class T>
 TransposeFn<T>* transpose_kernel();
 
+// dst[i] = src[i]      i < n. Any alignment; no overlap.
+template <class T>
+using CopyFn = void(const T* src, T* dst, ptrdiff_t n);
+
 #define ROW(name, T, isa) STRIATE_WITH_##isa(TransposeFn<T> name;)
 #include "ops/layout/kernels.inc"
+#undef ROW
+#define ROW(name, T, isa) STRIATE_WITH_##isa(CopyFn<T> name;)
+#include "ops/layout/copies.inc"
 #undef ROW
 
 // to[i] = from[i] for every index; equal shapes and dtypes, any strides (0 repeats in `from`), no

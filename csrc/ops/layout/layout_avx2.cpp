@@ -2,8 +2,9 @@
 // Tiles of 8 x 8 floats (8 + 8 registers) and 4 x 4 doubles: pairs of rows are interleaved inside
 // 128-bit lanes, then the lanes are exchanged. Masked stores are slow on AMD, so tiles that are not
 // whole go element by element.
-#include <immintrin.h>
-
+#include "simd/vec_avx2.h"
+//
+#include "ops/layout/copy.inl"
 #include "ops/layout/transpose.inl"
 
 namespace striate {

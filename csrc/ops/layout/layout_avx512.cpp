@@ -2,8 +2,9 @@
 // Tiles of 16 x 16 floats (16 + 16 of 32 registers) and 8 x 8 doubles: rows are interleaved inside
 // 128-bit lanes in two rounds, then the lanes are exchanged in two more. Rows and columns that a
 // tile does not have are masked away.
-#include <immintrin.h>
-
+#include "simd/vec_avx512.h"
+//
+#include "ops/layout/copy.inl"
 #include "ops/layout/transpose.inl"
 
 namespace striate {

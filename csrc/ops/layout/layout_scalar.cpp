@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "simd/vec_scalar.h"
+//
+#include "ops/layout/copy.inl"
 #include "ops/layout/transpose.inl"
 
 namespace striate {

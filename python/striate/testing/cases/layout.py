@@ -69,6 +69,16 @@ CASES = [
         bytes=_moved,
     ),
     Case(
+        name="copy",
+        rows=("layout_copy_",),
+        function=None,
+        kernel=_C.to_c_order,
+        reference=_same,
+        samples=[Sample(((n,),)) for n in [*range(1, 36), 300, 70001]],
+        bound=_exact,
+        bytes=_moved,
+    ),
+    Case(
         name="pad",
         rows=("layout_transpose_",),
         function=striate.pad,
