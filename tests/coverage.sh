@@ -75,6 +75,7 @@ for f in files:
         folders[name][0] += f["branch_covered"]
         folders[name][1] += f["branch_total"]
 for name, (reached, total) in sorted(folders.items()):
-    print(f"{name:14} {reached:5} of {total:5} branches, {100 * reached / total:5.1f} %")
+    if total:
+        print(f"{name:14} {reached:5} of {total:5} branches, {100 * reached / total:5.1f} %")
 PYTHON
 exit $status
