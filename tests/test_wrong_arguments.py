@@ -53,7 +53,7 @@ def test_wrong_arguments_are_refused_by_name(
             with striate.set_grad_enabled(True):
                 try:
                     invoke(function, given, parameter, wrong)
-                except (*REFUSALS, KeyError, ZeroDivisionError, BufferError) as error:
+                except REFUSALS as error:
                     told = str(error)
                     assert NAMED.match(told) or "truth" in told, (parameter.name, wrong, error)
                 else:

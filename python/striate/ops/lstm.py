@@ -8,6 +8,7 @@ the bindings each, a direction. The equations are in `csrc/ops/lstm/lstm.h`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -44,90 +45,93 @@ def _weights(
     return weights[0], weights[1], b_ih, b_hh, weights[-1] if projected else None
 
 
+def _layer_forward(
+    cell: str,
+    ctx: Node,
+    x: Array,
+    *operands: Array,
+    directions: int,
+    states: int,
+    biased: bool,
+    projected: bool,
+    batch_sizes: Array | None,
+) -> tuple[Array, ...]:
+    """(y, h_n), and c_n of an LSTM; one binding call a direction."""
+    x = np.ascontiguousarray(x)
+    given, weights = operands[:states], operands[states:]
+    keep, per = any(ctx.needs), len(weights) // directions
+    out = None
+    if directions == 2:
+        width = weights[per - 1].shape[0] if projected else weights[1].shape[1]
+        out = np.empty((*x.shape[:-1], 2 * width), x.dtype)
+    ends: list[Any] = []
+    memories: list[Any] = []
+    kept: list[Any] = []
+    for d in range(directions):
+        own = _weights(weights[d * per : (d + 1) * per], biased, projected)
+        h0, c0 = (given[i][d] if i < states else None for i in range(2))
+        part = None if out is None else out[..., d * width : (d + 1) * width]
+        y, h_n, c_n, saved = _C.rnn_forward(
+            cell, x, *own, h0, c0, batch_sizes, d == 1, keep, out=part
+        )
+        ends.append(h_n)
+        memories.append(c_n)
+        kept.append(saved)
+    y = y if out is None else out
+    ctx.save(x, y, *operands, kept, (directions, states, biased, projected, batch_sizes))
+    stacked = [np.stack(ends), np.stack(memories)] if cell == "lstm" else [np.stack(ends)]
+    return (y, *stacked)
+
+
+def _layer_backward(cell: str, ctx: Node, *grads: Array | None) -> Any:
+    """The gradients of all operands; that of x is added up over the directions."""
+    x, y, *operands, kept, options = ctx.saved
+    directions, states, biased, projected, batch_sizes = options
+    given, weights = operands[:states], operands[states:]
+    needs, per = ctx.needs, len(weights) // directions
+    dy, dh_n, dc_n = (*grads, None)[:3]
+    width = y.shape[-1] // directions
+    dx = None
+    dstates: list[list[Any]] = []
+    dweights: list[Any] = []
+    for d in range(directions):
+        own = _weights(weights[d * per : (d + 1) * per], biased, projected)
+        h0, c0 = (given[i][d] if i < states else None for i in range(2))
+        part = slice(d * width, (d + 1) * width)
+        dx, dw_ih, dw_hh, db_ih, db_hh, dw_hr, dh0, dc0 = _C.rnn_backward(
+            cell,
+            None if dy is None else dy[..., part],
+            None if dh_n is None else dh_n[d],
+            None if dc_n is None else dc_n[d],
+            x,
+            y[..., part],
+            kept[d],
+            *own,
+            h0,
+            c0,
+            batch_sizes,
+            d == 1,
+            dx=needs[0],
+            dweights=any(needs[1 + states :]),
+            dstates=any(needs[1 : 1 + states]),
+            beta=0.0 if dx is None else 1.0,
+            out=dx,
+        )
+        dstates.append([dh0, dc0])
+        biases = [db_ih, db_hh] if biased else []
+        dweights += [dw_ih, dw_hh, *biases, *([dw_hr] if projected else [])]
+    stacked = [
+        np.stack([s[i] for s in dstates]) if any(needs[1 : 1 + states]) else None
+        for i in range(states)
+    ]
+    return (dx, *stacked, *dweights)
+
+
 def _layer_record(cell: str) -> Op:
     """One layer. Operands: x, the initial states given (h0, then c0), the weights by direction."""
-    has_c = cell == "lstm"
-    results = "(T, N, D P), (D, N, P)" + (", (D, N, H)" if has_c else "")
-
-    def forward(
-        ctx: Node,
-        x: Array,
-        *operands: Array,
-        directions: int,
-        states: int,
-        biased: bool,
-        projected: bool,
-        batch_sizes: Array | None,
-    ) -> tuple[Array, ...]:
-        x = np.ascontiguousarray(x)
-        given, weights = operands[:states], operands[states:]
-        keep, per = any(ctx.needs), len(weights) // directions
-        out = None
-        if directions == 2:
-            width = weights[per - 1].shape[0] if projected else weights[1].shape[1]
-            out = np.empty((*x.shape[:-1], 2 * width), x.dtype)
-        ends: list[Any] = []
-        memories: list[Any] = []
-        kept: list[Any] = []
-        for d in range(directions):
-            own = _weights(weights[d * per : (d + 1) * per], biased, projected)
-            h0, c0 = (given[i][d] if i < states else None for i in range(2))
-            part = None if out is None else out[..., d * width : (d + 1) * width]
-            y, h_n, c_n, saved = _C.rnn_forward(
-                cell, x, *own, h0, c0, batch_sizes, d == 1, keep, out=part
-            )
-            ends.append(h_n)
-            memories.append(c_n)
-            kept.append(saved)
-        y = y if out is None else out
-        ctx.save(x, y, *operands, kept, (directions, states, biased, projected, batch_sizes))
-        stacked = [np.stack(ends), np.stack(memories)] if has_c else [np.stack(ends)]
-        return (y, *stacked)
-
-    def backward(ctx: Node, *grads: Array | None) -> Any:
-        x, y, *operands, kept, options = ctx.saved
-        directions, states, biased, projected, batch_sizes = options
-        given, weights = operands[:states], operands[states:]
-        needs, per = ctx.needs, len(weights) // directions
-        dy, dh_n, dc_n = (*grads, None)[:3]
-        width = y.shape[-1] // directions
-        dx = None
-        dstates: list[list[Any]] = []
-        dweights: list[Any] = []
-        for d in range(directions):
-            own = _weights(weights[d * per : (d + 1) * per], biased, projected)
-            h0, c0 = (given[i][d] if i < states else None for i in range(2))
-            part = slice(d * width, (d + 1) * width)
-            dx, dw_ih, dw_hh, db_ih, db_hh, dw_hr, dh0, dc0 = _C.rnn_backward(
-                cell,
-                None if dy is None else dy[..., part],
-                None if dh_n is None else dh_n[d],
-                None if dc_n is None else dc_n[d],
-                x,
-                y[..., part],
-                kept[d],
-                *own,
-                h0,
-                c0,
-                batch_sizes,
-                d == 1,
-                dx=needs[0],
-                dweights=any(needs[1 + states :]),
-                dstates=any(needs[1 : 1 + states]),
-                beta=0.0 if dx is None else 1.0,
-                out=dx,
-            )
-            dstates.append([dh0, dc0])
-            biases = [db_ih, db_hh] if biased else []
-            dweights += [dw_ih, dw_hh, *biases, *([dw_hr] if projected else [])]
-        stacked = [
-            np.stack([s[i] for s in dstates]) if any(needs[1 : 1 + states]) else None
-            for i in range(states)
-        ]
-        return (dx, *stacked, *dweights)
-
-    record = op(f"(T, N, I), ... -> {results}", name=cell)(forward)
-    record.backward(backward)
+    results = "(T, N, D P), (D, N, P)" + (", (D, N, H)" if cell == "lstm" else "")
+    record = op(f"(T, N, I), ... -> {results}", name=cell)(partial(_layer_forward, cell))
+    record.backward(partial(_layer_backward, cell))
     return record
 
 
