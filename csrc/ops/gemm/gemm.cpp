@@ -1,19 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
-// Drives the register tile over a product, blocked as in Goto and van de Geijn, "Anatomy of
-// High-Performance Matrix Multiplication" (2008):
+// Drives the register tile over a product, blocked after Goto and van de Geijn, "Anatomy of
+// High-Performance Matrix Multiplication" (2008), with B's block in L2 and A's rows in L1:
 //
-//   for jc in N by NC                         B block [KC, NC]: L3
-//     for pc in K by KC                       pack B into panels of NR columns
-//       for (ic in M by MC) x (jr in NC by columns of a task)        one task, any thread
-//         for each panel of NR columns        B panel [KC, NR]: L1
-//           for each tile of MR rows          A block [MC, KC]: L2
+//   for a part of C                           one task, any thread; no task waits for another
+//     for jc in its columns by NC
+//       for pc in K by KC                     pack B into panels of NR columns: [KC, NC], L2
+//         for ic in its rows by MC            pack A: [MC, KC], L2
+//           for each tile of MR rows          A's rows [MR, KC]: L1
+//             for each panel of NR columns    B's panel streams from L2, asked for 8 steps ahead
 //
 // Methods, cheapest first by the model in cost():
-//   direct   A and B are read where they lie. For few rows, where packing B would not pay.
+//   direct   A and B are read where they lie. A panel of B is then the outer loop: it is read once.
+//   pack_a   A is copied into rows at a known distance: the tile needs one pointer for all, and no
+//            stride of A's maps the rows of a tile to the same cache sets. B in place: few rows.
 //   pack_b   B into panels. The register tile reads rows of A by pointer, so A stays in place.
-//   pack_ab  A is copied too, into rows a few lines apart, where its own stride would map the rows
-//            of a tile to the same cache sets.
+//   pack_ab  both.
 //   gemv     a product of one row or one column, by kernels of its own.
+//
+// Tasks pack for themselves: a block of B is packed again for other rows of C, which costs 3 % at
+// 336 rows, and saves the barrier between packing and multiplying.
 #include "ops/gemm/gemm.h"
 
 #include <cstring>
@@ -39,7 +44,7 @@ const Table<GemmKernel> kernels{
 #undef ROW
 };
 
-enum class Method { direct, pack_b, pack_ab, gemv };
+enum class Method { direct, pack_a, pack_b, pack_ab, gemv };
 struct MethodRow : Row {
   Method method;
 };
@@ -50,12 +55,15 @@ const Table<MethodRow> methods{
 #undef ROW
 };
 
-constexpr ptrdiff_t kBlockK = 512;   // at most; K is cut into blocks of like size
-constexpr ptrdiff_t kBlockM = 84;    // a multiple of 4, 6, 14
-constexpr ptrdiff_t kBlockN = 3072;  // a multiple of every NR
-constexpr ptrdiff_t kTaskColumns = 256;
-#define ROW(name, T, isa, mr, nr) \
-  static_assert(kBlockN % nr == 0 && mr <= kMaxTileRows, "the blocking does not fit " #name);
+constexpr ptrdiff_t kBlockM = 112;     // rows of A packed together: a multiple of 4, 6, 14
+constexpr ptrdiff_t kBlockN = 384;     // columns of B packed together: a multiple of every NR
+constexpr ptrdiff_t kNarrowK = 2048;   // steps of k where C is one panel
+constexpr ptrdiff_t kFarK = 128;       // steps of k where B is read in place from beyond L2
+constexpr double kFar = 1 << 20;       // bytes of B from which on it is
+constexpr double kFurther = 16 << 20;  // bytes of B that no cache of ours holds
+#define ROW(name, T, isa, mr, nr)                                             \
+  static_assert(kBlockN % nr == 0 && kBlockM % mr <= 4 && mr <= kMaxTileRows, \
+                "the blocking does not fit " #name);
 #include "ops/gemm/kernels.inc"
 #undef ROW
 constexpr double kSerialFlops = 4e6;  // below, waking a second core costs more than it brings
@@ -66,10 +74,17 @@ T least(T a, T b) {
   return a < b ? a : b;
 }
 
-// K in blocks of like size: a short last one would pay a tile's beginning and end for few steps.
-ptrdiff_t block_of_k(ptrdiff_t k) {
-  ptrdiff_t blocks = ceil_div(k, kBlockK);
-  return blocks <= 1 ? k : ceil_div(ceil_div(k, blocks), 8) * 8;
+// Steps of k at a time, in blocks of like size: a short last one would pay a tile's beginning and
+// end for few steps.
+template <class T>
+ptrdiff_t block_of_k(const GemmProblem<T>& p, bool in_place, bool pack_a, ptrdiff_t nr) {
+  ptrdiff_t most = kPackedK<T>;
+  if (in_place && !pack_a && p.n <= nr)
+    most = kNarrowK;
+  else if (in_place && double(p.k) * double(p.n) * sizeof(T) > kFar)
+    most = kFarK;
+  const ptrdiff_t blocks = ceil_div(p.k, most);
+  return blocks <= 1 ? p.k : ceil_div(ceil_div(p.k, blocks), 8) * 8;
 }
 
 // How much elements that far apart press into the same sets of a cache: a way of L1 is 4 KiB.
@@ -97,24 +112,30 @@ GemmProblem<T> as_column(const GemmProblem<T>& p) {
   return p.m == 1 && p.n != 1 && !p.packed_b ? transposed(p) : p;
 }
 
-// Cycles per element, measured on Zen 5: what a method adds to the multiply-adds, which all share.
+// Cycles per element, measured on Emerald Rapids: what a method adds to the multiply-adds, which
+// all share.
 template <class T>
 double cost(Method method, const GemmProblem<T>& p, const GemmKernel& kernel) {
   const double infinite = std::numeric_limits<double>::infinity();
-  double tiles_m = double(ceil_div(p.m, kernel.mr)), tiles_n = double(ceil_div(p.n, kernel.nr));
+  double tiles_n = double(ceil_div(p.n, kernel.nr));
   double a_size = double(p.m) * double(p.k), b_size = double(p.k) * double(p.n);
-  double rows_in_place = 0.10 * crowding<T>(p.a.col == 1 ? p.a.row : p.a.col) * a_size * tiles_n;
-  if (p.a.col != 1 && p.a.row != 1) rows_in_place = 0.10 * a_size * tiles_n;
-  double pack_a = 0.6 * a_size + 2000;
-  double pack_b = (p.b.col == 1 ? 0.4 : 1.0) * b_size + 1000;
+  double rows_in_place =
+      (0.04 + 0.3 * crowding<T>(p.a.col == 1 ? p.a.row : p.a.col)) * a_size * tiles_n;
+  if (p.a.col != 1) rows_in_place = (0.15 + 0.5 * crowding<T>(p.a.col)) * a_size * tiles_n;
+  double pack_a = (p.a.col == 1 ? 0.4 : 0.8) * a_size + 500;
+  double pack_b = p.packed_b ? 0 : (p.b.col == 1 ? 0.35 : 0.8) * b_size + 1000;
+  double b_in_place = (0.002 + 0.005 * crowding<T>(p.b.row)) * b_size * double(p.m);
+  if (b_size * sizeof(T) > kFurther) b_in_place += 0.6 * b_size;
+  if (p.packed_b || p.b.col != 1) b_in_place = infinite;
   switch (method) {
     case Method::direct:
-      if (p.packed_b != nullptr || p.b.col != 1) return infinite;
-      return rows_in_place + (0.003 + 0.03 * crowding<T>(p.b.row)) * b_size * tiles_m;
+      return rows_in_place + b_in_place;
+    case Method::pack_a:
+      return pack_a + b_in_place;
     case Method::pack_b:
-      return (p.packed_b ? 0 : pack_b) + rows_in_place;
+      return pack_b + rows_in_place;
     case Method::pack_ab:
-      return (p.packed_b ? 0 : pack_b) + pack_a;
+      return pack_b + pack_a;
     case Method::gemv:
       return is_gemv(as_column(p)) ? 0 : infinite;
   }
@@ -132,19 +153,46 @@ Method choose(const GemmProblem<T>& p, const GemmKernel& kernel) {
   return chosen;
 }
 
-// Panels [panels][rows][nr] from b(k, j), zeros beyond n.
+// One panel [k][nr] from b(k, j), zeros beyond n.
 template <class T>
-void pack_panel(const T* b, ptrdiff_t row, ptrdiff_t col, ptrdiff_t k, ptrdiff_t n, ptrdiff_t nr,
-                T* panel) {
+void pack_panel(const Matrix<const T>& b, ptrdiff_t k, ptrdiff_t n, ptrdiff_t nr, T* panel) {
   if (n < nr) std::memset(panel, 0, size_t(k * nr) * sizeof(T));
-  if (col == 1) {
-    for (ptrdiff_t i = 0; i < k; ++i) std::memcpy(panel + i * nr, b + i * row, n * sizeof(T));
-  } else if (row == 1) {
-    transpose_kernel<T>()(b, col, n, k, panel, nr);
+  if (b.col == 1) {
+    for (ptrdiff_t i = 0; i < k; ++i)
+      std::memcpy(panel + i * nr, b.data + i * b.row, size_t(n) * sizeof(T));
+  } else if (b.row == 1) {
+    transpose_kernel<T>()(b.data, b.col, n, k, panel, nr);
   } else {
     for (ptrdiff_t i = 0; i < k; ++i)
-      for (ptrdiff_t j = 0; j < n; ++j) panel[i * nr + j] = b[i * row + j * col];
+      for (ptrdiff_t j = 0; j < n; ++j) panel[i * nr + j] = b.data[i * b.row + j * b.col];
   }
+}
+
+// Whole panels, row by row over all of them: memory is fastest in long runs, and a copy of known
+// size is a few instructions.
+template <size_t Bytes, class T>
+void pack_rows(const T* b, ptrdiff_t row, ptrdiff_t k, ptrdiff_t panels, T* to) {
+  constexpr ptrdiff_t nr = Bytes / sizeof(T);
+  for (ptrdiff_t i = 0; i < k; ++i, b += row, to += nr)
+    for (ptrdiff_t p = 0; p < panels; ++p) std::memcpy(to + p * k * nr, b + p * nr, Bytes);
+}
+
+// Panels [N / NR][k][NR], `panel` elements apart.
+template <class T>
+void pack_panels(const Matrix<const T>& b, ptrdiff_t k, ptrdiff_t n, ptrdiff_t nr, T* to) {
+  ptrdiff_t whole = b.col == 1 ? n / nr : 0;
+  switch (size_t(nr) * sizeof(T)) {
+    case 128:
+      pack_rows<128>(b.data, b.row, k, whole, to);
+      break;
+    case 64:
+      pack_rows<64>(b.data, b.row, k, whole, to);
+      break;
+    default:
+      whole = 0;
+  }
+  for (ptrdiff_t j = whole * nr; j < n; j += nr)
+    pack_panel<T>({b.data + j * b.col, b.row, b.col, 0}, k, least(nr, n - j), nr, to + j * k);
 }
 
 // One block of A or B as the tiles will read it.
@@ -160,116 +208,104 @@ struct Panels {  // B[k, j] = data[j / NR * panel + k * step + j % NR]
 };
 
 template <class T>
-struct Block {
-  ptrdiff_t i0, i1, j0, j1;  // of C
-  ptrdiff_t jc, k;           // B's panels begin at column jc
-  bool first, last;          // of the K blocks
-};
-
-template <class T>
 class Product {
  public:
   Product(const GemmProblem<T>& p, const GemmKernel& kernel, Method method)
-      : p_(p), kernel_(kernel), method_(method) {
-    threaded_ = 2.0 * double(p.m) * double(p.n) * double(p.k) > kSerialFlops;
+      : p_(p), kernel_(kernel), nr_(kernel.nr), mr_(kernel.mr) {
+    pack_a_ = method == Method::pack_a || method == Method::pack_ab;
+    pack_b_ = (method == Method::pack_b || method == Method::pack_ab) && p.packed_b == nullptr;
+    in_place_ = !pack_b_ && p.packed_b == nullptr;
+    kc_ = block_of_k(p, in_place_, pack_a_, nr_);
+    nc_ = in_place_ ? p.n : kBlockN;
   }
 
   void run() {
-    const ptrdiff_t nr = kernel_.nr;
-    bool pack_b = method_ != Method::direct && p_.packed_b == nullptr;
-    bool pack_a = method_ == Method::pack_ab;
-    ptrdiff_t kc_most = block_of_k(p_.k), nc_most = least(ceil_div(p_.n, nr) * nr, kBlockN);
-    Workspace<T> b_space(pack_b ? size_t(kc_most * nc_most) : 0);
-    a_row_ = kc_most + 64 / ptrdiff_t(sizeof(T));
-    Workspace<T> a_space(pack_a ? size_t(p_.m * a_row_) : 0);
+    if (2.0 * double(p_.m) * double(p_.n) * double(p_.k) <= kSerialFlops)
+      return task({0, p_.m, 0, p_.n});
+    // Enough tasks to go round. Their edges do not change a result.
+    const ptrdiff_t wanted = 4 * ptrdiff_t(num_threads());
+    ptrdiff_t mc = p_.m, nc = least(nc_, p_.n);
+    auto tasks = [&] { return ceil_div(p_.m, mc) * ceil_div(p_.n, nc); };
+    auto halve = [&](ptrdiff_t& size, ptrdiff_t unit, ptrdiff_t least_units) {
+      while (num_threads() > 1 && tasks() < wanted && size > least_units * unit)
+        size = ceil_div(ceil_div(size, 2), unit) * unit;
+    };
+    halve(mc, mr_, 24), halve(nc, nr_, 4), halve(mc, mr_, 2), halve(nc, nr_, 1);
+    const ptrdiff_t across = ceil_div(p_.n, nc);
+    parallel_for(ceil_div(p_.m, mc) * across, [&](ptrdiff_t part) {
+      const ptrdiff_t i = part / across * mc, j = part % across * nc;
+      task({i, least(i + mc, p_.m), j, least(j + nc, p_.n)});
+    });
+  }
 
-    for (ptrdiff_t jc = 0; jc < p_.n; jc += kBlockN) {
-      ptrdiff_t j_end = least(jc + kBlockN, p_.n);
+ private:
+  struct Part {  // of C
+    ptrdiff_t i0, i1, j0, j1;
+  };
+  struct Step {  // of k
+    ptrdiff_t pc, kc;
+    bool first, last;
+  };
+
+  // A part of C, over all of K.
+  void task(const Part& part) const {
+    const ptrdiff_t width = least(nc_, part.j1 - part.j0),
+                    height = least(kBlockM, part.i1 - part.i0);
+    Workspace<T> b_space(pack_b_ ? size_t(kc_ * ceil_div(width, nr_) * nr_) : 0);
+    Workspace<T> a_space(pack_a_ ? size_t(height * kPackedRow<T>) : 0);
+    for (ptrdiff_t j = part.j0; j < part.j1; j += nc_) {
+      const Part block{part.i0, part.i1, j, least(j + nc_, part.j1)};
       ptrdiff_t pc = 0;
       do {  // once even if K is 0: C is still to be written
-        ptrdiff_t kc = least(kc_most, p_.k - pc);
-        Panels<T> b = pack_b ? packed_b_block(b_space.data(), pc, kc, jc, j_end) : b_block(pc, jc);
-        Rows<T> a = pack_a ? packed_a_block(a_space.data(), pc, kc) : a_block(pc);
-        multiply(a, b, {0, p_.m, jc, j_end, jc, kc, pc == 0, pc + kc >= p_.k});
-        pc += kc_most;
+        const ptrdiff_t kc = least(kc_, p_.k - pc);
+        const Step step{pc, kc, pc == 0, pc + kc >= p_.k};
+        const Panels<T> b = pack_b_ ? packed_b(b_space.data(), step, block) : b_in_place(pc, j);
+        if (!pack_a_) multiply({p_.a.data + pc * p_.a.col, p_.a.row, p_.a.col}, b, step, block);
+        for (ptrdiff_t i = part.i0; pack_a_ && i < part.i1; i += kBlockM) {
+          const Part rows{i, least(i + kBlockM, part.i1), block.j0, block.j1};
+          multiply(packed_a(a_space.data(), step, rows), b, step, rows);
+        }
+        pc += kc_;
       } while (pc < p_.k);
     }
   }
 
- private:
-  template <class F>
-  void share(ptrdiff_t parts, F&& body) {
-    if (threaded_)
-      parallel_for(parts, body);
-    else
-      for (ptrdiff_t part = 0; part < parts; ++part) body(part);
-  }
-
-  Rows<T> a_block(ptrdiff_t pc) const { return {p_.a.data + pc * p_.a.col, p_.a.row, p_.a.col}; }
-
-  Rows<T> packed_a_block(T* space, ptrdiff_t pc, ptrdiff_t kc) {
+  Rows<T> packed_a(T* space, const Step& step, const Part& rows) const {
     const Matrix<const T>& a = p_.a;
-    share(ceil_div(p_.m, kBlockM), [&](ptrdiff_t part) {
-      ptrdiff_t i0 = part * kBlockM, i1 = least(i0 + kBlockM, p_.m);
-      const T* from = a.data + i0 * a.row + pc * a.col;
-      T* to = space + i0 * a_row_;
-      if (a.row == 1) return transpose_kernel<T>()(from, a.col, kc, i1 - i0, to, a_row_);
-      for (ptrdiff_t i = 0; i < i1 - i0; ++i, from += a.row, to += a_row_) {
+    const T* from = a.data + rows.i0 * a.row + step.pc * a.col;
+    if (a.row == 1 && a.col != 1) {
+      transpose_kernel<T>()(from, a.col, step.kc, rows.i1 - rows.i0, space, kPackedRow<T>);
+    } else {
+      T* to = space;
+      for (ptrdiff_t i = rows.i0; i < rows.i1; ++i, from += a.row, to += kPackedRow<T>) {
         if (a.col == 1)
-          std::memcpy(to, from, size_t(kc) * sizeof(T));
+          std::memcpy(to, from, size_t(step.kc) * sizeof(T));
         else
-          for (ptrdiff_t k = 0; k < kc; ++k) to[k] = from[k * a.col];
+          for (ptrdiff_t k = 0; k < step.kc; ++k) to[k] = from[k * a.col];
       }
-    });
-    return {space, a_row_, 1};
-  }
-
-  Panels<T> b_block(ptrdiff_t pc, ptrdiff_t jc) const {
-    ptrdiff_t nr = kernel_.nr;
-    if (p_.packed_b) return {p_.packed_b + jc * p_.k + pc * nr, p_.k * nr, nr};
-    return {p_.b.data + pc * p_.b.row + jc, nr, p_.b.row};
-  }
-
-  Panels<T> packed_b_block(T* space, ptrdiff_t pc, ptrdiff_t kc, ptrdiff_t jc, ptrdiff_t j_end) {
-    ptrdiff_t nr = kernel_.nr;
-    const Matrix<const T>& b = p_.b;
-    share(ceil_div(j_end - jc, nr), [&](ptrdiff_t part) {
-      ptrdiff_t j = jc + part * nr;
-      pack_panel(b.data + pc * b.row + j * b.col, b.row, b.col, kc, least(nr, j_end - j), nr,
-                 space + part * kc * nr);
-    });
-    return {space, kc * nr, nr};
-  }
-
-  // Cuts C's columns [block.j0, block.j1) and all its rows into tasks.
-  void multiply(const Rows<T>& a, const Panels<T>& b, const Block<T>& block) {
-    const ptrdiff_t mr = kernel_.mr, nr = kernel_.nr;
-    ptrdiff_t mc = kBlockM, nc = ceil_div(kTaskColumns, nr) * nr;  // whole panels of B
-    if (threaded_) {  // enough tasks to go round; their edges do not change a result
-      ptrdiff_t wanted = 4 * ptrdiff_t(num_threads());
-      auto tasks = [&] { return ceil_div(block.i1, mc) * ceil_div(block.j1 - block.j0, nc); };
-      while (tasks() < wanted && nc > nr) nc = ceil_div(nc / 2, nr) * nr;
-      while (tasks() < wanted && mc > 2 * mr) mc = ceil_div(mc / 2, mr) * mr;
     }
-    ptrdiff_t across = ceil_div(block.j1 - block.j0, nc);
-    share(ceil_div(block.i1, mc) * across, [&](ptrdiff_t part) {
-      Block<T> task = block;
-      task.i0 = part / across * mc;
-      task.i1 = least(task.i0 + mc, block.i1);
-      task.j0 = block.j0 + part % across * nc;
-      task.j1 = least(task.j0 + nc, block.j1);
-      multiply_task(a, b, task);
-    });
+    return {space - rows.i0 * kPackedRow<T>, kPackedRow<T>, 1};
   }
 
-  void multiply_task(const Rows<T>& a, const Panels<T>& b, const Block<T>& task) const {
+  Panels<T> b_in_place(ptrdiff_t pc, ptrdiff_t j) const {
+    if (p_.packed_b) return {p_.packed_b + j * p_.k + pc * nr_, p_.k * nr_, nr_};
+    return {p_.b.data + pc * p_.b.row + j, nr_, p_.b.row};
+  }
+
+  Panels<T> packed_b(T* space, const Step& step, const Part& block) const {
+    const Matrix<const T>& b = p_.b;
+    const T* from = b.data + step.pc * b.row + block.j0 * b.col;
+    pack_panels(Matrix<const T>{from, b.row, b.col, 0}, step.kc, block.j1 - block.j0, nr_, space);
+    return {space, step.kc * nr_, nr_};
+  }
+
+  void multiply(const Rows<T>& a, const Panels<T>& b, const Step& step, const Part& block) const {
     const Epilogue<T>& e = p_.epilogue;
     // Tiles of like height: 16 rows are 8 and 8, not 14 and a slow 2.
-    const ptrdiff_t height = task.i1 - task.i0, nr = kernel_.nr;
-    const ptrdiff_t mr = ceil_div(height, ceil_div(height, ptrdiff_t(kernel_.mr)));
+    const ptrdiff_t height = block.i1 - block.i0, mr = ceil_div(height, ceil_div(height, mr_));
     const T* rows[kMaxTileRows];
     T* c[kMaxTileRows];
-    GemmSegment<T> segment{rows, 0, nullptr, task.k};
+    GemmSegment<T> segment{rows, 0, nullptr, step.kc};
     GemmTile<T> tile{&segment,
                      1,
                      a.step,
@@ -278,39 +314,47 @@ class Product {
                      0,
                      0,
                      p_.alpha,
-                     task.first ? p_.beta : T(1),
+                     step.first ? p_.beta : T(1),
                      nullptr,
                      nullptr,
                      Epilogue<T>().low,
-                     Epilogue<T>().high};
-    if (task.last) tile.low = e.low, tile.high = e.high;
-    const T* bias = task.last ? e.bias : nullptr;
-    for (ptrdiff_t j = task.j0; j < task.j1; j += nr) {
-      segment.b = b.data + (j - task.jc) / nr * b.panel;
-      tile.n = int(least(nr, task.j1 - j));
+                     Epilogue<T>().high,
+                     pack_a_};
+    if (step.last) tile.low = e.low, tile.high = e.high;
+    const T* bias = step.last ? e.bias : nullptr;
+    auto run = [&](ptrdiff_t i, ptrdiff_t j) {
+      segment.b = b.data + (j - block.j0) / nr_ * b.panel;
+      tile.n = int(least(nr_, block.j1 - j));
+      tile.m = int(least(mr, block.i1 - i));
       if (bias && e.bias_axis == BiasAxis::column) tile.bias_n = bias + j;
-      for (ptrdiff_t i = task.i0; i < task.i1; i += mr) {
-        tile.m = int(least(mr, task.i1 - i));
-        if (bias && e.bias_axis == BiasAxis::row) tile.bias_m = bias + i;
-        for (int r = 0; r < tile.m; ++r) {
-          rows[r] = a.data + (i + r) * a.row;
-          c[r] = p_.c.data + (i + r) * p_.c.row + j;
-        }
-        kernel_.run(tile);
+      if (bias && e.bias_axis == BiasAxis::row) tile.bias_m = bias + i;
+      for (int r = 0; r < tile.m; ++r) {
+        rows[r] = a.data + (i + r) * a.row;
+        c[r] = p_.c.data + (i + r) * p_.c.row + j;
       }
+      kernel_.run(tile);
+    };
+    // A panel of B that lies in memory is read once; one that is packed lies in L2, and the rows of
+    // A stay in L1 meanwhile.
+    if (in_place_) {
+      for (ptrdiff_t j = block.j0; j < block.j1; j += nr_)
+        for (ptrdiff_t i = block.i0; i < block.i1; i += mr) run(i, j);
+    } else {
+      for (ptrdiff_t i = block.i0; i < block.i1; i += mr)
+        for (ptrdiff_t j = block.j0; j < block.j1; j += nr_) run(i, j);
     }
-    if (!task.last || e.activation == nullptr) return;
-    for (ptrdiff_t i = task.i0; i < task.i1; ++i) {
-      T* row = p_.c.data + i * p_.c.row + task.j0;
-      e.activation(row, row, task.j1 - task.j0, e.parameter);
+    if (!step.last || e.activation == nullptr) return;
+    for (ptrdiff_t i = block.i0; i < block.i1; ++i) {
+      T* row = p_.c.data + i * p_.c.row + block.j0;
+      e.activation(row, row, block.j1 - block.j0, e.parameter);
     }
   }
 
   const GemmProblem<T>& p_;
   const GemmKernel& kernel_;
-  Method method_;
-  bool threaded_;
-  ptrdiff_t a_row_ = 0;
+  const ptrdiff_t nr_, mr_;
+  bool pack_a_, pack_b_, in_place_;
+  ptrdiff_t kc_, nc_;
 };
 
 // One product whose C may lie anyhow: rows of C become unit-stride by transposing, or by a copy.
@@ -380,7 +424,8 @@ void pack_b(const Matrix<const T>& b, ptrdiff_t k, ptrdiff_t n, T* packed, ptrdi
   ptrdiff_t nr = gemm_kernel(dtype_of<T>).nr, panel = (panel_rows ? panel_rows : k) * nr;
   auto pack = [&](ptrdiff_t part) {
     ptrdiff_t j = part * nr;
-    pack_panel(b.data + j * b.col, b.row, b.col, k, least(nr, n - j), nr, packed + part * panel);
+    pack_panel<T>({b.data + j * b.col, b.row, b.col, 0}, k, least(nr, n - j), nr,
+                  packed + part * panel);
   };
   if (k * n > 1 << 16) return parallel_for(ceil_div(n, nr), pack);
   for (ptrdiff_t part = 0; part < ceil_div(n, nr); ++part) pack(part);

@@ -17,6 +17,7 @@
 // is why rows of A can be broadcast from where they lie and need no packing.
 //
 // Included by gemm_<isa>.cpp after its vec_<isa>.h.
+#include <cstdint>
 #include <limits>
 
 #include "ops/gemm/tile.h"
@@ -81,21 +82,46 @@ inline __attribute__((always_inline)) void finish(const GemmTile<T>& t,
   each<M, NV>([&](int i, int v) { columns.put(t.c[i], v, acc[i][v]); });
 }
 
-template <class T, int M, int NV, bool Full>
+// acc += one step of k; row(i) is A[i, k]. B is asked for 8 steps ahead: it comes from L2 or
+// beyond, where 14 cycles a step are time enough for one to arrive, but not for the first one of a
+// panel.
+template <class T, int M, int NV, bool Full, class Row>
+inline __attribute__((always_inline)) void add_step(const T* b, ptrdiff_t b_step,
+                                                    const Columns<T, NV, Full>& columns,
+                                                    Vec<T> (&acc)[M][NV], Row&& row) {
+  // An integer: beyond the array no pointer may point.
+  const uintptr_t ahead = reinterpret_cast<uintptr_t>(b) + 8 * (uintptr_t(b_step) * sizeof(T));
+  Vec<T> bv[NV];
+#pragma GCC unroll 4
+  for (int v = 0; v < NV; ++v) {
+    __builtin_prefetch(reinterpret_cast<const void*>(ahead + v * sizeof(Vec<T>)));
+    bv[v] = columns.get(b, v);
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < M; ++i) {
+    Vec<T> a = broadcast(row(i));
+#pragma GCC unroll 4
+    for (int v = 0; v < NV; ++v) acc[i][v] = fma(a, bv[v], acc[i][v]);
+  }
+}
+
+template <class T, int M, int NV, bool Full, bool Packed>
 void tile(const GemmTile<T>& t) {
   const Columns<T, NV, Full> columns(t.n);
   Vec<T> acc[M][NV];  // [M, NV * lanes]
-#pragma GCC unroll 16
-  for (int i = 0; i < M; ++i)
-#pragma GCC unroll 4
-    for (int v = 0; v < NV; ++v) acc[i][v] = broadcast(T(0));
+  each<M, NV>([&](int i, int v) { acc[i][v] = broadcast(T(0)); });
 
   // C is wanted after the products: asked for now, its lines come while they are made.
-#pragma GCC unroll 16
-  for (int i = 0; i < M; ++i)
-#pragma GCC unroll 4
-    for (int v = 0; v < NV; ++v) __builtin_prefetch(t.c[i] + v * Vec<T>::lanes, 1);
+  each<M, NV>([&](int i, int v) { __builtin_prefetch(t.c[i] + v * Vec<T>::lanes, 1); });
 
+  if constexpr (Packed) {
+    const GemmSegment<T>& segment = t.segments[0];
+    const T *a = segment.a[0] + segment.a_offset, *b = segment.b;
+    for (ptrdiff_t k = segment.k; k > 0; --k, ++a, b += t.b_step)
+      add_step<T, M, NV, Full>(b, t.b_step, columns, acc,
+                               [&](int i) { return a[i * kPackedRow<T>]; });
+    return finish(t, columns, acc);
+  }
   for (ptrdiff_t s = 0; s < t.segment_count; ++s) {
     const GemmSegment<T>& segment = t.segments[s];
     const T* row[M];
@@ -103,32 +129,28 @@ void tile(const GemmTile<T>& t) {
     for (int i = 0; i < M; ++i) row[i] = segment.a[i];
     const T* b = segment.b;
     ptrdiff_t at = segment.a_offset;
-    for (ptrdiff_t k = segment.k; k > 0; --k) {
-      Vec<T> bv[NV];
-#pragma GCC unroll 4
-      for (int v = 0; v < NV; ++v) bv[v] = columns.get(b, v);
-#pragma GCC unroll 16
-      for (int i = 0; i < M; ++i) {
-        Vec<T> a = broadcast(row[i][at]);
-#pragma GCC unroll 4
-        for (int v = 0; v < NV; ++v) acc[i][v] = fma(a, bv[v], acc[i][v]);
-      }
-      at += t.a_step;
-      b += t.b_step;
-    }
+    for (ptrdiff_t k = segment.k; k > 0; --k, at += t.a_step, b += t.b_step)
+      add_step<T, M, NV, Full>(b, t.b_step, columns, acc, [&](int i) { return row[i][at]; });
   }
-
   finish(t, columns, acc);
+}
+
+template <class T, int M, int NV, bool Full>
+void tile_of_rows(const GemmTile<T>& t) {
+  if constexpr (M > 6) {  // fewer row pointers than that stay in registers
+    if (t.packed) return tile<T, M, NV, Full, true>(t);
+  }
+  tile<T, M, NV, Full, false>(t);
 }
 
 template <class T, int M, int NV>
 void tile_of_width(const GemmTile<T>& t) {
   constexpr int lanes = Vec<T>::lanes;
-  if (t.n == NV * lanes) return tile<T, M, NV, true>(t);
+  if (t.n == NV * lanes) return tile_of_rows<T, M, NV, true>(t);
   if constexpr (NV > 1) {
     if (t.n <= (NV - 1) * lanes) return tile_of_width<T, M, NV - 1>(t);
   }
-  tile<T, M, NV, false>(t);
+  tile_of_rows<T, M, NV, false>(t);
 }
 
 // The instance for t.m rows and the fewest vectors that hold t.n columns.
