@@ -232,6 +232,23 @@ def test_rows_without_a_distribution(name, isa):
     assert y[3].tolist() == ([0.5, 0, 0.5] if name == "softmax" else [y[3, 0], -inf, y[3, 0]])
 
 
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("n", [100, 5000])  # passes over groups of rows, and blocks of a row
+@pytest.mark.parametrize("name", ["softmax", "log_softmax"])
+def test_long_rows_without_a_distribution(name, n, isa):
+    runnable(isa)
+    inf = np.inf
+    x = np.full((5, n), -inf, np.float32)
+    x[1, -1], x[2, 0], x[3, -2:], x[4] = inf, np.nan, 7, 0
+    with _C.pin_rows([f"{name}_f32_{isa}"]):
+        y = getattr(_C, name)(x, 1)
+    assert np.isnan(y[:3]).all()
+    p = y if name == "softmax" else np.exp(y)
+    assert not p[3, :-2].any()
+    np.testing.assert_allclose(p[3, -2:], 0.5, 1e-6)
+    np.testing.assert_allclose(p[4], 1 / n, 1e-5)
+
+
 def test_step_lets_all_pass():
     x = striate.tensor([-5.0, -0.5, 0.0, 0.5, 5.0]).requires_grad_()
     for window, passed in ((1.0, [0, 1, 1, 1, 0]), (float("inf"), [1] * 5), (0.0, [0, 0, 1, 0, 0])):

@@ -17,8 +17,9 @@ const Table<Kernel> kernels{
 #undef ROW
 };
 
-constexpr ptrdiff_t kGrain = 1 << 14;     // elements a thread should have at least
-constexpr ptrdiff_t kBlockRows = 256;     // rows whose gradients are summed one after the other
+constexpr ptrdiff_t kGrain = 1 << 14;  // elements a thread should have at least
+constexpr ptrdiff_t kLeastRows = 16;   // rows whose gradients are summed one after the other
+constexpr ptrdiff_t kMostRows = 256;
 constexpr ptrdiff_t kPartials = 1 << 18;  // elements of all blocks' sums, about
 
 template <class T>
@@ -63,11 +64,14 @@ void forward(const LayerNormProblem& p, T eps, T* y) {
 // to[j] = the sum over blocks of from[b * step + j]      j < n
 template <class T>
 void join(const T* from, ptrdiff_t step, ptrdiff_t blocks, ptrdiff_t n, T* to) {
-  parallel_ranges(n, kGrain / blocks + 1, 1, [&](ptrdiff_t begin, ptrdiff_t end) {
-    for (ptrdiff_t j = begin; j < end; ++j) {
-      double total = 0;
-      for (ptrdiff_t b = 0; b < blocks; ++b) total += double(from[b * step + j]);
-      to[j] = T(total);
+  constexpr ptrdiff_t kColumns = 64;  // read block by block, as blocks lie pages apart
+  parallel_ranges(n, kGrain / blocks + 1, kColumns, [&](ptrdiff_t begin, ptrdiff_t end) {
+    for (ptrdiff_t j = begin; j < end; j += kColumns) {
+      const ptrdiff_t count = std::min(kColumns, end - j);
+      double total[kColumns] = {};
+      for (ptrdiff_t b = 0; b < blocks; ++b)
+        for (ptrdiff_t k = 0; k < count; ++k) total[k] += double(from[b * step + j + k]);
+      std::copy_n(total, count, to + j);
     }
   });
 }
@@ -78,7 +82,7 @@ void backward(const LayerNormProblem& p, const T* dy, T* dx, T* dweight, T* dbia
   LayerNormArgs<T> args = args_of<T>(p);
   args.dy = dy, args.y = dx;
   const ptrdiff_t most = std::clamp<ptrdiff_t>(kPartials / p.n, 16, 256);
-  const ptrdiff_t wanted = std::clamp<ptrdiff_t>(kGrain / p.n, 1, kBlockRows);
+  const ptrdiff_t wanted = std::clamp(kGrain / p.n, kLeastRows, kMostRows);
   const ptrdiff_t block = std::max(wanted, (p.rows + most - 1) / most);
   const ptrdiff_t blocks = (p.rows + block - 1) / block;
   const ptrdiff_t sums = (dweight != nullptr) + (dbias != nullptr), step = sums * p.n;

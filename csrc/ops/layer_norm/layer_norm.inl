@@ -87,32 +87,47 @@ void add_to(T* p, ptrdiff_t i, ptrdiff_t left, Vec<T> x) {
   if (p) store_first(p + i, load_filled(p + i, left, T(0)) + x, left);
 }
 
+// R rows side by side, which meet the sums over rows once.
+template <bool kCentred, int R, class T>
+void rows_backward(const LayerNormArgs<T>& a, ptrdiff_t row) {
+  const T *w = a.weight, *x = a.x + row * a.n, *dy = a.dy + row * a.n;
+  T *dx = a.y + row * a.n, *dweight = a.dweight, *dbias = a.dbias;
+  Vec<T> mean[R], scale[R], g_mean[R], gx_mean[R];
+  for (int r = 0; r < R; ++r) {
+    const Vec<T> m = mean[r] = broadcast(kCentred ? a.mean[row + r] : T(0));
+    const Vec<T> s = scale[r] = broadcast(a.invstd[row + r]);
+    T total[2];  // of g, and of g x^
+    row_sums(a.n, total,
+             [=, x = x + r * a.n, dy = dy + r * a.n](ptrdiff_t i, ptrdiff_t left, Vec<T>* to) {
+               Vec<T> g = load_filled(dy + i, left, T(0)) * load_or(w, i, left, T(1));
+               Vec<T> unit = only((load_filled(x + i, left, T(0)) - m) * s, left);
+               to[0] = to[0] + g;
+               to[1] = fma(g, unit, to[1]);
+             });
+    g_mean[r] = broadcast(total[0] / T(a.n)), gx_mean[r] = broadcast(total[1] / T(a.n));
+  }
+  row_each<T>(0, a.n, [&, n = a.n](ptrdiff_t i, ptrdiff_t left) {
+    const Vec<T> weight = load_or(w, i, left, T(1));
+    Vec<T> products = broadcast(T(0)), total = broadcast(T(0));
+#pragma GCC unroll 4
+    for (int r = 0; r < R; ++r) {
+      const Vec<T> d = load_filled(dy + r * n + i, left, T(0));
+      const Vec<T> unit = (load_filled(x + r * n + i, left, T(0)) - mean[r]) * scale[r];
+      Vec<T> g = d * weight;
+      if (kCentred) g = g - g_mean[r];
+      store_first(dx + r * n + i, scale[r] * fma(-unit, gx_mean[r], g), left);
+      products = fma(d, unit, products), total = total + d;
+    }
+    add_to(dweight, i, left, products);
+    add_to(dbias, i, left, total);
+  });
+}
+
 template <bool kCentred, class T>
 void normalise_backward(const LayerNormArgs<T>& a) {
-  const T* w = a.weight;
-  T *dweight = a.dweight, *dbias = a.dbias;
-  for (ptrdiff_t r = 0; r < a.rows; ++r) {
-    const T *x = a.x + r * a.n, *dy = a.dy + r * a.n;
-    T* dx = a.y + r * a.n;
-    const Vec<T> mean = broadcast(kCentred ? a.mean[r] : T(0)), scale = broadcast(a.invstd[r]);
-    T total[2];  // of g, and of g x^
-    row_sums(a.n, total, [=](ptrdiff_t i, ptrdiff_t left, Vec<T>* to) {
-      Vec<T> g = load_filled(dy + i, left, T(0)) * load_or(w, i, left, T(1));
-      Vec<T> unit = only((load_filled(x + i, left, T(0)) - mean) * scale, left);
-      to[0] = to[0] + g;
-      to[1] = fma(g, unit, to[1]);
-    });
-    const Vec<T> g_mean = broadcast(total[0] / T(a.n)), gx_mean = broadcast(total[1] / T(a.n));
-    row_each<T>(0, a.n, [=](ptrdiff_t i, ptrdiff_t left) {
-      Vec<T> d = load_filled(dy + i, left, T(0));
-      Vec<T> unit = (load_filled(x + i, left, T(0)) - mean) * scale;
-      Vec<T> g = d * load_or(w, i, left, T(1));
-      if (kCentred) g = g - g_mean;
-      store_first(dx + i, scale * fma(-unit, gx_mean, g), left);
-      add_to(dweight, i, left, d * unit);
-      add_to(dbias, i, left, d);
-    });
-  }
+  ptrdiff_t r = 0;
+  for (; r + 4 <= a.rows; r += 4) rows_backward<kCentred, 4>(a, r);
+  for (; r < a.rows; ++r) rows_backward<kCentred, 1>(a, r);
 }
 
 }  // namespace

@@ -89,7 +89,8 @@ void reduce(const Grid& grid, BatchNormFn<T>* kernel, BatchNormArgs<T> args, F&&
     }
 }
 
-// kernel over all rows, per-column operands being repeated.
+// kernel over all rows, per-column operands being repeated. From the end: a sum over the rows has
+// left it in cache.
 template <class T>
 void apply(const Grid& grid, BatchNormFn<T>* kernel, const BatchNormArgs<T>& args) {
   auto run = [&](ptrdiff_t begin, ptrdiff_t rows, ptrdiff_t n) {
@@ -100,12 +101,13 @@ void apply(const Grid& grid, BatchNormFn<T>* kernel, const BatchNormArgs<T>& arg
     kernel(part);
   };
   FlushDenormals flush;
+  if (grid.tail > 0) run(grid.whole, 1, grid.tail);
   if (grid.whole * grid.width <= 2 * kColumnsGrain)
     run(0, grid.whole, grid.width);
   else
-    parallel_ranges(grid.whole, kColumnsGrain / grid.width + 1, 1,
-                    [&](ptrdiff_t begin, ptrdiff_t end) { run(begin, end - begin, grid.width); });
-  if (grid.tail > 0) run(grid.whole, 1, grid.tail);
+    parallel_ranges(
+        grid.whole, kColumnsGrain / grid.width + 1, 1,
+        [&](ptrdiff_t begin, ptrdiff_t end) { run(grid.whole - end, end - begin, grid.width); });
 }
 
 // Mean and sum of squares about it, joined as in Chan, Golub and LeVeque, "Updating formulae and a
