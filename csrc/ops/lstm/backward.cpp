@@ -232,7 +232,7 @@ class Backward {
 
   // dW_ih and dW_hh from one copy of dgates, transposed a block of rows at a time: in place a tile
   // would read 14 values from a line, and the next ones from another page. (400 x 2048 x 512 on
-  // Emerald Rapids: 87 to 145 GF/s, 63 to 103 in place.)
+  // Emerald Rapids: 87 to 90 GF/s, 63 to 65 in place.)
   void weights() {
     const ptrdiff_t h = l_.hidden, p = l_.output, all = gates_count_ * h;
     const ptrdiff_t with_h = l_.cell == Cell::gru ? 2 * h : all;  // gates that h' meets as x does
