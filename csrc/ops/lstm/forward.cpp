@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // A sequence forward:
 //
-//   W_hh into panels, a gate apart, if there is more than one step; W_ih likewise, of chunks
+//   W_hh into panels, a gate apart, if there is more than one step, and more than four rows, which
+//   take the weights where they lie; W_ih likewise, of chunks
 //   for each chunk of steps
 //     gates = x W_ih^T + b                     one product over all rows of the chunk
 //     for each step of it
@@ -14,7 +15,8 @@
 // than a multiple of anything apart, so that a tile's rows do not share cache sets.
 //
 // Floor: 2 R G H (I + P) flops at the peak; W_hh from L3 at every step (4 G H P bytes) where it
-// does not fit L2, which holds below some 8 rows; packing W_hh and W_ih, a cycle an element.
+// does not fit L2, which holds below some 8 rows (every other step sweeps backwards, so that what
+// is left in L2 is not read again); packing W_hh and W_ih, a cycle an element.
 // Prediction for T, N, I, H = 25, 16, 512, 512 on Zen 5: 85 % of the peak in the tiles, 4 % for the
 // cells, 8 % for packing: some 190 GF/s.
 #include <cstring>
@@ -26,6 +28,7 @@ namespace {
 
 constexpr ptrdiff_t kChunkElements = 1 << 18;  // of gates: L2
 constexpr ptrdiff_t kChunkRows = 112;          // at least, so that W_ih is not read for too few
+constexpr ptrdiff_t kFewDepth = 64;            // of a sum, below which panels are faster
 
 template <class T>
 class Forward {
@@ -38,7 +41,9 @@ class Forward {
         cell_(cell_forward_kernel<T>(layer.cell)),
         width_(padded<T>((layer.cell == Cell::gru ? 4 : gates_count_) * layer.hidden)),
         plan_(chunks()),
-        packs_(layer.steps() > 1),
+        few_(layer.batch <= kFewRows && (layer.steps() == 1 || layer.output >= kFewDepth)),
+        packs_(layer.steps() > 1 && !few_),
+        few_rows_(few_rows_kernel<T>()),
         gates_space_(keeps_ ? 0 : size_t(plan_.most_rows * width_)),
         bias_(layer.b_ih ? size_t(gates_count_ * layer.hidden) : 0),
         w_hh_(layer.output, layer.hidden, packs_ ? gates_count_ : 0),
@@ -114,9 +119,25 @@ class Forward {
   void inputs(ptrdiff_t low, ptrdiff_t high, const T* packed) {
     first_row_ = l_.offset[low];
     Rows<T> gates = gates_of(low);
+    const ptrdiff_t rows = l_.offset[high] - first_row_, columns = gates_count_ * l_.hidden;
+    if (rows <= kFewRows) {
+      const StepGrid grid(rows, columns, kFewRows, product_.nr);
+      return over_step(grid, 0, 2.0 * double(rows) * double(columns) * double(l_.input),
+                       [&](ptrdiff_t, ptrdiff_t, ptrdiff_t j, ptrdiff_t wide) {
+                         few_rows_({l_.w_ih + j * l_.input,
+                                    l_.input,
+                                    wide,
+                                    l_.input,
+                                    {l_.x + first_row_ * l_.input, l_.input},
+                                    rows,
+                                    gates.from(0, j),
+                                    T(0),
+                                    bias_.size() ? bias_.data() + j : nullptr});
+                       });
+    }
     GemmProblem<T> p{1,
-                     l_.offset[high] - first_row_,
-                     gates_count_ * l_.hidden,
+                     rows,
+                     columns,
                      l_.input,
                      {l_.x + first_row_ * l_.input, l_.input, 1, 0},
                      {l_.w_ih, 1, l_.input, 0},
@@ -144,9 +165,9 @@ class Forward {
       a.out = m;
     else
       a.out2 = next;
-    if (!packs_ && has_h) single_step(a, rows);
+    if (!packs_ && !few_ && has_h) single_step(a, rows);
     const double flops = 2.0 * double(rows * gates_count_) * double(h) * double(p);
-    over_step(StepGrid(rows, h, product_.mr, product_.nr), flops,
+    over_step(StepGrid(rows, h, product_.mr, product_.nr), index, flops,
               [&](ptrdiff_t i, ptrdiff_t tall, ptrdiff_t j, ptrdiff_t wide) {
                 multiply(a, i, tall, j, wide, has_h);
                 CellForward<T> block = a;
@@ -156,7 +177,7 @@ class Forward {
                 block.out = a.out.from(i, j), block.out2 = a.out2.from(i, j);
                 cell_(block);
               });
-    if (l_.w_hr) project(rows, {m.data, m.row}, y, next);
+    if (l_.w_hr) project(index, rows, {m.data, m.row}, y, next);
   }
 
   // All gates += h' W_hh^T of a sequence of one step, as multiply() does. Panels are a copy that
@@ -184,13 +205,16 @@ class Forward {
   // The block's gates += h' W_hh^T.
   void multiply(const CellForward<T>& a, ptrdiff_t i, ptrdiff_t tall, ptrdiff_t j, ptrdiff_t wide,
                 bool has_h) {
-    const ptrdiff_t h = l_.hidden;
-    if (has_h && !packs_) return;  // single_step() has been
+    const ptrdiff_t h = l_.hidden, p = l_.output;
+    if (has_h && !packs_ && !few_) return;  // single_step() has been
     for (ptrdiff_t g = 0; g < gates_count_; ++g) {
       bool apart = l_.cell == Cell::gru && g == 2;
       Rows<T> to = a.gates.from(i, (apart ? 3 : g) * h + j);
       const T* bias = apart && l_.b_hh ? l_.b_hh + 2 * h + j : nullptr;
-      if (has_h)
+      if (has_h && few_)
+        few_rows_({l_.w_hh + (g * h + j) * p, p, wide, p, a.h.from(i, 0), tall, to,
+                   T(apart ? 0 : 1), bias});
+      else if (has_h)
         product_({a.h.from(i, 0), to, tall, wide, T(apart ? 0 : 1), bias},
                  {{0, w_hh_.panel(g, j, 0, product_.nr), l_.output}});
       else if (apart)
@@ -199,9 +223,9 @@ class Forward {
   }
 
   // y = m W_hr^T, and the same into the next state.
-  void project(ptrdiff_t rows, Rows<const T> m, Rows<T> y, Rows<T> next) {
+  void project(ptrdiff_t index, ptrdiff_t rows, Rows<const T> m, Rows<T> y, Rows<T> next) {
     const double flops = 2.0 * double(rows) * double(l_.hidden) * double(l_.output);
-    over_step(StepGrid(rows, l_.output, product_.mr, product_.nr), flops,
+    over_step(StepGrid(rows, l_.output, product_.mr, product_.nr), index, flops,
               [&](ptrdiff_t i, ptrdiff_t tall, ptrdiff_t j, ptrdiff_t wide) {
                 product_({m.from(i, 0), y.from(i, j), tall, wide, T(0), nullptr},
                          {{0, w_hr_.panel(0, j, 0, product_.nr), l_.hidden}});
@@ -232,7 +256,8 @@ class Forward {
   CellForwardFn<T>* const cell_;
   const ptrdiff_t width_;  // of a row of gates that is not kept
   const Chunks plan_;
-  const bool packs_;
+  const bool few_, packs_;
+  FewRowsFn<T>* const few_rows_;
   Workspace<T> gates_space_, bias_;
   PackedWeights<T> w_hh_, w_hr_;
   const ptrdiff_t state_row_, cell_row_;

@@ -105,14 +105,17 @@ struct StepGrid {
 constexpr double kStepFlops = 1e6;  // below, waking a second core costs more than it brings
 
 // Calls body(first row, rows, first column, columns) on every block of the grid, a thread on
-// neighbouring columns, so that it meets the same weights at each step. Blocks do not depend on
-// each other, so the cut does not change a result.
+// neighbouring columns, so that it meets the same weights at each step, and every other step
+// (`turn`) from its last block to its first: what L2 holds of the weights then is what is wanted
+// next, where a sweep that always starts at the first block would have pushed it out. Blocks do not
+// depend on each other, so neither cut nor order changes a result.
 template <class F>
-void over_step(const StepGrid& grid, double flops, F&& body) {
+void over_step(const StepGrid& grid, ptrdiff_t turn, double flops, F&& body) {
   const ptrdiff_t count = grid.blocks * grid.tiles;
   auto run = [&](ptrdiff_t begin, ptrdiff_t end) {
-    for (ptrdiff_t i = begin; i < end; ++i) {
-      ptrdiff_t row = i % grid.tiles * grid.height, column = i / grid.tiles * grid.nr;
+    for (ptrdiff_t k = begin; k < end; ++k) {
+      const ptrdiff_t i = turn & 1 ? begin + end - 1 - k : k;
+      const ptrdiff_t row = i % grid.tiles * grid.height, column = i / grid.tiles * grid.nr;
       if (row >= grid.rows) continue;
       body(row, std::min(grid.height, grid.rows - row), column,
            std::min(grid.nr, grid.columns - column));

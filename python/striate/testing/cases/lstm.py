@@ -325,7 +325,35 @@ def _states_of(cell: str, h: Tensor) -> Any:
     return (h, striate.zeros(1, 2, 5)) if cell == "lstm" else h
 
 
+def _few_rows_samples(cell: str) -> list[Sample]:
+    """Up to four sequences: of one step, or with sums long enough for weights in place."""
+    sizes = [(1, n, 3 + n, h) for n, h in ((1, 5), (2, 8), (3, 15), (4, 17), (1, 33), (4, 1))]
+    sizes += [(3, n, 2 * n, 62 + 2 * n) for n in (1, 2, 3, 4)]
+    ways: list[dict[str, Any]] = [{"cell": cell}, {"cell": cell, "reverse": True}]
+    made = [Sample(_shapes(cell, s), ways[i % 2]) for i, s in enumerate(sizes)]
+    made += [Sample(_shapes(cell, (2, 1, 1, 250), bias=False), ways[0])]
+    made += [
+        Sample(_shapes(cell, (0, 0, 5, 67), packed=p), {**ways[1], "sizes": p}) for p in _PACKED
+    ]
+    if cell == "lstm":
+        made += [Sample(_shapes(cell, (3, 2, 5, 70), 65), ways[0])]
+    return made
+
+
 CASES = [case for cell in GATES for case in _cases(cell)]
+CASES += [
+    Case(
+        name=f"{cell}_few_rows",
+        rows=("rnn_few_rows_",),
+        function=None,
+        kernel=_kernel,
+        reference=_reference,
+        samples=_few_rows_samples(cell),
+        bound=_bound,
+        draw=_draw,
+    )
+    for cell in GATES
+]
 CASES += [
     Case(
         name="lstm_backward_dx",

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+// Products of few rows with weights where they lie (FewRows in lstm.h):
+//
+//   C[i, j] = beta C[i, j] + bias[j] + sum over k of A[i, k] W[j, k]       i < m <= 4, j < n
+//
+//            W[j, k …]   W[j + 1, k …]   ...   R rows, read side by side, a vector of k at a time
+//   A[0] ->  acc00       acc01                 one accumulator each, summed across at the end
+//   A[1] ->  acc10       acc11
+//
+// Every C has a chain of its own, so its sum does not depend on what it is computed beside.
+// Registers: avx512 up to 4 x 4 or 2 x 8 accumulators, avx2 8.
+// Bound: memory, 4 K bytes a column for m K multiply-adds. A core of an Emerald Rapids
+// reads some 130 GB/s from L2 and 25 from L3, whatever the order, streams or prefetches, which is
+// why steps sweep back and forth over the weights (over_step).
+#include "ops/lstm/lstm.h"
+#include "simd/row.h"
+
+namespace striate {
+namespace {
+
+constexpr int kFewAccumulators = HERE_scalar(8) HERE_avx2(8) HERE_avx512(16);
+
+template <class T, int M, int R>
+void few_columns(const FewRows<T>& f, ptrdiff_t j) {
+  Vec<T> acc[M][R];
+  for (auto& row : acc)
+    for (auto& v : row) v = broadcast(T(0));
+  const T* w = f.w + j * f.w_row;
+  row_each<T>(0, f.k, [&](ptrdiff_t k, ptrdiff_t left) {
+    Vec<T> a[M];
+#pragma GCC unroll 4
+    for (int i = 0; i < M; ++i) a[i] = load_filled(f.a.at(i) + k, left, T(0));
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) {
+      const Vec<T> b = load_filled(w + r * f.w_row + k, left, T(0));
+#pragma GCC unroll 4
+      for (int i = 0; i < M; ++i) acc[i][r] = fma(a[i], b, acc[i][r]);
+    }
+  });
+#pragma GCC unroll 4
+  for (int i = 0; i < M; ++i) {
+    T* c = f.c.at(i) + j;
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) {
+      T total = sum(acc[i][r]);
+      if (f.bias) total += f.bias[j + r];
+      c[r] = f.beta == T(0) ? total : c[r] + total;
+    }
+  }
+}
+
+template <class T, int M>
+void few_rows_of(const FewRows<T>& f) {
+  constexpr int R = kFewAccumulators / M < 8 ? kFewAccumulators / M / 2 * 2 : 8;
+  ptrdiff_t j = 0;
+  for (; j + R <= f.n; j += R) few_columns<T, M, R>(f, j);
+  for (; j < f.n; ++j) few_columns<T, M, 1>(f, j);
+}
+
+template <class T>
+void few_rows(const FewRows<T>& f) {
+  switch (f.a_rows) {
+    case 1:
+      return few_rows_of<T, 1>(f);
+    case 2:
+      return few_rows_of<T, 2>(f);
+    case 3:
+      return few_rows_of<T, 3>(f);
+    default:
+      return few_rows_of<T, 4>(f);
+  }
+}
+
+}  // namespace
+}  // namespace striate
