@@ -39,8 +39,9 @@ def cheapest():
 def bench(*contenders, **options):
     orders = worker.Orders([], "", seconds=0.005, cold_runs=1, **options)
     return worker.Bench(
-        orders, [Ours(1), *contenders], meter.Meter(1), guard.Guard(1), seconds=0.005
-    )
+        orders, [Ours(1), *contenders], meter.Meter(1), guard.Guard(1), seconds=0.005,
+        cold_runs=1,
+    )  # fmt: skip
 
 
 def tiny():

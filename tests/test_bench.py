@@ -17,6 +17,7 @@ from striate.bench import (
     kernel,
     machine,
     meter,
+    plan,
     summary,
     terminal,
     worker,
@@ -56,7 +57,7 @@ def test_rivals_take_turns():
     assert {round(t, 9) for t in times[0]} == {0.001} and {round(t, 9) for t in times[1]} == {0.002}
     changes = sum(x != y for x, y in itertools.pairwise(log))
     assert changes >= 2 * clock.LEAST and fake.slept >= 2 * clock.LEAST
-    assert 0.15 < fake.time < 0.5
+    assert 0.1 < fake.time < 0.5
 
 
 def test_short_calls_are_timed_many_at_a_time():
@@ -68,15 +69,34 @@ def test_short_calls_are_timed_many_at_a_time():
 def test_slow_calls_are_few():
     fake, log = FakeClock(), []
     (times,) = clock.turns([rival(fake, "a", 2.0, log)], 0.1, fake)
-    assert len(times) == clock.LEAST and len(log) == clock.LEAST + 1
+    assert len(times) == 1 and len(log) == 1  # its first call came before
+    fake, log = FakeClock(), []
+    (times,) = clock.turns([rival(fake, "a", 0.5, log)], 0.1, fake)
+    assert len(times) == clock.LEAST == len(log)
+
+
+def test_who_is_far_behind_is_timed_little():
+    fake, log = FakeClock(), []
+    paces = {"a": 0.001, "b": 0.0011, "c": 0.0013, "d": 0.01}
+    times = clock.turns([rival(fake, n, t, log) for n, t in paces.items()], 0.4, fake)
+    a, b, c, d = map(len, times)
+    assert a >= c > d >= 1 and b >= c
+
+
+def test_steady_rivals_stop_early():
+    fake, log = FakeClock(), []
+    clock.turns([rival(fake, "a", 0.001, log), rival(fake, "b", 0.001, log)], 10.0, fake)
+    assert fake.time < 0.7 * 2 * 10.0
 
 
 def test_cold_runs_follow_a_flush():
     fake, log = FakeClock(), []
     both = [rival(fake, "a", 1.0, log), rival(fake, "b", 1.0, log)]
-    times = clock.cold(both, lambda: log.append("flush"), 3, fake)
+    times = clock.cold(both, lambda: log.append("flush"), 3, clock=fake)
     assert log == ["flush", "a", "flush", "b"] * 3
     assert np.allclose(times, 1) and np.shape(times) == (2, 3)
+    times = clock.cold(both, lambda: None, 7, 0.5, fake)
+    assert np.shape(times) == (2, 2)  # where rounds are long
 
 
 def test_summary_of_times():
@@ -237,6 +257,30 @@ def test_wrong_and_broken_peers_are_not_timed():
     assert summary.best_peer(row) is None and not summary.is_loss(row)
 
 
+def test_parts_stand_for_problems_that_take_seconds():
+    one = next(p for p in PROBLEMS if "gru-t1500-b32-h1536" in p.name)
+    less, cut = families.part(one, 1e10)
+    assert cut == {"t": [less.sizes["t"], 1500]} and less.name == one.name
+    assert 4 <= less.sizes["t"] < 20
+    one = next(p for p in PROBLEMS if p.name == "gemm/deepbench-train/5124x9124x2560-NN")
+    less, cut = families.part(one, 1e10)
+    assert cut == {"m": [1281, 5124], "n": [1141, 9124]} and families.cost(less)[0] <= 1e10
+    one = next(p for p in PROBLEMS if p.name == "conv/vgg-a/conv4/bwd_data")
+    less, cut = families.part(one, 1e10)
+    assert cut == {"n": [4, 64]}
+    assert families.part(tiny(), 1e10) == (tiny(), {})
+
+
+def test_a_row_says_what_part_it_measured(monkeypatch):
+    one = next(p for p in PROBLEMS if p.name == "lstm/deepbench-server/gru-t1-b1-h512/fwd")
+    assert "part" not in bench().row(one)
+    monkeypatch.setattr(plan, "PART", 1e7)
+    one = next(p for p in PROBLEMS if p.name == "lstm/deepbench-server/lstm-t150-b1-h256/fwd")
+    row = bench().row(one)
+    assert row["part"]["t"][1] == 150 == row["sizes"]["t"] and row["flops"] < families.cost(one)[0]
+    assert "part" not in bench(whole=True).row(one)
+
+
 def test_large_problems_are_sampled_once(monkeypatch):
     calls = []
 
@@ -246,9 +290,9 @@ def test_large_problems_are_sampled_once(monkeypatch):
         def gemm(self, task):
             yield Rival("counted", lambda: calls.append(1) or np.matmul(task["a"], task["b"]))
 
-    monkeypatch.setattr(worker, "SAMPLED_ONCE", 1.0)
+    monkeypatch.setattr(plan, "SAMPLED_ONCE", 1.0)
     monkeypatch.setattr(summary, "behind", lambda row: False)
-    row = bench(Counted(1)).row(tiny())
+    row = bench(Counted(1), whole=True).row(tiny())
     assert len(calls) == 1 and row["rivals"]["counted"]["count"] == 1
 
 
@@ -296,6 +340,32 @@ def test_our_own_wrong_result_is_counted(tmp_path, monkeypatch):
     assert worker.run(orders_of(path, TINY), terminal.Screen(False, out)) == 1
     assert "times the error allowed" in out.getvalue()
     assert "failed" in terminal.report(journal.read(path)[1])
+
+
+def test_flagged_rows_are_measured_once_more(tmp_path, monkeypatch):
+    steady = iter([1.0, 0.5, 0.9])  # the second row is flagged, and then quieter
+
+    def end(self, peaks):
+        value = next(steady)
+        return {"load": 0.0, "steady": value}, ["not quiet"] if value < 0.8 else []
+
+    monkeypatch.setattr(guard.Guard, "end", end)
+    monkeypatch.setattr(worker, "AGAIN", 1e9)
+    path, out = tmp_path / "j", io.StringIO()
+    names = ["gemm/odd-and-tiny/2x2x2", TINY]
+    worker.run(orders_of(path, *names), terminal.Screen(False, out))
+    assert "1 of 1 flagged rows were quieter" in out.getvalue()
+    _, rows = journal.read(path)
+    assert [r["name"] for r in rows] == names and not any(r["flags"] for r in rows)
+    assert len(path.read_text().splitlines()) == 4
+
+
+def test_a_quick_run_shares_out_its_time():
+    jobs = [(0.5, 0.5)] * 10
+    assert plan.share(20, jobs, 1.0) == 1
+    assert plan.share(7.5, jobs, 1.0) == pytest.approx(0.5)
+    assert plan.share(15, jobs, 2.0) == pytest.approx(0.5)
+    assert plan.share(1, jobs, 1.0) == plan.LEAST
 
 
 # --- kernels by name ------------------------------------------------------------------------------

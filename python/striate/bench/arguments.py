@@ -84,11 +84,12 @@ def add(make: Callable[..., Parser], run: Callable[..., int]) -> None:
         help="only these peers: torch numpy onednn onnxruntime jax, or none",
     )  # fmt: skip
     option("--shard", type=_shard, metavar="I/N", help="the I-th of N parts of like duration")
-    option("--seconds", type=positive, metavar="S", help="of timed runs a rival (0.5; quick 0.1)")
+    option("--seconds", type=positive, metavar="S", help="of timed runs a rival (0.15; quick 0.05)")
     option(
         "--cold", type=whole(0, 1000), metavar="RUNS",
-        help="runs with cold caches, 0 for none (7; quick 2)",
+        help="runs with cold caches at most, 0 for none (7; quick 2)",
     )  # fmt: skip
+    option("--whole", action="store_true", help="never a part of a problem that takes seconds")
     option("--journal", metavar="FILE", help="where rows are kept (striate-bench.jsonl)")
     option("--json", metavar="FILE", help="write the results")
     option("--html", metavar="FILE", help="write a page with charts, all in one file")

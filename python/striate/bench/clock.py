@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from itertools import repeat
 from typing import Any
 
@@ -17,9 +18,12 @@ PAUSE = (
     0.005  # seconds before a turn: idle threads of the one before spin on our cores for 1 to 3 ms
 )
 SHORTEST = 1e-4  # seconds a sample takes at least: shorter calls are timed several at a time
-TURNS = 5  # about so many a rival
-LEAST = 3  # at least so many
-SLOW = 0.1  # seconds from which a run needs no untimed one before it
+TURNS = 8  # about so many a rival
+LEAST = 3  # at least so many, of those that lead
+SLOW = 0.02  # seconds from which a run needs no untimed one before it, and is is itself a sample
+LONG = 1.0  # seconds from which one run after the first call is all
+TIGHT = 0.02  # quartile range, of the median, below which more runs bring nothing
+BEHIND, FAR = 1.15, 2.0  # times the second fastest: out of the race after LEAST turns, after one
 
 
 class Clock:
@@ -50,49 +54,98 @@ def _sample(call: Callable[[], Any], calls: int, clock: Any) -> float:
     return float(clock.now() - start) / calls
 
 
-def _warm(rival: Rival, clock: Any) -> float:
-    """Runs it untimed until it has settled: three runs and ten milliseconds; its pace."""
-    with rival.around():
-        start, best, runs = clock.now(), math.inf, 0
-        while runs < 3 or (clock.now() - start < 0.01 and runs < 1000):
-            best = min(best, once(rival.call, clock)[0])
-            runs += 1
-            if best > SLOW:
-                break
-    return max(best, 1e-9)
+@dataclass
+class _Runner:
+    """A rival with its samples so far."""
+
+    rival: Rival
+    clock: Any
+    calls: int = 1  # a sample
+    samples: int = 1  # a turn
+    times: list[float] = field(default_factory=list)
+    spent: float = 0.0
+    running: bool = True
+
+    def warm(self, seconds: float) -> None:
+        """Runs untimed until it has settled: three runs and ten milliseconds. A slow run counts."""
+        with self.rival.around():
+            start, best, runs = self.clock.now(), math.inf, 0
+            while runs < 3 or (self.clock.now() - start < 0.01 and runs < 1000):
+                best = min(best, once(self.rival.call, self.clock)[0])
+                runs += 1
+                if best > SLOW:
+                    self.times.append(best)
+                    self.spent += best
+                    break
+        pace = max(best, 1e-9)
+        self.calls = max(1, min(10_000, math.ceil(SHORTEST / pace)))
+        self.samples = max(1, min(25, int(seconds / TURNS / (pace * self.calls))))
+
+    def turn(self) -> None:
+        """A pause, an untimed run where runs are short, and some samples."""
+        self.clock.sleep(PAUSE)
+        start = self.clock.now()
+        with self.rival.around():
+            if not self.times or self.times[0] < SLOW:
+                self.rival.call()
+            for _ in range(self.samples):
+                self.times.append(_sample(self.rival.call, self.calls, self.clock))
+        self.spent += self.clock.now() - start
+
+    def settled(self, seconds: float) -> bool:
+        """Whether it has had its time, or its quartiles are close together."""
+        if self.times[0] >= LONG:
+            return True
+        if len(self.times) < LEAST:
+            return False
+        low, middle, high = np.percentile(self.times, (25, 50, 75))
+        enough = len(self.times) >= 10 and high - low <= TIGHT * middle
+        return self.spent >= seconds or enough
 
 
 def turns(rivals: Sequence[Rival], seconds: float, clock: Any = Clock) -> list[list[float]]:
-    """Seconds a call of each rival, warm: about `seconds` of runs each, and three at least.
+    """Seconds a call of each rival, warm: at most about `seconds` of runs each.
 
     A turn begins with a pause and an untimed run, so that caches and clocks are those of work that
-    goes on; then come some timed samples.
+    goes on; then come some timed samples. The two fastest, and all that are near them, go on turn
+    by turn until every one of them has settled; who is far behind is known after few runs.
     """
-    plans = []
-    for rival in rivals:
-        pace = _warm(rival, clock)
-        calls = max(1, min(10_000, math.ceil(SHORTEST / pace)))
-        samples = max(1, min(25, int(seconds / TURNS / (pace * calls))))
-        plans.append((rival, calls, samples, pace < SLOW))
-    times: list[list[float]] = [[] for _ in rivals]
-    until, turn = clock.now() + seconds * len(rivals), 0
-    while turn < LEAST or clock.now() < until:
-        for taken, (rival, calls, samples, settle) in zip(times, plans, strict=True):
-            clock.sleep(PAUSE)
-            with rival.around():
-                if settle:
-                    rival.call()
-                taken.extend(_sample(rival.call, calls, clock) for _ in range(samples))
+    runners = [_Runner(rival, clock) for rival in rivals]
+    for runner in runners:
+        runner.warm(seconds)
+        runner.running = not runner.times or runner.times[0] < LONG
+    turn = 0
+    while running := [r for r in runners if r.running]:
+        for runner in running:
+            runner.turn()
         turn += 1
-    return times
+        medians = {id(r): float(np.median(r.times)) for r in runners}
+        second = sorted(medians.values())[:2][-1]
+        for r in running:
+            behind = BEHIND if min(turn, len(r.times)) >= LEAST - (r.times[0] >= SLOW) else FAR
+            r.running = medians[id(r)] <= behind * second
+        leading = [r for r in runners if r.running]
+        if all(r.settled(seconds) for r in leading) and (
+            turn >= LEAST or all(r.times[0] >= SLOW for r in leading)
+        ):
+            break
+    return [r.times for r in runners]
 
 
 def cold(
-    rivals: Sequence[Rival], flush: Callable[[], Any], runs: int, clock: Any = Clock
+    rivals: Sequence[Rival],
+    flush: Callable[[], Any],
+    runs: int,
+    seconds: float = math.inf,
+    clock: Any = Clock,
 ) -> list[list[float]]:
-    """Seconds of single calls, each after `flush` has filled the caches with something else."""
+    """Seconds of single calls, each after `flush` has filled the caches with something else: so
+    many rounds, or fewer where they are long: two at least, then about `seconds` a rival."""
     times: list[list[float]] = [[] for _ in rivals]
-    for _ in range(runs):
+    until = clock.now() + seconds * len(rivals)
+    for i in range(runs):
+        if i >= 2 and clock.now() >= until:
+            break
         for taken, rival in zip(times, rivals, strict=True):
             clock.sleep(PAUSE)
             flush()

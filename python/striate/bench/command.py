@@ -25,6 +25,7 @@ from striate.bench import (
     journal,
     kernel,
     page,
+    plan,
     problem,
     results,
     terminal,
@@ -32,10 +33,9 @@ from striate.bench import (
 from striate.bench.machine import describe
 from striate.bench.peers import classes
 from striate.bench.problem import Problem
-from striate.bench.worker import SAMPLED_ONCE, Orders
+from striate.bench.worker import Orders
 
 QUICK_SECONDS = 170  # of a quick run, all thread counts together; then rows are left out
-_RIVALS = 4  # as a rule, for estimates
 
 
 def run(options: argparse.Namespace) -> int:
@@ -73,22 +73,16 @@ def _check_peers(options: argparse.Namespace) -> None:
 
 
 def _seconds(options: argparse.Namespace) -> float:
-    return float(options.seconds or (0.1 if options.quick else 0.5))
+    return float(options.seconds or (0.05 if options.quick else 0.15))
 
 
 def _cold(options: argparse.Namespace) -> int:
     return int((2 if options.quick else 7) if options.cold is None else options.cold)
 
 
-def estimate(one: Problem, seconds: float, cold: int) -> float:
-    """Seconds that a row takes, roughly: the same on every machine, so that shards agree."""
-    flops, moved = families.cost(one)
-    call = max(flops / 100e9, moved / 10e9, 1e-6)
-    prepared = 0.1 + moved / 0.3e9
-    if flops >= SAMPLED_ONCE:
-        return prepared + _RIVALS * call
-    timed = max(seconds, 3 * call) + 2 * call + 0.05
-    return prepared + _RIVALS * (timed + cold * (call + 0.01))
+def _effort(options: argparse.Namespace) -> plan.Effort:
+    """What is asked of rows, alike on every machine so that shards agree."""
+    return plan.Effort(_seconds(options), _cold(options), whole=options.whole)
 
 
 def _choose(options: argparse.Namespace) -> list[Problem]:
@@ -101,13 +95,8 @@ def _choose(options: argparse.Namespace) -> list[Problem]:
     chosen = [p for p in chosen if families.available(p)]
     if not chosen:
         raise UserError("no problem fits these options", "striate bench --list shows all")
-    if options.quick:  # where time is short, it is the dearest family that loses rows
-        total = {p.family: 0.0 for p in chosen}
-        for p in chosen:
-            total[p.family] += estimate(p, _seconds(options), _cold(options))
-        chosen.sort(key=lambda p: total[p.family])
     if options.shard:
-        costs = [estimate(p, _seconds(options), _cold(options)) for p in chosen]
+        costs = [plan.estimate(p, _effort(options)) for p in chosen]
         chosen = problem.shard(chosen, costs, *options.shard)
     return chosen
 
@@ -117,9 +106,10 @@ def _listing(chosen: Sequence[Problem], options: argparse.Namespace) -> str:
     lines = [p.name for p in chosen] if options.match or options.quick or options.family else []
     rows = [("family", "rows", "about")]
     total = 0.0
+    here = plan.Effort.here(_seconds(options), _cold(options), whole=options.whole)
     for family in dict.fromkeys(p.family for p in chosen):
         of = [p for p in chosen if p.family == family]
-        took = sum(estimate(p, _seconds(options), _cold(options)) for p in of)
+        took = sum(plan.estimate(p, here) for p in of)
         total += took
         rows.append((family, str(len(of)), terminal.seconds(took)))
     rows.append(("all", str(len(chosen)), terminal.seconds(total)))
@@ -196,6 +186,7 @@ def _work(
         cold_runs=_cold(options),
         peers=[] if options.kernel else [p.name for p in peers],
         until=until,
+        whole=options.whole,
         kernel=options.kernel,
         progress=not options.no_progress,
     )

@@ -23,7 +23,7 @@ def changes(a: Results, b: Results) -> list[dict[str, Any]]:
     found = []
     for row in summary.measured(b["rows"]):
         key = (row["name"], row["threads"])
-        if key in before:
+        if key in before and before[key].get("part") == row.get("part"):
             x = summary.timed(before[key])[summary.ours(before[key])]
             y = summary.timed(row)[summary.ours(row)]
             found.append({

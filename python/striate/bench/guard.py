@@ -48,7 +48,9 @@ class Guard:
         """What was seen, and the flags of the row: none if the machine was quiet."""
         busy, own, began, load = self._start
         after = self._busy()
-        seen, flags = {"load": load}, []
+        self.best = max(self.best, *peaks)
+        steady = min(peaks) / self.best
+        seen, flags = {"load": load, "steady": steady}, []
         if busy is not None and after is not None:
             elapsed = max(self._now() - began, 1e-3)
             seen["others"] = max(0.0, (after - busy) - (self._own() - own)) / elapsed
@@ -56,7 +58,6 @@ class Guard:
                 flags.append(f"others used {seen['others']:.2f} cores")
         if load > self.threads + 1:
             flags.append(f"load average {load:.1f}")
-        self.best = max(self.best, *peaks)
-        if min(peaks) < SLOWER * self.best:
-            flags.append(f"multiply-adds at {min(peaks) / self.best:.0%} of the best seen")
+        if steady < SLOWER:
+            flags.append(f"multiply-adds at {steady:.0%} of the best seen")
         return seen, flags

@@ -16,6 +16,7 @@ from striate.bench.machine import caches
 
 LEVELS = ("L1", "L2", "L3", "DRAM")
 MOST = 1 << 30  # bytes of the largest copy
+LONGEST = 0.05  # seconds of copies, if three take no longer
 
 
 def copy_bytes(level: str, threads: int) -> int:
@@ -63,8 +64,9 @@ class Meter:
         repeats = max(1, min(1000, int(2e6 // total)))
         self.clock.sleep(PAUSE)
         _C.to_c_order(x, out=y)
-        times = []
-        for _ in range(5 if level == "DRAM" else 15):
+        times: list[float] = []
+        until = self.clock.now() + LONGEST
+        while len(times) < 3 or (len(times) < 15 and self.clock.now() < until):
             start = self.clock.now()
             for _ in range(repeats):
                 _C.to_c_order(x, out=y)

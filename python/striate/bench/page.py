@@ -174,6 +174,14 @@ _BARS = "<h3>The best peer’s time by ours</h3>" + _key(
 )
 
 
+def _part(row: Row) -> list[str]:
+    """What was measured of a problem that takes seconds."""
+    cut = row.get("part", {})
+    return (
+        [", ".join(f"{name} {some} of {all_}" for name, (some, all_) in cut.items())] if cut else []
+    )
+
+
 def _rows(rows: Sequence[Row]) -> str:
     columns = summary.columns(rows)
     body = []
@@ -190,10 +198,10 @@ def _rows(rows: Sequence[Row]) -> str:
                  _against(summary.ratio(r, best, "cold") if best else None)]  # fmt: skip
         cells += [_against(summary.ratio(r, c)) for c in columns]
         cells.append(_cell(f"{mine['first'] * 1e3:.3g}"))
-        cells.append(_cell("; ".join(r.get("flags", [])), "words"))
+        cells.append(_cell("; ".join([*_part(r), *r.get("flags", [])]), "words"))
         body.append("".join(cells))
     heads = ["row", "speed", "of bound", "bound", "median, µs", "least", "quartiles", "best peer",
-             "cold", *columns, "first call, ms", "<flags"]  # fmt: skip
+             "cold", *columns, "first call, ms", "<remarks"]  # fmt: skip
     return _table(heads, body)
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 
 Array = np.ndarray[Any, Any]
 PROBE = 4096  # about how many elements of a result are compared
+PERIOD = (1 << 22) - 3  # elements after which operands repeat: a prime, so rows differ
 
 
 class Unfit(Exception):
@@ -64,8 +66,20 @@ def rng(name: str) -> np.random.Generator:
 
 
 def normal(random: np.random.Generator, shape: tuple[int, ...], dtype: Any) -> Array:
-    """Standard normal numbers: never zeros, on which some processors are faster."""
-    return random.standard_normal(shape, dtype)
+    """Standard normal numbers: never zeros, on which some processors are faster. Large arrays
+    repeat a block, as drawing takes longer than what is measured."""
+    count = math.prod(shape)
+    if count <= PERIOD:
+        return random.standard_normal(shape, dtype)
+    return repeated(random.standard_normal(PERIOD, dtype), count).reshape(shape)
+
+
+def repeated(block: Array, count: int) -> Array:
+    """A block over and over, to so many elements."""
+    x = np.empty(count, block.dtype)
+    for at in range(0, count, block.size):
+        x[at : at + block.size] = block[: count - at]
+    return x
 
 
 def images(random: np.random.Generator, shape: tuple[int, ...], dtype: Any) -> Array:

@@ -146,6 +146,8 @@ def report(rows: Sequence[Row]) -> str:
                 f"loss: {loss['name']} ({f['threads']}T): {loss['ratio']:.2f}x of "
                 f"{loss['peer']}{mark}"
             )
+    if parts := sum("part" in r for r in rows):
+        lines.append(f"{parts} rows were measured on a part of their problem (--whole: all of it)")
     skipped = [r for r in rows if "skipped" in r]
     lines += [f"skipped: {r['name']}: {r['skipped']}" for r in skipped]
     for r in rows:

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from striate import _C
-from striate.bench import clock, families, kernel, problem, summary
+from striate.bench import clock, families, kernel, plan, problem, summary
 from striate.bench.guard import Guard
 from striate.bench.journal import FORMAT, Writer, check, read
 from striate.bench.machine import available_memory, caches, describe, level
@@ -32,10 +32,11 @@ from striate.bench.problem import Problem
 from striate.bench.task import Spots, Task, Unfit
 from striate.bench.terminal import Screen
 
-SAMPLED_ONCE = 50e9  # operations from which one call is all that is timed
-COLD_UP_TO = 0.05  # seconds of a call from which cold and warm are the same
-SHORT, LEAST = 1.2, 0.02  # seconds a row below which a rival's share shrinks, and how far
+AGAIN = 0.1  # of the time that rows took: so long flagged ones are measured again
 ROOM = 0.6  # of the free memory that operands and results may take
+
+
+Job = tuple[str, Callable[[], dict[str, Any]]]
 
 
 @dataclass
@@ -45,8 +46,9 @@ class Orders:
     names: list[str]
     journal: str
     threads: int = 1
-    seconds: float = 0.5  # of timed runs, a rival and row; less where time is short
-    cold_runs: int = 7  # 0: not at all
+    seconds: float = 0.15  # of timed runs, a rival and row; less where time is short
+    cold_runs: int = 7  # at most; 0: not at all
+    whole: bool = False  # never a part of a problem
     peers: list[str] = field(default_factory=list)
     until: float = 0.0  # time.time() after which no row is begun; 0: no limit
     kernel: str = ""  # a table row to measure by name
@@ -63,14 +65,19 @@ class Bench:
     guard: Guard
     ours: str = OURS
     clock: Any = clock.Clock
-    seconds: float = 0.5
+    seconds: float = 0.15
+    cold_runs: int = 7
+    wrong: int = 0  # rows of ours
 
     def row(self, one: Problem) -> dict[str, Any]:
         """The record of a problem. Raises Unfit where it can't be measured."""
-        _, moved = families.cost(one)
+        most = plan.PART * self.orders.threads
+        less, cut = (one, {}) if self.orders.whole else families.part(one, most)
+        _, moved = families.cost(less)
         if moved * (1 + len(self.contenders) / 4) > ROOM * available_memory():
             raise Unfit(f"{moved / 2**30:.1f} GiB of operands do not fit into memory")
-        return self.measure(families.task(one), name=one.name, family=one.family, sizes=one.sizes)
+        named = {"name": one.name, "family": one.family, "sizes": one.sizes}
+        return self.measure(families.task(less), **named, **({"part": cut} if cut else {}))
 
     def measure(self, task: Task, **named: Any) -> dict[str, Any]:
         """Checks every rival, then times those that are right."""
@@ -136,18 +143,26 @@ class Bench:
 
     def _time(self, task: Task, rivals: list[Rival], found: dict[str, Any]) -> None:
         """Fills in medians and quartiles, warm and cold."""
-        if task.flops >= SAMPLED_ONCE:
+        if self._once(task.flops):
             for rival in rivals:
                 found[rival.column] |= clock.summary([found[rival.column]["first"]])
             return
         for rival, times in zip(rivals, self._turns(rivals), strict=True):
             found[rival.column] |= clock.summary(times)
         fits = task.bytes < 2 * caches()["L3"]
-        quick = [r for r in rivals if found[r.column]["median"] < COLD_UP_TO]
-        if self.orders.cold_runs and fits and task.bytes and quick:
-            flushed = clock.cold(quick, self.meter.flush, self.orders.cold_runs, self.clock)
+        medians = sorted(found[r.column]["median"] for r in rivals)
+        most = clock.BEHIND * (medians[:2] or [0.0])[-1]
+        near = [r for r in rivals if found[r.column]["median"] <= most or r.column == self.ours]
+        quick = [r for r in near if found[r.column]["median"] < plan.COLD_UP_TO]
+        if self.cold_runs and fits and task.bytes and quick:
+            flushed = clock.cold(
+                quick, self.meter.flush, self.cold_runs, self.seconds / 2, self.clock
+            )
             for rival, times in zip(quick, flushed, strict=True):
                 found[rival.column]["cold"] = clock.summary(times)
+
+    def _once(self, flops: float) -> bool:
+        return self.orders.whole and flops >= plan.SAMPLED_ONCE * self.orders.threads
 
     def _turns(self, rivals: list[Rival]) -> list[list[float]]:
         return clock.turns(rivals, self.seconds, self.clock)
@@ -155,7 +170,7 @@ class Bench:
     def _again(self, rivals: list[Rival], row: dict[str, Any]) -> None:
         """A second measurement of ours and the best peer, before it is called a loss."""
         both = [r for r in rivals if r.column in (self.ours, summary.best_peer(row))]
-        if row["flops"] >= SAMPLED_ONCE:
+        if self._once(row["flops"]):
             times = [[clock.once(r.call, self.clock)[0]] for r in both]
         else:
             times = self._turns(both)
@@ -201,7 +216,7 @@ def head(orders: Orders, machine: dict[str, Any], peers: dict[str, Any], meter: 
     }
 
 
-def _jobs(orders: Orders, bench: Bench) -> list[tuple[str, Callable[[], dict[str, Any]]]]:
+def _jobs(orders: Orders, bench: Bench) -> list[Job]:
     """What is to be measured, by name."""
     if orders.kernel:
         return kernel.jobs(orders.kernel, bench)
@@ -218,44 +233,96 @@ def run(orders: Orders, screen: Screen) -> int:
         ours, said = orders.kernel, {}
     else:
         contenders, meter, ours = [Ours(threads), *peers], Meter(threads), OURS
-    bench = Bench(orders, contenders, meter, Guard(threads), ours, seconds=orders.seconds)
+    bench = Bench(
+        orders, contenders, meter, Guard(threads), ours, seconds=orders.seconds,
+        cold_runs=orders.cold_runs,
+    )  # fmt: skip
     path = Path(orders.journal)
     heads, rows = read(path) if path.exists() else ([], [])
     check(path, heads, machine)
-    done = {(r["name"], r["threads"]) for r in rows}
+    done = {(r["name"], r["threads"]) for r in rows if not (orders.whole and "part" in r)}
     asked = _jobs(orders, bench)
     jobs = [j for j in asked if (j[0], threads) not in done]
-    writer, wrong = Writer(path), 0
+    writer = Writer(path)
     first = head(orders, machine, said, meter)
     writer.write("head", first)
     screen.begin(first, len(jobs), len(asked) - len(jobs))
     try:
-        for i, (name, job) in enumerate(jobs):
-            if orders.until:
-                left = (orders.until - time.time()) / (len(jobs) - i)
-                if left <= 0:
-                    screen.note(f"time is up: {len(jobs) - i} rows left out")
-                    writer.write("note", {"time_is_up": len(jobs) - i})
-                    break
-                bench.seconds = max(LEAST, orders.seconds * min(1.0, left / SHORT))
-            wrong += _one(name, job, bench, writer, screen)
+        left = _rows(jobs, bench, writer, screen)
+        if left:
+            screen.note(f"time is up: {left} rows left out")
+            writer.write("note", {"time_is_up": left})
     finally:
         writer.close()
         screen.end()
-    return wrong
+    return bench.wrong
 
 
-def _one(name: str, job: Any, bench: Bench, writer: Writer, screen: Screen) -> int:
-    """Measures, writes and shows one row; 1 if ours was wrong."""
+def _rows(jobs: Sequence[Job], bench: Bench, writer: Writer, screen: Screen) -> int:
+    """Measures, writes and shows every row; then the flagged ones again. Rows left out."""
+    until, began = bench.orders.until, time.time()
+    known = {p.name: p for p in problem.read()}
+    effort = plan.Effort.here(bench.orders.seconds, bench.orders.cold_runs, bench.orders.threads)
+    costs = [plan.costs(known[n], effort) if n in known else (1.0, 1.0) for n, _ in jobs]
+    said, flagged = 1.0, []
+    for i, (name, job) in enumerate(jobs):
+        if until:
+            left = until - time.time()
+            if left <= 0:
+                return len(jobs) - i
+            pace = (time.time() - began + 10) / (said + 9)  # as estimated, until rows say otherwise
+            part = plan.share(left, costs[i:], pace)
+            bench.seconds = bench.orders.seconds * part
+            bench.cold_runs = min(
+                bench.orders.cold_runs, 7 if part > 0.5 else int(part > plan.LEAST)
+            )
+            said += costs[i][0] + costs[i][1] * bench.seconds / bench.orders.seconds
+        row = _one(name, job, bench)
+        writer.write("row", row)
+        screen.row(row)
+        if row.get("flags"):
+            flagged.append((row, job))
+    bench.seconds, bench.cold_runs = bench.orders.seconds, bench.orders.cold_runs
+    ends = time.time() + AGAIN * (time.time() - began)
+    _flagged(flagged, min(ends, until or ends), bench, writer, screen)
+    return 0
+
+
+def _flagged(
+    rows: Sequence[tuple[Any, Any]], ends: float, bench: Bench, writer: Writer, screen: Screen
+) -> None:
+    """Measures flagged rows once more, the least steady first, and keeps the quieter of two."""
+    quieter = 0
+    rows = sorted(rows, key=lambda r: r[0]["steady"])
+    for i, (row, job) in enumerate(rows):
+        if time.time() + row["seconds"] > ends:
+            break
+        if i == 0:
+            screen.note("flagged rows once more:")
+        again = _one(row["name"], job, bench)
+        if "rivals" in again and _noise(again) < _noise(row):
+            quieter += 1
+            writer.write("row", again)
+            screen.row(again)
+    if quieter:
+        screen.note(f"{quieter} of {len(rows)} flagged rows were quieter, and replaced")
+
+
+def _noise(row: dict[str, Any]) -> tuple[int, float]:
+    """Less is quieter."""
+    return len(row["flags"]), row.get("others", 0.0) - row["steady"]
+
+
+def _one(name: str, job: Any, bench: Bench) -> dict[str, Any]:
+    """The record of a row, or why there is none; counts the rows of ours that were wrong."""
     try:
-        row = job()
+        row: dict[str, Any] = job()
     except (Unfit, MemoryError) as error:
         row = {"name": name, "threads": bench.orders.threads, "skipped": str(error) or "no memory"}
-    writer.write("row", row)
-    screen.row(row)
     gc.collect()
     _C.memory_trim()
-    return int("rivals" in row and "failed" in row["rivals"].get(bench.ours, {}))
+    bench.wrong += int("rivals" in row and "failed" in row["rivals"].get(bench.ours, {}))
+    return row
 
 
 def main() -> int:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from striate.bench.problem import Problem
 from striate.bench.task import Array, Spots, Task, empty_images, images, rng, some
 
+LEAST = 4  # images that a part of a batch keeps
 OPS = {"fwd": "conv2d", "bwd_data": "conv2d_bwd_data", "bwd_weight": "conv2d_bwd_weight"}
 ROWS = {
     "fwd": ("conv2d_fwd_", "conv2d_depthwise_pixel_", "gemm_"),
@@ -61,6 +62,13 @@ def cost(problem: Problem) -> tuple[float, float]:
     v = layer(problem)
     weight, out = v.k * v.depth * v.r * v.s, v.n * v.k * v.p * v.q
     return 2.0 * v.n * v.p * v.q * weight, 4.0 * (v.n * v.c * v.h * v.w + weight + out)
+
+
+def part(problem: Problem, most: float) -> Problem:
+    """Fewer images: each costs what the others cost. At least LEAST of them."""
+    n = problem.sizes["n"]
+    images = min(n, max(LEAST, int(n * most / cost(problem)[0])))
+    return replace(problem, sizes={**problem.sizes, "n": images})
 
 
 def rows(problem: Problem) -> tuple[str, ...]:

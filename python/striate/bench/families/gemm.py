@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from striate.bench.problem import Problem
 from striate.bench.task import Array, Spots, Task, normal, rng, some
+
+LEAST = 1024  # rows and columns that a part of a product keeps
 
 
 def _sizes(problem: Problem) -> tuple[tuple[int, ...], int, int, int, str]:
@@ -25,6 +28,19 @@ def cost(problem: Problem) -> tuple[float, float]:
     batch, m, n, k, _ = _sizes(problem)
     many = float(np.prod(batch))
     return 2.0 * many * m * n * k, 4.0 * many * (m * k + k * n + m * n)
+
+
+def part(problem: Problem, most: float) -> Problem:
+    """Half of the rows or columns, whichever are more, until it is small enough; never below LEAST,
+    so that packing weighs no more than in the whole. k stays: blocks of it are what differs."""
+    sizes = dict(problem.sizes)
+    while cost(problem)[0] > most:
+        longer = "m" if sizes["m"] >= sizes["n"] else "n"
+        if sizes[longer] < 2 * LEAST:
+            break
+        sizes[longer] = (sizes[longer] + 1) // 2
+        problem = replace(problem, sizes=dict(sizes))
+    return problem
 
 
 def rows(problem: Problem) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ r z n. fwd gives y (T, N, H). train is forward and every gradient; dx (T, N, I) 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ import striate
 from striate.bench.problem import Problem
 from striate.bench.task import Array, Spots, Task, normal, rng, some
 
+INTENSITY = 10  # operations a byte below which a step reads its weights longer than it computes
+LEAST = 4  # steps that a part of a sequence keeps
 GATES = {"lstm": 4, "gru": 3, "rnn": 1}
 
 
@@ -30,6 +33,14 @@ def cost(problem: Problem) -> tuple[float, float]:
     flops = 2.0 * t * n * gates * h * (i + h)
     moved = 4.0 * (t * n * (i + h) + weights)
     return (flops, moved) if problem.pass_ == "fwd" else (3 * flops, 3 * moved)
+
+
+def part(problem: Problem, most: float) -> Problem:
+    """Fewer steps: each costs what the others cost. At least LEAST of them."""
+    t, h = problem.sizes["t"], problem.sizes["h"]
+    read = 4 * GATES[problem.sizes["cell"]] * h * h * INTENSITY  # operations in the time it takes
+    steps = min(t, max(LEAST, int(most / max(cost(problem)[0] / t, read))))
+    return replace(problem, sizes={**problem.sizes, "t": steps})
 
 
 def rows(problem: Problem) -> tuple[str, ...]:
