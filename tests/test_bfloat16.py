@@ -212,7 +212,9 @@ def test_matmul_and_linear_and_their_gradients_are_rounded_once():
         (y, wx @ ww.T + wb), (x.grad, g @ ww), (w.grad, g.T @ wx), (b.grad, g.sum(0)),
     ]:  # fmt: skip
         assert got.dtype == striate.bfloat16
-        np.testing.assert_allclose(got.detach().float().numpy(), expected, rtol=1.01 * EPS, atol=1e-5)
+        np.testing.assert_allclose(
+            got.detach().float().numpy(), expected, rtol=1.01 * EPS, atol=1e-5
+        )
     product = x.detach() @ w.detach().T
     assert product.dtype == striate.bfloat16
     np.testing.assert_allclose(product.float().numpy(), wx @ ww.T, rtol=1.01 * EPS, atol=1e-5)
@@ -227,7 +229,10 @@ def test_gradients_that_meet_are_added():
 
 
 def test_batched_products_repeat_and_their_gradients_sum():
-    a, b = striate.tensor(normal(3, 4, 5)).bfloat16(), striate.tensor(normal(5, 2, seed=1)).bfloat16()
+    a, b = (
+        striate.tensor(normal(3, 4, 5)).bfloat16(),
+        striate.tensor(normal(5, 2, seed=1)).bfloat16(),
+    )
     b.requires_grad_()
     y = a @ b
     y.backward(striate.ones(3, 4, 2, dtype="bfloat16"))

@@ -23,8 +23,6 @@ def disagreeing_sums():
     raise AssertionError("no vector tells the rows of sum apart")
 
 
-
-
 def best_row(name):
     """The row of the best instruction set that has one and is in use."""
     order = list(_C.isas())
@@ -117,7 +115,10 @@ SUM = "import numpy as np; from striate import _C; print(_C.sum(np.ones(9, 'f'),
 def test_nonsense_isa_is_refused(call):
     code = f"import numpy as np; from striate import _C; {call}"
     message = fails(code, STRIATE_ISA="banana")
-    assert message == "ValueError: STRIATE_ISA: expected scalar, avx2, avx512 or avx512bf16, got 'banana'"
+    assert (
+        message
+        == "ValueError: STRIATE_ISA: expected scalar, avx2, avx512 or avx512bf16, got 'banana'"
+    )
 
 
 @pytest.mark.parametrize("isa", list(_C.isas()))

@@ -20,6 +20,7 @@ int64: DType = np.dtype(np.int64)
 uint8: DType = np.dtype(np.uint8)
 bool_: DType = np.dtype(np.bool_)
 
+
 def _bfloat16() -> DType:
     """NumPy's dtype of bfloat16, which ml_dtypes brings; ImportError where that is missing."""
     try:
@@ -144,7 +145,7 @@ class finfo:
         if is_bfloat16(self.dtype):
             import ml_dtypes
 
-            info = ml_dtypes.finfo(self.dtype)
+            info = ml_dtypes.finfo(self.dtype)  # type: ignore[no-untyped-call]
         else:
             info = np.finfo(self.dtype)
         self.bits = int(info.bits)

@@ -234,9 +234,7 @@ def as_operand(x: Any, dtype: Any, name: str) -> Tensor:
     raise TypeError(f"{name}: expected a tensor or a number, got {type(x).__name__}")
 
 
-def same_dtype(
-    name: str, operands: dict[str, Tensor | None], low: bool = False
-) -> list[Tensor]:
+def same_dtype(name: str, operands: dict[str, Tensor | None], low: bool = False) -> list[Tensor]:
     """The operands that are there; TypeError unless all are tensors of one floating dtype.
 
     bfloat16 is one where `low`.

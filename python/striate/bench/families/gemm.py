@@ -28,7 +28,7 @@ def cost(problem: Problem) -> tuple[float, float]:
 
 
 def rows(problem: Problem) -> tuple[str, ...]:
-    return ("gemm_",)
+    return ("gemm_f32_", "gemm_f64_")
 
 
 def _operand(
