@@ -22,7 +22,7 @@ except ImportError:
 def runnable(row):
     if row["why_not"]:
         pytest.skip(row["why_not"])
-    if row["dtype"] not in DTYPES or row["op"] == "cast" and len(DTYPES) < 3:
+    if row["dtype"] not in DTYPES or (row["op"] == "cast" and len(DTYPES) < 3):
         pytest.skip("needs ml_dtypes")
 
 
