@@ -11,11 +11,19 @@ from striate.testing.cases import CASES
 
 ROWS = _C.rows()
 DTYPES = {"float32": np.float32, "float64": np.float64}
+try:
+    import ml_dtypes
+
+    DTYPES["bfloat16"] = ml_dtypes.bfloat16
+except ImportError:
+    pass
 
 
 def runnable(row):
     if row["why_not"]:
         pytest.skip(row["why_not"])
+    if row["dtype"] not in DTYPES or (row["op"] == "cast" and len(DTYPES) < 3):
+        pytest.skip("needs ml_dtypes")
 
 
 # How many samples of a case are tried, spread over all of them: fewer under a sanitizer.

@@ -33,8 +33,30 @@ std::string dtype_text(const py::detail::PyArray_Proxy* a) {
   return py::str(py::handle(a->descr)).cast<std::string>();
 }
 
+// bfloat16 is ml_dtypes' type, whose number NumPy gives out when that package registers it.
+int bf16_number = -1;
+
+bool is_bf16(const py::detail::PyArray_Proxy* a) {
+  constexpr int kFirstForeign = 256;  // NPY_USERDEF
+  const auto* descr = py::detail::array_descriptor_proxy(a->descr);
+  if (descr->type_num < kFirstForeign) return false;
+  if (bf16_number < 0 && dtype_text(a) == "bfloat16") bf16_number = descr->type_num;
+  return descr->type_num == bf16_number;
+}
+
+int number_of_bf16() {
+  if (bf16_number < 0) {
+    py::object dtype = py::module_::import("striate.dtypes").attr("bfloat16");
+    bf16_number = py::detail::array_descriptor_proxy(dtype.ptr())->type_num;
+  }
+  return bf16_number;
+}
+
 [[noreturn]] void refuse(const py::detail::PyArray_Proxy* a, const char* op, const char* argument,
                          const char* expected) {
+  if (is_bf16(a))
+    throw TypeMismatch(std::string(op) + ": " + argument + ": expected " + expected +
+                       ", got bfloat16, which only casts and products take; cast with .float()");
   throw TypeMismatch(std::string(op) + ": " + argument + ": expected " + expected + ", got " +
                      dtype_text(a));
 }
@@ -78,22 +100,20 @@ py::object new_array(int type_number, size_t item, const ptrdiff_t* shape, int r
   return array;
 }
 
-int number_of(Dtype dtype) { return dtype == Dtype::f32 ? kFloat32 : kFloat64; }
+int number_of(Dtype dtype) {
+  return dtype == Dtype::f32 ? kFloat32 : dtype == Dtype::f64 ? kFloat64 : number_of_bf16();
+}
 
 }  // namespace
 
 void load_numpy() { api = &npy::get(); }
 
-Operand read(py::handle h, const char* op, const char* argument) {
-  const auto* a = array_struct(h, op, argument);
+namespace {
+
+Operand read_as(const py::detail::PyArray_Proxy* a, Dtype dtype, const char* op,
+                const char* argument) {
   Operand x;
-  int type = type_number(a);
-  if (type == kFloat32)
-    x.dtype = Dtype::f32;
-  else if (type == kFloat64)
-    x.dtype = Dtype::f64;
-  else
-    refuse(a, op, argument, "float32 or float64");
+  x.dtype = dtype;
   if (!(a->flags & npy::NPY_ARRAY_ALIGNED_))
     fail(op, argument, "an aligned array", "one whose items are misaligned; copy it first");
   if (a->nd > kMaxRank) fail(op, argument, "at most 8 axes", std::to_string(a->nd));
@@ -109,6 +129,20 @@ Operand read(py::handle h, const char* op, const char* argument) {
     x.stride[i] = a->strides[i] / item;
   }
   return x;
+}
+
+}  // namespace
+
+Operand read(py::handle h, const char* op, const char* argument) {
+  const auto* a = array_struct(h, op, argument);
+  const int type = type_number(a);
+  if (type != kFloat32 && type != kFloat64) refuse(a, op, argument, "float32 or float64");
+  return read_as(a, type == kFloat32 ? Dtype::f32 : Dtype::f64, op, argument);
+}
+
+Operand read_with_bf16(py::handle h, const char* op, const char* argument) {
+  const auto* a = array_struct(h, op, argument);
+  return is_bf16(a) ? read_as(a, Dtype::bf16, op, argument) : read(h, op, argument);
 }
 
 bool is_scalar(py::handle value) {
@@ -129,10 +163,18 @@ Operand read_or_scalar(py::handle value, Dtype dtype, double* scalar, const char
   return x;
 }
 
-Operand read_out(py::handle h, const char* op, const char* argument) {
-  Operand x = read(h, op, argument);
+namespace {
+
+void expect_writable(py::handle h, const char* op, const char* argument) {
   if (!(array_struct(h, op, argument)->flags & npy::NPY_ARRAY_WRITEABLE_))
     fail(op, argument, "a writable array", "a read-only one");
+}
+
+}  // namespace
+
+Operand read_out(py::handle h, const char* op, const char* argument) {
+  Operand x = read(h, op, argument);
+  expect_writable(h, op, argument);
   return x;
 }
 
@@ -227,7 +269,8 @@ Result result(const char* op, py::handle out, Dtype dtype, const ptrdiff_t* shap
               const ptrdiff_t* stride) {
   Result r;
   if (out && !out.is_none()) {
-    r.operand = read_out(out, op);
+    r.operand = read_with_bf16(out, op, "out");
+    expect_writable(out, op, "out");
     if (r.operand.dtype != dtype)
       throw TypeMismatch(std::string(op) + ": out: expected " + dtype_name(dtype) + ", got " +
                          dtype_name(r.operand.dtype));

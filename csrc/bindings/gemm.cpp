@@ -2,6 +2,7 @@
 #include "ops/gemm/problem.h"
 
 #include "bindings/epilogue.h"
+#include "bindings/gemm_bf16.h"
 
 namespace striate {
 namespace {
@@ -9,7 +10,10 @@ namespace {
 py::object gemm_binding(py::handle a_array, py::handle b_array, py::handle bias,
                         py::handle activation, py::handle parameter, double alpha, double beta,
                         py::handle out) {
-  Operand a = read(a_array, "gemm", "a"), b = read(b_array, "gemm", "b");
+  const Operand a = read_with_bf16(a_array, "gemm", "a");
+  if (a.dtype == Dtype::bf16)
+    return gemm_bf16_binding(a, b_array, bias, activation, parameter, alpha, beta, out);
+  const Operand b = read(b_array, "gemm", "b");
   same_dtype("gemm", "b", a, b);
   const GemmSizes s = gemm_sizes(a, b);
   if (beta != 0 && out.is_none())
@@ -81,7 +85,9 @@ void bind_gemm(py::module_& m) {
   m.def("gemm", &gemm_binding, py::arg("a"), py::arg("b"), py::arg("bias") = py::none(),
         py::arg("activation") = py::none(), py::arg("parameter") = 0.0, py::arg("alpha") = 1.0,
         py::arg("beta") = 0.0, py::arg("out") = py::none(),
-        "activation(alpha * a @ b + beta * out + bias), batched over a leading axis.");
+        "activation(alpha * a @ b + beta * out + bias), batched over a leading axis. Of bfloat16 "
+        "with "
+        "float32 sums and bias: float32, or rounded once where `out` is bfloat16.");
   m.def("gemm_pack_b", &pack_binding, py::arg("b"),
         "b packed once for many products: panels as wide as a register tile, as a flat array.");
   m.def("gemm_packed", &packed_binding, py::arg("a"), py::arg("packed"), py::arg("columns"),

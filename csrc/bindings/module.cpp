@@ -6,6 +6,7 @@
 
 #define FILES       \
   FILE(activation)  \
+  FILE(cast)        \
   FILE(conv2d)      \
   FILE(ctc)         \
   FILE(dropout)     \

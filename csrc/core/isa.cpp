@@ -14,10 +14,11 @@
 namespace striate {
 namespace {
 
-constexpr const char* kNames[kIsaCount] = {"scalar", "avx2", "avx512"};
+constexpr const char* kNames[kIsaCount] = {"scalar", "avx2", "avx512", "avx512bf16"};
 
 struct Cpu {
-  bool has[kIsaCount] = {true, false, false};
+  bool has[kIsaCount] = {true, false, false, false};
+  bool amx_bf16 = false;
   std::string name = "unknown CPU";
 };
 
@@ -61,6 +62,10 @@ Cpu probe() {
   cpu.has[int(Isa::avx2)] = ymm && fma && bit(b7, 5);
   bool avx512 = bit(b7, 16) && bit(b7, 17) && bit(b7, 30) && bit(b7, 31);  // F DQ BW VL
   cpu.has[int(Isa::avx512)] = zmm && cpu.has[int(Isa::avx2)] && avx512;
+  cpu.amx_bf16 = bit(d, 22);
+  uint32_t most = a;  // sub-leaves of leaf 7
+  if (most < 1 || !__get_cpuid_count(7, 1, &a, &b, &c, &d)) return cpu;
+  cpu.has[int(Isa::avx512bf16)] = cpu.has[int(Isa::avx512)] && bit(a, 5);
   return cpu;
 }
 #else
@@ -88,8 +93,9 @@ Isa read_cap() {
     throw std::invalid_argument(std::string("STRIATE_ISA: this CPU (") + cpu().name + ") has no " +
                                 wanted + "; the best it has is " + isa_name(best_supported()));
   }
-  throw std::invalid_argument(std::string("STRIATE_ISA: expected scalar, avx2 or avx512, got '") +
-                              wanted + "'");
+  throw std::invalid_argument(
+      std::string("STRIATE_ISA: expected scalar, avx2, avx512 or avx512bf16, got '") + wanted +
+      "'");
 }
 
 }  // namespace
@@ -108,6 +114,8 @@ std::string isa_why_not(Isa isa) {
   if (int(isa) > int(isa_cap())) return std::string("STRIATE_ISA=") + isa_name(isa_cap());
   return "";
 }
+
+bool bf16_dot_pays() { return !cpu().amx_bf16; }
 
 std::string cpu_name() { return cpu().name; }
 

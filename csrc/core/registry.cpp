@@ -25,7 +25,9 @@ const Row* find(const std::string& name) {
 
 }  // namespace
 
-const char* dtype_name(Dtype dtype) { return dtype == Dtype::f32 ? "float32" : "float64"; }
+const char* dtype_name(Dtype dtype) {
+  return dtype == Dtype::f32 ? "float32" : dtype == Dtype::f64 ? "float64" : "bfloat16";
+}
 
 PinRows::PinRows(std::vector<std::string> names) : names_(std::move(names)), outer_(pinned) {
   for (const std::string& name : names_) {

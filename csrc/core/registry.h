@@ -7,6 +7,7 @@
 #pragma once
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <initializer_list>
 #include <mutex>
 #include <string>
@@ -19,19 +20,30 @@
 #if defined(__x86_64__)
 #define STRIATE_WITH_avx2(...) __VA_ARGS__
 #define STRIATE_WITH_avx512(...) __VA_ARGS__
+#define STRIATE_WITH_avx512bf16(...) __VA_ARGS__
 #else
 #define STRIATE_WITH_avx2(...)
 #define STRIATE_WITH_avx512(...)
+#define STRIATE_WITH_avx512bf16(...)
 #endif
 
 namespace striate {
 
-enum class Dtype { f32, f64 };
-constexpr int kDtypeCount = 2;
-const char* dtype_name(Dtype dtype);  // "float32", "float64"
-inline size_t item_size(Dtype dtype) { return dtype == Dtype::f32 ? 4 : 8; }
+// The upper half of a float32. Only casts and products know it; every other op sees f32 and f64.
+struct bfloat16 {
+  uint16_t bits;
+};
+
+enum class Dtype { f32, f64, bf16 };
+constexpr int kDtypeCount = 3;
+const char* dtype_name(Dtype dtype);  // "float32", "float64", "bfloat16"
+inline size_t item_size(Dtype dtype) {
+  return dtype == Dtype::f32 ? 4 : dtype == Dtype::f64 ? 8 : 2;
+}
 template <class T>
-constexpr Dtype dtype_of = sizeof(T) == 4 ? Dtype::f32 : Dtype::f64;
+constexpr Dtype dtype_of = sizeof(T) == 4   ? Dtype::f32
+                           : sizeof(T) == 8 ? Dtype::f64
+                                            : Dtype::bf16;
 
 // What every row of every table begins with. `variant` is the op's own number for what the row
 // computes (pass, activation, …); rows with equal dtype and variant stand in for each other.

@@ -97,7 +97,8 @@ static inline striate_tensor striate_images(const void* data, striate_dtype dtyp
 STRIATE_EXPORT int32_t striate_api(void);            /* STRIATE_API of the library */
 STRIATE_EXPORT const char* striate_version(void);    /* "0.1.0" */
 STRIATE_EXPORT const char* striate_last_error(void); /* of this thread; "" after success */
-/* The instruction set in use, "scalar", "avx2" or "avx512"; null where STRIATE_ISA is wrong. */
+/* The instruction set in use, "scalar", "avx2", "avx512" or "avx512bf16"; null where STRIATE_ISA is
+ * wrong. */
 STRIATE_EXPORT const char* striate_isa(void);
 STRIATE_EXPORT int32_t striate_num_threads(void);
 STRIATE_CALL striate_set_num_threads(int32_t count); /* 1 to 1024 */

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 #define HERE_scalar(...)
 #define HERE_avx2(...) __VA_ARGS__
@@ -295,6 +296,32 @@ inline void store_fours(uint32_t* p, U64 a, U64 b, U64 c, U64 d) {
   __m256i* to = reinterpret_cast<__m256i*>(p);
   _mm256_storeu_si256(to, _mm256_unpacklo_epi64(ab, cd));
   _mm256_storeu_si256(to + 1, _mm256_unpackhi_epi64(ab, cd));
+}
+
+inline Vec<float> load_bf16(const uint16_t* p, int n) {
+  __m128i half;
+  if (n >= 8) {
+    half = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+  } else {
+    uint16_t some[8] = {};
+    std::memcpy(some, p, size_t(n) * 2);
+    half = _mm_loadu_si128(reinterpret_cast<const __m128i*>(some));
+  }
+  return {_mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(half), 16))};
+}
+inline void store_bf16(uint16_t* p, Vec<float> x, int n) {
+  const __m256i bits = _mm256_castps_si256(x.v), upper = _mm256_srli_epi32(bits, 16);
+  const __m256i odd = _mm256_and_si256(upper, _mm256_set1_epi32(1));
+  const __m256i up = _mm256_add_epi32(_mm256_add_epi32(bits, _mm256_set1_epi32(0x7fff)), odd);
+  const __m256i quiet = _mm256_or_si256(upper, _mm256_set1_epi32(0x40));
+  const __m256i nan = _mm256_castps_si256(_mm256_cmp_ps(x.v, x.v, _CMP_UNORD_Q));
+  const __m256i words = _mm256_blendv_epi8(_mm256_srli_epi32(up, 16), quiet, nan);
+  const __m256i packed = _mm256_permute4x64_epi64(_mm256_packus_epi32(words, words), 0x08);
+  const __m128i half = _mm256_castsi256_si128(packed);
+  if (n >= 8) return _mm_storeu_si128(reinterpret_cast<__m128i*>(p), half);
+  uint16_t some[8];
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(some), half);
+  std::memcpy(p, some, size_t(n) * 2);
 }
 
 }  // namespace

@@ -233,5 +233,22 @@ inline void store_fours(uint32_t* p, U64 a, U64 b, U64 c, U64 d) {
   _mm512_storeu_si512(p + 16, _mm512_unpackhi_epi64(ab, cd));
 }
 
+inline Vec<float> load_bf16(const uint16_t* p, int n) {
+  const __m256i half = n >= 16 ? _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))
+                               : _mm256_maskz_loadu_epi16(__mmask16((1u << n) - 1), p);
+  return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16))};
+}
+inline void store_bf16(uint16_t* p, Vec<float> x, int n) {
+  const __m512i bits = _mm512_castps_si512(x.v), upper = _mm512_srli_epi32(bits, 16);
+  const __m512i odd = _mm512_and_si512(upper, _mm512_set1_epi32(1));
+  const __m512i up = _mm512_add_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(0x7fff)), odd);
+  const __mmask16 nan = _mm512_cmp_ps_mask(x.v, x.v, _CMP_UNORD_Q);
+  const __m512i words =
+      _mm512_mask_or_epi32(_mm512_srli_epi32(up, 16), nan, upper, _mm512_set1_epi32(0x40));
+  const __m256i half = _mm512_cvtepi32_epi16(words);
+  if (n >= 16) return _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), half);
+  _mm256_mask_storeu_epi16(p, __mmask16((1u << n) - 1), half);
+}
+
 }  // namespace
 }  // namespace striate

@@ -20,6 +20,8 @@
 //                     sqrt(2), the exponent integral; for another x two numbers without a meaning
 //   sum(x), largest(x)   over the lanes
 //   load_u8<T>(p, n), store_u8(p, x, n)   the first n lanes as bytes; x holds whole numbers 0 … 255
+//   load_bf16(p, n), store_bf16(p, x, n)   the first n lanes as bfloat16: widened, which is exact;
+//                     rounded to nearest, ties to even, denormals kept, NaN made quiet
 //   not_below<T>(p, least)   the lanes whose 32-bit word at p is >= least, unsigned
 //
 //   U64               `U64::lanes` unsigned 64-bit numbers; ^ works on them
@@ -255,6 +257,20 @@ inline U64 product(U64 a, U64 b) { return {(a.v & 0xffffffff) * (b.v & 0xfffffff
 inline U64 upper(U64 a) { return {a.v >> 32}; }
 inline void store_fours(uint32_t* p, U64 a, U64 b, U64 c, U64 d) {
   p[0] = uint32_t(a.v), p[1] = uint32_t(b.v), p[2] = uint32_t(c.v), p[3] = uint32_t(d.v);
+}
+
+inline Vec<float> load_bf16(const uint16_t* p, int n) {
+  const uint32_t bits = n > 0 ? uint32_t(*p) << 16 : 0;
+  Vec<float> x;
+  std::memcpy(&x.v, &bits, 4);
+  return x;
+}
+inline void store_bf16(uint16_t* p, Vec<float> x, int n) {
+  if (n <= 0) return;
+  uint32_t bits;
+  std::memcpy(&bits, &x.v, 4);
+  const bool nan = (bits & 0x7fffffff) > 0x7f800000;
+  *p = uint16_t(nan ? bits >> 16 | 0x40 : (bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 
 }  // namespace

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """striate: deep learning on handwritten kernels that anyone can read."""
 
+from typing import Any as _Any
+
 from striate.tensor import Tensor  # isort: skip  (first: the operations need the class)
-from striate import _C, autograd, ops
+from striate import _C, autograd, dtypes, ops
 from striate._C import num_threads as get_num_threads
 from striate._C import set_num_threads
 from striate.autograd import (
@@ -56,6 +58,7 @@ from striate.dtypes import (
     uint8,
 )
 from striate.ops import *
+from striate.precision import autocast, is_autocast_enabled
 from striate.printing import set_printoptions
 from striate.random import (
     Generator,
@@ -90,3 +93,10 @@ double, long, short, Size = float64, int64, int16, tuple
 float, int, bool = float32, int32, bool_
 
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> _Any:
+    """striate.bfloat16: the package that brings it is looked for at its first use."""
+    if name == "bfloat16":
+        return dtypes.bfloat16
+    raise AttributeError(f"module 'striate' has no attribute {name!r}")

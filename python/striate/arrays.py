@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from striate.dtypes import SUPPORTED, as_dtype, get_default_dtype
+from striate.dtypes import SUPPORTED, as_dtype, get_default_dtype, is_supported
 
 Array = np.ndarray[Any, Any]
 
@@ -32,7 +32,7 @@ def as_array(data: Any, dtype: Any = None, argument: str = "data") -> Array:
     if dtype is not None:
         array = array.astype(as_dtype(dtype), copy=False)
     native = array.dtype.newbyteorder("=")
-    if native not in SUPPORTED:
+    if not is_supported(native):
         names = ", ".join(d.name for d in SUPPORTED)
         raise TypeError(f"{argument}: expected one of {names}, got {array.dtype}")
     whole = all(s % array.itemsize == 0 for s in array.strides)

@@ -12,7 +12,7 @@ import numpy as np
 from striate import ops
 from striate.arrays import Array, _varargs
 from striate.device import expect_cpu, is_device
-from striate.dtypes import as_dtype
+from striate.dtypes import as_dtype, is_floating
 
 if TYPE_CHECKING:
     from striate.tensor import Tensor
@@ -55,10 +55,15 @@ def _to_dtype(name: str, dtype: Any) -> Callable[[Tensor], Tensor]:
     return method
 
 
+def bfloat16(self: Tensor) -> Tensor:
+    """This tensor as bfloat16, to the nearest, ties to even; products and casts alone take it."""
+    return to(self, "bfloat16")
+
+
 def half(self: Tensor) -> Tensor:
     """Refused: there are no half-precision tensors."""
     raise TypeError(
-        "half: float16 is not supported: tensors are float32 or float64; .float() is the smallest"
+        "half: float16 is not supported: tensors are float32 or float64; .bfloat16() for products"
     )
 
 
@@ -120,13 +125,13 @@ def element_size(self: Tensor) -> builtins.int:
 
 
 def is_floating_point(self: Tensor) -> builtins.bool:
-    """Whether the dtype is float32 or float64."""
-    return self._array.dtype.kind == "f"
+    """Whether the dtype is float32, float64 or bfloat16."""
+    return is_floating(self._array.dtype)
 
 
 def is_signed(self: Tensor) -> builtins.bool:
     """Whether the dtype has negative numbers."""
-    return self._array.dtype.kind in "fi"
+    return self._array.dtype.kind in "fiV"
 
 
 # --- tensors of the same kind ---------------------------------------------------------------------
@@ -235,6 +240,7 @@ METHODS: dict[str, Any] = {
     "char": _to_dtype("char", np.int8),
     "byte": _to_dtype("byte", np.uint8),
     "bool": _to_dtype("bool", np.bool_),
+    "bfloat16": bfloat16,
     "half": half,
     "type": type_,
     "type_as": type_as,

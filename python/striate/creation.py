@@ -10,7 +10,7 @@ import numpy as np
 
 from striate.arrays import Array, _varargs, as_array
 from striate.device import expect_cpu
-from striate.dtypes import as_dtype, get_default_dtype
+from striate.dtypes import as_dtype, get_default_dtype, is_floating
 from striate.explain import explained
 from striate.tensor import Tensor
 
@@ -291,8 +291,8 @@ def numel(input: Tensor) -> int:
 
 @explained
 def is_floating_point(input: Tensor) -> bool:
-    """Whether the dtype is float32 or float64."""
-    return bool(input.dtype.kind == "f")
+    """Whether the dtype is float32, float64 or bfloat16."""
+    return is_floating(input.dtype)
 
 
 @explained

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from striate.arrays import Array
-from striate.dtypes import bool_, get_default_dtype, int64
+from striate.dtypes import bool_, get_default_dtype, int64, is_floating
 
 if TYPE_CHECKING:
     from striate.tensor import Tensor
@@ -67,7 +67,7 @@ class _Format:
     """One format for all numbers of a tensor: how wide, and whether with an exponent."""
 
     def __init__(self, values: Array) -> None:
-        self.floating = values.dtype.kind == "f"
+        self.floating = is_floating(values.dtype)
         if not self.floating:
             self.width = max((len(str(v)) for v in values.ravel().tolist()), default=1)
             return

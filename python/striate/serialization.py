@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from striate.dtypes import SUPPORTED
+from striate.dtypes import SUPPORTED, as_dtype, is_supported
 from striate.explain import explained
 from striate.tensor import Array, Tensor
 
@@ -27,6 +27,7 @@ _HEADER_CAP = 100_000_000  # bytes, the format's own limit
 _STRUCTURE = "striate.structure"  # the metadata key of the JSON structure
 _DTYPES = {
     "F32": 4, "F64": 8, "I8": 1, "I16": 2, "I32": 4, "I64": 8, "U8": 1, "BOOL": 1,
+    "BF16": 2,
 }  # fmt: skip
 _DEEPEST = 64  # levels of nesting
 
@@ -71,7 +72,7 @@ class _Packer:
 
     def _tensor(self, value: Any, path: str) -> Any:
         array = value._array if isinstance(value, Tensor) else value
-        if array.dtype not in SUPPORTED:
+        if not is_supported(array.dtype):
             names = ", ".join(d.name for d in SUPPORTED)
             raise TypeError(f"save: {path}: expected one of {names}, got {array.dtype}")
         name = self._name(path or "tensor")
@@ -245,6 +246,8 @@ def load(path: Path) -> Any:
         _check_header(header, data)
         metadata = header.get("__metadata__", {})
         structure = metadata.get(_STRUCTURE) if isinstance(metadata, dict) else None
+        if any(isinstance(e, dict) and e.get("dtype") == "BF16" for e in header.values()):
+            as_dtype("bfloat16")  # registers it with NumPy, or says what is missing
         with safe_open(path, framework="numpy") as file:
             tensors = {
                 name: Tensor(file.get_tensor(name)) for name in header if name != "__metadata__"

@@ -13,7 +13,7 @@ from striate.arrays import Array, as_array
 from striate.autograd import Node, Version, hooks
 from striate.autograd.hooks import HookHandle, LeafHooks
 from striate.device import CPU, device
-from striate.dtypes import CATEGORY, DType
+from striate.dtypes import CATEGORY, DType, is_floating
 
 
 class Tensor:
@@ -215,11 +215,13 @@ class Tensor:
         """The one element, as a Python number."""
         if self.numel() != 1:
             raise ValueError(f"item(): expected one element, got shape {self.shape}")
-        return self._array.item()
+        value = self._array.item()
+        return float(value) if self._array.dtype.kind == "V" else value
 
     def tolist(self) -> Any:
         """The elements as nested lists of Python numbers."""
-        return self._array.tolist()
+        array = self._array
+        return (array.astype(np.float32) if array.dtype.kind == "V" else array).tolist()
 
     def __contains__(self, value: Any) -> bool:
         return bool(np.any(ops.eq(self, value)._array))
@@ -227,7 +229,7 @@ class Tensor:
     # --- gradients ----------------------------------------------------------------------------
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
-        if requires_grad and self._array.dtype.kind != "f":
+        if requires_grad and not is_floating(self._array.dtype):
             raise TypeError(
                 f"requires_grad: only floating-point tensors have gradients, got {self.dtype}"
             )

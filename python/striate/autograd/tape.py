@@ -189,11 +189,23 @@ def _refuse(node: Node) -> None:
             )
 
 
+def _sum(a: Array, b: Array) -> Array:
+    return np.add(a, b) if a.dtype.kind == "V" else _C.add(a, b)  # V: bfloat16
+
+
+def _add_to(held: Array, gradient: Array) -> None:
+    """held += gradient."""
+    if held.dtype.kind == "V":
+        np.add(held, gradient, out=held)
+    else:
+        _C.add(held, gradient, out=held)
+
+
 def add_to_leaf(leaf: Tensor, gradient: Array, exclusive: bool) -> None:
     """leaf.grad += gradient, in the leaf's own memory order."""
     held = leaf._grad
     if held is not None:
-        _C.add(held._array, gradient, out=held._array)
+        _add_to(held._array, gradient)
         held._touch()
         return
     if not exclusive or gradient.strides != leaf._array.strides:
@@ -222,7 +234,8 @@ _ONES = {np.dtype(kind): np.ones((), kind) for kind in ("float32", "float64")}
 
 def one_like(array: Array) -> Array:
     """d x / d x: ones of the array's shape and dtype, not to be written to."""
-    return _ONES[array.dtype] if array.ndim == 0 else np.ones_like(array)
+    one = _ONES.get(array.dtype) if array.ndim == 0 else None
+    return np.ones_like(array) if one is None else one
 
 
 # The gradients that have arrived at a node: [array, whether the sweep may write to it] an output.
@@ -236,9 +249,9 @@ def _deliver(slots: Slots, output: int, gradient: Array, exclusive: bool) -> Non
     if held is None:
         slots[at], slots[at + 1] = gradient, exclusive
     elif slots[at + 1]:
-        _C.add(held, gradient, out=held)
+        _add_to(held, gradient)
     else:
-        slots[at], slots[at + 1] = _C.add(held, gradient), True
+        slots[at], slots[at + 1] = _sum(held, gradient), True
 
 
 # What there is to heed besides the graph: leaves with hooks, by id, and observers. Where there is

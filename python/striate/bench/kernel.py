@@ -54,7 +54,7 @@ class _Named(Ours):
 def contenders(name: str, threads: int) -> tuple[list[Peer], Meter]:
     """The row by name and the usual choice, and a meter of the row's type and instructions."""
     row = find(name)
-    short = {"float32": "f32", "float64": "f64"}[row["dtype"]]
+    short = {"float32": "f32", "float64": "f64", "bfloat16": "bf16"}[row["dtype"]]
     pin = [f"peak_fma_{short}_{row['isa']}"]
     meter = Meter(threads, row["dtype"], pin)
     return [_Named(threads, name, [name]), _Named(threads, CHOSEN, [])], meter

@@ -13,7 +13,7 @@ import numpy as np
 
 from striate import _C
 from striate.autograd import Node
-from striate.dtypes import get_default_dtype, result_type
+from striate.dtypes import get_default_dtype, is_floating, result_type
 from striate.ops.record import Op, op
 from striate.tensor import Array, Tensor, as_array
 
@@ -176,23 +176,47 @@ def _(ctx: Node, grad: Array) -> Any:
 def _cast_op(ctx: Node, x: Array, dtype: Any = None) -> Array:
     """x in another dtype."""
     ctx.save(x.dtype)
-    with np.errstate(all="ignore"):  # too large is inf
-        return x.astype(dtype, copy=False)
+    return converted(x, dtype)
 
 
 @_cast_op.backward
 def _(ctx: Node, grad: Array) -> Any:
-    return grad.astype(ctx.saved[0], copy=False)
+    return converted(grad, ctx.saved[0])
+
+
+def converted(x: Array, dtype: Any) -> Array:
+    """The array itself, or one of a floating dtype; bfloat16 by our kernels."""
+    if dtype.kind == "V" and x.dtype == np.float32:
+        return _C.narrow(x)
+    if x.dtype.kind == "V" and dtype == np.float32:
+        return _C.widen(x)
+    with np.errstate(all="ignore"):  # too large is inf
+        return x.astype(dtype, copy=False)
 
 
 def cast(x: Tensor, dtype: Any) -> Tensor:
     """x in another dtype; differentiable where both are floating."""
     if x.dtype == dtype:
         return x
-    if dtype.kind != "f":
+    if not is_floating(dtype):
         with np.errstate(all="ignore"):  # NaN is any integer
             return Tensor._wrap(x._array.astype(dtype))
     return _cast_op(x, dtype=dtype)
+
+
+@op("(...) -> (...)", name="rounded")
+def _rounded(ctx: Node, x: Array) -> Array:
+    return _C.widen(_C.narrow(x))
+
+
+@_rounded.backward
+def _(ctx: Node, grad: Array) -> Any:
+    return grad
+
+
+def rounded(x: Tensor) -> Tensor:
+    """float32 values to the nearest bfloat16, as float32; the gradient passes as it is."""
+    return _rounded(x)
 
 
 def as_operand(x: Any, dtype: Any, name: str) -> Tensor:
@@ -210,8 +234,11 @@ def as_operand(x: Any, dtype: Any, name: str) -> Tensor:
     raise TypeError(f"{name}: expected a tensor or a number, got {type(x).__name__}")
 
 
-def same_dtype(name: str, operands: dict[str, Tensor | None]) -> list[Tensor]:
-    """The operands that are there; TypeError unless all are tensors of one floating dtype."""
+def same_dtype(name: str, operands: dict[str, Tensor | None], low: bool = False) -> list[Tensor]:
+    """The operands that are there; TypeError unless all are tensors of one floating dtype.
+
+    bfloat16 is one where `low`.
+    """
     given: list[Tensor] = []
     for argument, value in operands.items():
         if value is None and argument == "bias":
@@ -221,7 +248,7 @@ def same_dtype(name: str, operands: dict[str, Tensor | None]) -> list[Tensor]:
         given.append(value)
         if value._array.dtype is given[0]._array.dtype and value._array.dtype.kind == "f":
             continue
-        if value.dtype.kind != "f":
+        if value.dtype.kind != "f" and not (low and is_floating(value.dtype)):
             raise TypeError(
                 f"{name}: {argument}: expected float32 or float64, got {value.dtype}; convert it "
                 "with .float()"
@@ -277,10 +304,10 @@ def _binary(
             if not isinstance(x, (Tensor, bool, int, float, np.ndarray, np.generic, list, tuple)):
                 raise TypeError(f"{name}: expected tensors or numbers, got {type(x).__name__}")
         dtype = result_type(input, other)
-        if floating and dtype.kind != "f":
+        if floating and not is_floating(dtype):
             dtype = get_default_dtype()
         a, b = as_operand(input, dtype, name), as_operand(other, dtype, name)
-        if dtype.kind == "f":
+        if is_floating(dtype):
             return record(a, b)
         try:
             return Tensor._wrap(np.asarray(numpy(a._array, b._array)))

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Matrix products: matmul, and linear with bias and relu in its epilogue."""
+"""Matrix products: matmul, and linear with bias and relu in its epilogue.
+
+Operands may be bfloat16; inside `autocast` those of float32 are rounded to it. Sums are float32.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,12 @@ import numpy as np
 
 from striate import _C
 from striate.autograd import Node
-from striate.dtypes import result_type
+from striate.dtypes import is_floating, result_type
 from striate.ops.activation import Numbers, with_activation
 from striate.ops.activation import gradient as fused_gradient
 from striate.ops.arithmetic import as_operand, same_dtype, unbroadcast
 from striate.ops.record import op
+from striate.precision import _mode as _precision
 from striate.tensor import Array, Tensor
 
 __all__ = [
@@ -42,29 +46,47 @@ def _product(a: Array, b: Array) -> Array:
     return _C.gemm(a3, b3).reshape(*lead, a.shape[-2], b.shape[-1])
 
 
+def _narrow(x: Array) -> Array:
+    return x if x.dtype.kind == "V" else _C.narrow(x)
+
+
+def _like(x: Array, low: bool) -> Array:
+    """A float32 result in the dtype of its operands."""
+    return _C.narrow(x) if low else x
+
+
 @op("(..., M, K), (..., K, N) -> (..., M, N)", name="matmul")
 def _matmul(ctx: Node, a: Array, b: Array) -> Array:
-    ctx.save(a, b)
-    return _product(a, b)
+    low = a.dtype.kind == "V"  # bfloat16
+    if _precision.enabled and a.dtype == b.dtype == np.float32:
+        a, b = _C.narrow(a), _C.narrow(b)
+    ctx.save(a, b, low)
+    return _like(_product(a, b), low)
 
 
 @_matmul.backward
 def _(ctx: Node, grad: Array) -> Any:
-    a, b = ctx.saved
+    a, b, low = ctx.saved
     need_a, need_b = ctx.needs
+    if a.dtype.kind == "V":
+        grad = _narrow(grad)
     if grad.ndim == a.ndim == b.ndim == 2:
-        return _C.gemm(grad, b.T) if need_a else None, _C.gemm(a.T, grad) if need_b else None
-    return (
-        unbroadcast(_product(grad, b.swapaxes(-1, -2)), a.shape) if need_a else None,
-        unbroadcast(_product(a.swapaxes(-1, -2), grad), b.shape) if need_b else None,
-    )
+        da = _C.gemm(grad, b.T) if need_a else None
+        db = _C.gemm(a.T, grad) if need_b else None
+    else:
+        da = unbroadcast(_product(grad, b.swapaxes(-1, -2)), a.shape) if need_a else None
+        db = unbroadcast(_product(a.swapaxes(-1, -2), grad), b.shape) if need_b else None
+    if low:
+        return None if da is None else _C.narrow(da), None if db is None else _C.narrow(db)
+    return da, db
 
 
 def matmul(input: Tensor, other: Tensor) -> Tensor:
     """Matrix product: (..., M, K) @ (..., K, N) -> (..., M, N), leading axes broadcast.
 
     A vector counts as one row (left) or one column (right), and that axis is dropped again.
-    Raises ValueError where the inner sizes differ.
+    bfloat16 operands are summed in float32 and the result is rounded once. Raises ValueError where
+    the inner sizes differ.
     """
     try:  # two matrices, or stacks of them, that fit
         return _matmul.of_two(input, other)
@@ -73,7 +95,7 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
     if not isinstance(input, Tensor) or not isinstance(other, Tensor) or input.dtype != other.dtype:
         dtype = result_type(input, other)
         input, other = (as_operand(x, dtype, "matmul") for x in (input, other))
-    if input.dtype.kind != "f":
+    if not is_floating(input.dtype):
         return Tensor._wrap(np.asarray(np.matmul(input._array, other._array)))
     m, n = input.ndim, other.ndim
     if m >= 2 and n >= 2:
@@ -110,22 +132,31 @@ def _linear(
     activation: str | None = None,
     parameter: Numbers = 0.0,
 ) -> Array:
+    low = x.dtype.kind == "V"  # bfloat16
+    if low:
+        bias = tuple(_C.widen(b) for b in bias)
+    elif _precision.enabled and x.dtype == np.float32:
+        x, weight = _C.narrow(x), _C.narrow(weight)
     y = _C.gemm(_rows(x), weight.T, bias[0] if bias else None, activation, parameter)
     if x.ndim != 2:
         y = y.reshape(*x.shape[:-1], weight.shape[0])
-    ctx.save(x, weight, y if activation else None, activation, parameter)
-    return y
+    ctx.save(x, weight, y if activation else None, activation, parameter, low)
+    return _like(y, low)
 
 
 @_linear.backward
 def _(ctx: Node, grad: Array) -> Any:
-    x, weight, y, activation, parameter = ctx.saved
-    grad = _rows(fused_gradient(activation, parameter, y, grad))
-    dx = _C.gemm(grad, weight).reshape(x.shape) if ctx.needs[0] else None
-    dw = _C.gemm(grad.T, _rows(x)) if ctx.needs[1] else None
+    x, weight, y, activation, parameter, low = ctx.saved
+    if low:
+        grad = _C.widen(grad)
+    grad = sums = _rows(fused_gradient(activation, parameter, y, grad))
+    if x.dtype.kind == "V":
+        grad = _C.narrow(grad)
+    dx = _like(_C.gemm(grad, weight), low).reshape(x.shape) if ctx.needs[0] else None
+    dw = _like(_C.gemm(grad.T, _rows(x)), low) if ctx.needs[1] else None
     if len(ctx.needs) == 2:
         return dx, dw
-    return dx, dw, _C.sum(grad, (0,)) if ctx.needs[2] else None
+    return dx, dw, _like(_C.sum(sums, (0,)), low) if ctx.needs[2] else None
 
 
 def linear(
@@ -141,7 +172,7 @@ def linear(
     leaky_relu's slope. Raises ValueError where the last axis of x is not I, or no activation has
     that name; TypeError where the operands are not tensors of one floating dtype.
     """
-    operands = same_dtype("linear", {"input": input, "weight": weight, "bias": bias})
+    operands = same_dtype("linear", {"input": input, "weight": weight, "bias": bias}, low=True)
     if weight.ndim != 2:
         raise ValueError(f"linear: weight: expected (out, in), got shape {weight.shape}")
     if input.ndim < 1 or input.shape[-1] != weight.shape[1]:

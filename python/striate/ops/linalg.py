@@ -21,6 +21,7 @@ from striate.ops.reduction import axes_of, keep_dims
 from striate.ops.reduction import sum as total
 from striate.ops.shape import axis_of, reshape
 from striate.ops.views import diagonal
+from striate.precision import narrows
 from striate.tensor import Array, Tensor
 
 __all__ = [
@@ -168,7 +169,7 @@ def _added(name: str, c: Tensor, a: Tensor, b: Tensor, beta: Any, alpha: Any) ->
         n not in (1, m) for n, m in zip(reversed(c.shape), reversed(shape), strict=False)
     ):
         raise ValueError(f"{name}: input: expected a shape that repeats to {shape}, got {c.shape}")
-    if a.dtype.kind != "f":
+    if a.dtype.kind != "f" or narrows(a.dtype):
         return plus(mul(c, beta), mul(matmul(a, b), alpha))
     return _addmm(c, a, b, beta=float(beta), alpha=float(alpha))
 

@@ -16,11 +16,12 @@ import numpy as np
 from striate import _C
 from striate.autograd import Node
 from striate.explain import explained
-from striate.ops.arithmetic import same_dtype
+from striate.ops.arithmetic import rounded, same_dtype
 from striate.ops.dropout import dropout as drop
 from striate.ops.joining import cat
 from striate.ops.record import Op, op
 from striate.ops.shape import transpose
+from striate.precision import narrows
 from striate.tensor import Array, Tensor
 
 __all__ = [
@@ -304,6 +305,8 @@ def _sequence(
                 shape = (num_layers * directions, batch, n)
                 _expect(cell, f"hx: {what}", h, shape, " (layers * directions, batch, size)")
         first = layer * directions
+        if narrows(x.dtype):  # autocast: the operands of the products
+            x, weights = rounded(x), [rounded(w) if w.ndim == 2 else w for w in weights]
         states = [h if num_layers == 1 else h[first : first + directions] for h in given]
         x, *last = _LAYERS[cell](
             x,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from striate.autograd import Node
-from striate.dtypes import get_default_dtype
+from striate.dtypes import get_default_dtype, is_floating
 from striate.explain import explained
 from striate.ops.arithmetic import cast
 from striate.ops.record import Op
@@ -66,7 +66,7 @@ def function(
         if not isinstance(input, Tensor):
             raise TypeError(f"{name}: input: expected a Tensor, got {type(input).__name__}")
         if input.dtype.kind != "f":
-            if integers is not None:
+            if integers is not None and not is_floating(input.dtype):
                 return Tensor._wrap(np.asarray(integers(input._array)))
             input = cast(input, get_default_dtype())
         return record(input)

@@ -23,6 +23,7 @@ from collections.abc import Callable
 from typing import Any
 
 from striate.autograd import Node, _mode, _next_number, not_recording
+from striate.dtypes import is_floating
 from striate.tensor import Tensor
 
 _new = Tensor.__new__
@@ -133,7 +134,7 @@ class Op:
         node.outputs = len(result)
         outs = tuple(Tensor._wrap(array) for array in result)
         for i, out in enumerate(outs):
-            if out._array.dtype.kind == "f":  # integers among several results have no gradient
+            if is_floating(out._array.dtype):  # integers among several results have no gradient
                 out.requires_grad, out._node, out._output = True, node, i
         if node.saved:
             node.guard((*inputs, *outs))

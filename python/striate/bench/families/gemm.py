@@ -44,7 +44,7 @@ def part(problem: Problem, most: float) -> Problem:
 
 
 def rows(problem: Problem) -> tuple[str, ...]:
-    return ("gemm_",)
+    return ("gemm_f32_", "gemm_f64_")
 
 
 def _operand(

@@ -39,7 +39,7 @@ print(min(times))
 def best_core(isa: str) -> str:
     """The core type with the fastest product, each tried in a process of its own; "" for none."""
     times = {}
-    for core in CORES.get(isa, ()):
+    for core in CORES.get("avx512" if isa.startswith("avx512") else isa, ()):
         env = {**os.environ, "OPENBLAS_CORETYPE": core, "OPENBLAS_NUM_THREADS": "1"}
         env.pop("OPENBLAS_L2_SIZE", None)
         try:
@@ -86,7 +86,7 @@ class PEER(Peer):
         before gives way to what is best."""
         found = {"OPENBLAS_NUM_THREADS": str(threads), "OPENBLAS_THREAD_TIMEOUT": "22"}
         found |= {"OPENBLAS_CORETYPE": best_core(isa), "OPENBLAS_L2_SIZE": ""}
-        if isa != "avx512":
+        if not isa.startswith("avx512"):
             past = ("AVX512", "X86_V4") if isa == "avx2" else ("AVX", "X86_V3", "X86_V4", "FMA")
             known = np._core._multiarray_umath.__cpu_dispatch__  # type: ignore[attr-defined]
             found["NPY_DISABLE_CPU_FEATURES"] = " ".join(f for f in known if f.startswith(past))

@@ -78,7 +78,7 @@ def _vector_matrix(x: Array, b: Array, out: Any = None) -> Any:
 CASES = [
     Case(
         name="gemm_packed",
-        rows=("gemm_",),
+        rows=("gemm_f32_", "gemm_f64_"),
         function=None,
         kernel=_packed_kernel,
         reference=_packed_reference,
@@ -101,7 +101,7 @@ CASES = [
     ),
     Case(
         name="gemv_rows",
-        rows=("gemv_rows_", "gemm_"),
+        rows=("gemv_rows_", "gemm_f32_", "gemm_f64_"),
         function=None,
         kernel=_matrix_vector,
         reference=lambda a, x: (a @ x[:, None])[:, 0],
@@ -110,7 +110,7 @@ CASES = [
     ),
     Case(
         name="gemv_columns",
-        rows=("gemv_columns_", "gemm_"),
+        rows=("gemv_columns_", "gemm_f32_", "gemm_f64_"),
         function=None,
         kernel=_vector_matrix,
         reference=lambda x, b: (x[None] @ b)[0],
@@ -119,7 +119,7 @@ CASES = [
     ),
     Case(
         name="matmul",
-        rows=("gemm_",),
+        rows=("gemm_f32_", "gemm_f64_"),
         function=striate.matmul,
         kernel=_C.gemm,
         reference=np.matmul,
@@ -148,7 +148,7 @@ CASES = [
     ),
     Case(
         name="linear",
-        rows=("gemm_",),
+        rows=("gemm_f32_", "gemm_f64_"),
         function=striate.ops.linear,
         kernel=_linear_kernel,
         reference=_linear_reference,

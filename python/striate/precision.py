@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Products in bfloat16, of float32 networks: autocast."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from striate.device import expect_cpu, is_device
+from striate.dtypes import as_dtype, float32, is_bfloat16
+
+
+class _Mode(threading.local):
+    enabled = False
+
+
+_mode = _Mode()
+
+
+class autocast:
+    """Inside `with autocast(dtype=striate.bfloat16):` products round their operands to bfloat16.
+
+    `linear`, `matmul` and what is made of them (`mm`, `bmm`, `mv`, attention, …) round float32
+    operands to bfloat16 and sum their products in float32; recurrent layers round their inputs and
+    weights. Results, gradients and parameters stay float32, and everything else computes in it:
+    the results of products are not rounded, as PyTorch's are. float64 is left alone. Gradients of
+    products are products of bfloat16 too, also outside the block. A decorator as well; needs the
+    package ml_dtypes. `enabled=False` switches it off inside another. As in PyTorch, a device may
+    come first.
+    """
+
+    def __init__(
+        self,
+        device_type: Any = "cpu",
+        dtype: Any = "bfloat16",
+        enabled: bool = True,
+        cache_enabled: bool | None = None,
+    ) -> None:
+        if not is_device(device_type):  # autocast(striate.bfloat16)
+            device_type, dtype = "cpu", device_type
+        expect_cpu("autocast", device_type)
+        if enabled and not is_bfloat16(as_dtype(dtype, "autocast: dtype")):
+            raise TypeError(f"autocast: dtype: expected bfloat16, got {as_dtype(dtype)}")
+        self._wanted = bool(enabled)
+        self._outer: list[bool] = []
+
+    def __enter__(self) -> None:
+        self._outer.append(_mode.enabled)
+        _mode.enabled = self._wanted
+
+    def __exit__(self, *exc: object) -> None:
+        _mode.enabled = self._outer.pop()
+
+    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(function)
+        def inside(*args: Any, **kwargs: Any) -> Any:
+            with autocast(enabled=self._wanted):
+                return function(*args, **kwargs)
+
+        return inside
+
+
+def is_autocast_enabled() -> bool:
+    """Whether products on this thread round float32 operands to bfloat16."""
+    return _mode.enabled
+
+
+def narrows(dtype: Any) -> bool:
+    """Whether operands of this dtype are to be rounded here and now."""
+    return _mode.enabled and dtype == float32
