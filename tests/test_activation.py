@@ -23,11 +23,14 @@ def runnable(isa):
         pytest.skip(_C.isas()[isa])
 
 
-def all_floats(step):
-    """Every step-th bit pattern that is a normal float or 0."""
-    bits = np.arange(0, 2**32, step, dtype=np.uint64).astype(np.uint32)
-    x = bits.view(np.float32)
+def floats(begin, end, step=1):
+    """Every step-th bit pattern of [begin, end) that is a normal float or 0."""
+    x = np.arange(begin, end, step, dtype=np.uint64).astype(np.uint32).view(np.float32)
     return x[np.isfinite(x) & ((np.abs(x) >= TINY) | (x == 0))]
+
+
+def all_floats(step):
+    return floats(0, 2**32, step)
 
 
 def sigmoid(x):
@@ -36,6 +39,10 @@ def sigmoid(x):
 
 def cdf(x):
     return np.vectorize(lambda v: 0.5 * math.erfc(-v * math.sqrt(0.5)), otypes="d")(x)
+
+
+def erf(x):
+    return np.vectorize(math.erf, otypes="d")(x)
 
 
 def twice_u(x):
@@ -48,10 +55,10 @@ SELU = (1.0507009873554804934, 1.6732632423543772848)  # scale, alpha
 ACCURACY = {
     "exp": (np.exp, lambda x: 2, 0),
     "elu": (lambda x: np.where(x > 0, x, np.expm1(x)), lambda x: 2, 0),
-    "sigmoid": (sigmoid, lambda x: 3, 0),
+    "sigmoid": (sigmoid, lambda x: 4, 0),
     "tanh": (np.tanh, lambda x: 3, 0),
     "softplus": (lambda x: np.logaddexp(0, x), lambda x: 4, 0),
-    "silu": (lambda x: x * sigmoid(x), lambda x: 4, 100 * TINY),
+    "silu": (lambda x: x * sigmoid(x), lambda x: 5, 100 * TINY),
     "selu": (lambda x: SELU[0] * np.where(x > 0, x, SELU[1] * np.expm1(x)), lambda x: 4, 0),
     "celu": (lambda x: np.where(x > 0, x, np.expm1(x)), lambda x: 2, 0),
     "mish": (lambda x: x * np.tanh(np.logaddexp(0, x)), lambda x: 8, 100 * TINY),
@@ -60,6 +67,7 @@ ACCURACY = {
     "hardsigmoid": (lambda x: np.clip(x + 3, 0, 6) / 6, lambda x: 2, 0),
     "hardswish": (lambda x: x * np.clip(x / 6 + 0.5, 0, 1), lambda x: 3, 0),
     "gelu_tanh": (lambda x: x * sigmoid(twice_u(x)), lambda x: 6 + 3 * abs(twice_u(x)), 20 * TINY),
+    "erf": (erf, lambda x: 3, 0),
     "log": (np.log, lambda x: 1, 0),
     "log1p": (np.log1p, lambda x: 3, 0),
     "log2": (np.log2, lambda x: 2, 0),
@@ -76,20 +84,37 @@ def ulp_error(got, exact, slack):
     return np.where(same, 0, np.abs(got.astype(np.float64) - exact) / unit)
 
 
+def assert_accurate(name, isa, x):
+    reference, most, slack = ACCURACY[name]
+    with _C.pin_rows([f"{name}_f32_{isa}"]):
+        got = getattr(_C, name)(x)
+    with np.errstate(all="ignore"):
+        wide = x.astype(np.float64)
+        exact = reference(wide)
+        error = ulp_error(got, exact, slack)
+        worst = np.nanargmax(error / most(wide))
+    assert np.array_equal(np.isnan(got), np.isnan(exact)), f"NaN at {x[np.isnan(got)]}"
+    assert error[worst] <= most(float(x[worst])), f"{error[worst]:.2f} ULP at {x[worst]!r}"
+
+
 @pytest.mark.parametrize("isa", ISAS)
 @pytest.mark.parametrize("name", list(ACCURACY))
 def test_ulp(name, isa):
     runnable(isa)
-    reference, most, slack = ACCURACY[name]
-    x = all_floats(4001)
-    with _C.pin_rows([f"{name}_f32_{isa}"]):
-        got = getattr(_C, name)(x)
-    with np.errstate(all="ignore"):
-        exact = reference(x.astype(np.float64))
-        error = ulp_error(got, exact, slack)
-        worst = np.nanargmax(error / most(x.astype(np.float64)))
-    assert np.array_equal(np.isnan(got), np.isnan(exact)), f"NaN at {x[np.isnan(got)]}"
-    assert error[worst] <= most(float(x[worst])), f"{error[worst]:.2f} ULP at {x[worst]!r}"
+    assert_accurate(name, isa, all_floats(16001 if name == "erf" else 4001))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("name", list(ACCURACY))
+def test_ulp_of_every_float(name, isa):
+    """All 2^32 bit patterns: minutes a function, erf an hour."""
+    runnable(isa)
+    piece = 1 << 22
+    for begin in range(0, 2**32, piece):
+        x = floats(begin, begin + piece)
+        if x.size:
+            assert_accurate(name, isa, x)
 
 
 # The logarithms in float64, against 80-bit arithmetic: most ULP.

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <cstring>
 
+#define STRIATE_MATH "simd/math_fma.h"
 #define HERE_scalar(...)
 #define HERE_avx2(...) __VA_ARGS__
 #define HERE_avx512(...)

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#define STRIATE_MATH "simd/math_avx512.h"
 #define HERE_scalar(...)
 #define HERE_avx2(...)
 #define HERE_avx512(...) __VA_ARGS__

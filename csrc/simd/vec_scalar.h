@@ -40,6 +40,7 @@
 #include <cstdint>
 #include <cstring>
 
+#define STRIATE_MATH "simd/math_fma.h"
 #define HERE_scalar(...) __VA_ARGS__
 #define HERE_avx2(...)
 #define HERE_avx512(...)

@@ -21,11 +21,24 @@ inline bool past_caches(const T* out, ptrdiff_t n) {
   return size_t(n) * sizeof(T) >= kPastCaches && uintptr_t(out) % sizeof(T) == 0;
 }
 
+// Bytes that operands are fetched ahead. The hardware's own fetching stops at each page, and a loop
+// of many instructions does not reach past it by itself: with results past the caches, e^x of 160
+// MB went from 15.5 to 20.5 GB/s on an Emerald Rapids, as fast as relu, and in L2 from 35 to 45.
+// 1024 and 4096 bytes gave the same within 3 %.
+constexpr ptrdiff_t kAhead = 2048;
+
+template <class T>
+inline void fetch(const T* p) {
+  __builtin_prefetch(reinterpret_cast<const void*>(uintptr_t(p) + uintptr_t(kAhead)));
+}
+
 // out[i …] = value(i, on…) for the vectors of [0, n), `on` being the mask of a vector that is not
 // whole, and absent for one that is. With `past`, which asks for a vector of elements at least,
-// they go past the caches; whoever is done calls drain().
-template <class T, class F>
-inline __attribute__((always_inline)) void write_run(T* out, ptrdiff_t n, bool past, F value) {
+// they go past the caches; whoever is done calls drain(). `in` are the operands that value() reads
+// at the same place.
+template <class T, class F, class... In>
+inline __attribute__((always_inline)) void write_run(T* out, ptrdiff_t n, bool past, F value,
+                                                     const In*... in) {
   constexpr int lanes = Vec<T>::lanes;
   ptrdiff_t i = 0;
   if (past) {
@@ -35,9 +48,15 @@ inline __attribute__((always_inline)) void write_run(T* out, ptrdiff_t n, bool p
       store(out, value(0, on), on);
       i = head;
     }
-    for (; i + lanes <= n; i += lanes) stream(out + i, value(i));
+    for (; i + lanes <= n; i += lanes) {
+      (fetch(in + i), ...);
+      stream(out + i, value(i));
+    }
   }
-  for (; i + lanes <= n; i += lanes) store(out + i, value(i));
+  for (; i + lanes <= n; i += lanes) {
+    (fetch(in + i), ...);
+    store(out + i, value(i));
+  }
   if (i >= n) return;
   const Mask<T> on = first<T>(int(n - i));
   store(out + i, value(i, on), on);

@@ -202,7 +202,7 @@ struct GeluTanh {
 struct Silu {
   template <class V>
   static V forward(V x, Pair<V>) {
-    return x / (constant<V>(1) + exp(-x));
+    return x * sigmoid(x);
   }
   template <class V>
   static V backward(V x, V dy, Pair<V>) {
@@ -259,7 +259,7 @@ struct Mish {
     V w = exp(-abs(x));
     Mask<typename V::Scalar> positive = x > constant<V>(0);
     V n = select(positive, w + w + constant<V>(1), w * (w + constant<V>(2)));
-    return n / (n + select(positive, constant<V>(2) * w * w, constant<V>(2)));
+    return quotient(n, n + select(positive, constant<V>(2) * w * w, constant<V>(2)));
   }
 };
 
@@ -306,7 +306,8 @@ template <class F, class T>
 void forward(const T* x, T* y, ptrdiff_t n, Parameters<T> parameter) {
   const Pair<Vec<T>> p{broadcast(parameter.a), broadcast(parameter.b)};
   const bool past = x != y && past_caches(y, n);
-  write_run(y, n, past, [=](ptrdiff_t i, auto... on) { return F::forward(load(x + i, on...), p); });
+  write_run(
+      y, n, past, [=](ptrdiff_t i, auto... on) { return F::forward(load(x + i, on...), p); }, x);
   if (past) drain();
 }
 
@@ -314,9 +315,12 @@ template <class F, class T>
 void backward(const T* saved, const T* dy, T* dx, ptrdiff_t n, Parameters<T> parameter) {
   const Pair<Vec<T>> p{broadcast(parameter.a), broadcast(parameter.b)};
   const bool past = saved != dx && dy != dx && past_caches(dx, n);
-  write_run(dx, n, past, [=](ptrdiff_t i, auto... on) {
-    return F::backward(load(saved + i, on...), load(dy + i, on...), p);
-  });
+  write_run(
+      dx, n, past,
+      [=](ptrdiff_t i, auto... on) {
+        return F::backward(load(saved + i, on...), load(dy + i, on...), p);
+      },
+      saved, dy);
   if (past) drain();
 }
 

@@ -49,11 +49,14 @@ template <class Op, bool RepeatA, bool RepeatB, class T>
 void dense(const T* a, const T* b, T* out, ptrdiff_t n) {
   const Vec<T> every_a = broadcast(*a), every_b = broadcast(*b);
   const bool past = a != out && b != out && past_caches(out, n);
-  write_run(out, n, past, [=](ptrdiff_t i, auto... on) {
-    Vec<T> x = RepeatA ? every_a : load(a + i, on...);
-    Vec<T> y = RepeatB ? every_b : load(b + i, on...);
-    return Op::apply(x, y);
-  });
+  write_run(
+      out, n, past,
+      [=](ptrdiff_t i, auto... on) {
+        Vec<T> x = RepeatA ? every_a : load(a + i, on...);
+        Vec<T> y = RepeatB ? every_b : load(b + i, on...);
+        return Op::apply(x, y);
+      },
+      RepeatA ? b : a, RepeatB ? a : b);
   if (past) drain();
 }
 

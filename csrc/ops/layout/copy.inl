@@ -12,7 +12,7 @@ namespace {
 template <class T>
 void copy_run(const T* src, T* dst, ptrdiff_t n) {
   const bool past = past_caches(dst, n);
-  write_run(dst, n, past, [=](ptrdiff_t i, auto... on) { return load(src + i, on...); });
+  write_run(dst, n, past, [=](ptrdiff_t i, auto... on) { return load(src + i, on...); }, src);
   if (past) drain();
 }
 
