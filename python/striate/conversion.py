@@ -62,9 +62,7 @@ def bfloat16(self: Tensor) -> Tensor:
 
 def half(self: Tensor) -> Tensor:
     """Refused: there are no half-precision tensors."""
-    raise TypeError(
-        "half: float16 is not supported: tensors are float32 or float64; .bfloat16() for products"
-    )
+    raise TypeError("half: float16 is not supported: use .float(), or .bfloat16() for products")
 
 
 def type_as(self: Tensor, other: Tensor) -> Tensor:

@@ -81,6 +81,8 @@ def from_dlpack(x: Any, *, device: Any = None, copy: bool | None = None) -> Tens
     """
     from striate.tensor import Tensor
 
+    if copy is not None and not isinstance(copy, bool):
+        raise TypeError(f"from_dlpack: copy: expected a bool or None, got {copy!r}")
     if device is not None and Device(device).type != "cpu":
         raise BufferError(f"from_dlpack: device: expected 'cpu', got {str(device)!r}")
     if isinstance(x, Tensor):

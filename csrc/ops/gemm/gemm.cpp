@@ -21,14 +21,13 @@
 // 336 rows, and saves the barrier between packing and multiplying.
 #include "ops/gemm/gemm.h"
 
-#include <cstring>
 #include <limits>
 
 #include "core/memory.h"
 #include "core/threads.h"
+#include "ops/gemm/pack.h"
 #include "ops/gemm/tile.h"
 #include "ops/gemv/gemv.h"
-#include "ops/layout/layout.h"
 
 namespace striate {
 namespace {
@@ -66,6 +65,7 @@ constexpr double kFurther = 16 << 20;  // bytes of B that no cache of ours holds
                 "the blocking does not fit " #name);
 #include "ops/gemm/kernels.inc"
 #undef ROW
+constexpr double kTaskFlops = 2e9;    // of a task at most, but for one block of A
 constexpr double kSerialFlops = 4e6;  // below, waking a second core costs more than it brings
 
 ptrdiff_t ceil_div(ptrdiff_t a, ptrdiff_t b) { return (a + b - 1) / b; }
@@ -153,51 +153,9 @@ Method choose(const GemmProblem<T>& p, const GemmKernel& kernel) {
   return chosen;
 }
 
-// One panel [k][nr] from b(k, j), zeros beyond n.
-template <class T>
-void pack_panel(const Matrix<const T>& b, ptrdiff_t k, ptrdiff_t n, ptrdiff_t nr, T* panel) {
-  if (n < nr) std::memset(panel, 0, size_t(k * nr) * sizeof(T));
-  if (b.col == 1) {
-    for (ptrdiff_t i = 0; i < k; ++i)
-      std::memcpy(panel + i * nr, b.data + i * b.row, size_t(n) * sizeof(T));
-  } else if (b.row == 1) {
-    transpose_kernel<T>()(b.data, b.col, n, k, panel, nr);
-  } else {
-    for (ptrdiff_t i = 0; i < k; ++i)
-      for (ptrdiff_t j = 0; j < n; ++j) panel[i * nr + j] = b.data[i * b.row + j * b.col];
-  }
-}
-
-// Whole panels, row by row over all of them: memory is fastest in long runs, and a copy of known
-// size is a few instructions.
-template <size_t Bytes, class T>
-void pack_rows(const T* b, ptrdiff_t row, ptrdiff_t k, ptrdiff_t panels, T* to) {
-  constexpr ptrdiff_t nr = Bytes / sizeof(T);
-  for (ptrdiff_t i = 0; i < k; ++i, b += row, to += nr)
-    for (ptrdiff_t p = 0; p < panels; ++p) std::memcpy(to + p * k * nr, b + p * nr, Bytes);
-}
-
-// Panels [N / NR][k][NR], `panel` elements apart.
-template <class T>
-void pack_panels(const Matrix<const T>& b, ptrdiff_t k, ptrdiff_t n, ptrdiff_t nr, T* to) {
-  ptrdiff_t whole = b.col == 1 ? n / nr : 0;
-  switch (size_t(nr) * sizeof(T)) {
-    case 128:
-      pack_rows<128>(b.data, b.row, k, whole, to);
-      break;
-    case 64:
-      pack_rows<64>(b.data, b.row, k, whole, to);
-      break;
-    default:
-      whole = 0;
-  }
-  for (ptrdiff_t j = whole * nr; j < n; j += nr)
-    pack_panel<T>({b.data + j * b.col, b.row, b.col, 0}, k, least(nr, n - j), nr, to + j * k);
-}
-
 // One block of A or B as the tiles will read it.
 template <class T>
-struct Rows {  // A[i, k] = data[i * row + k * step]
+struct Rows {  // A[i, k] = data[(i - i0) * row + k * step], i0 the block's first row
   const T* data;
   ptrdiff_t row, step;
 };
@@ -231,6 +189,10 @@ class Product {
         size = ceil_div(ceil_div(size, 2), unit) * unit;
     };
     halve(mc, mr_, 24), halve(nc, nr_, 4), halve(mc, mr_, 2), halve(nc, nr_, 1);
+    // An interrupt waits for the end of a task.
+    const double row_flops = 2.0 * double(nc) * double(p_.k);
+    if (double(mc) * row_flops > kTaskFlops)
+      mc = ceil_div(ptrdiff_t(kTaskFlops / row_flops) + 1, kBlockM) * kBlockM;
     const ptrdiff_t across = ceil_div(p_.n, nc);
     parallel_for(ceil_div(p_.m, mc) * across, [&](ptrdiff_t part) {
       const ptrdiff_t i = part / across * mc, j = part % across * nc;
@@ -260,7 +222,7 @@ class Product {
         const ptrdiff_t kc = least(kc_, p_.k - pc);
         const Step step{pc, kc, pc == 0, pc + kc >= p_.k};
         const Panels<T> b = pack_b_ ? packed_b(b_space.data(), step, block) : b_in_place(pc, j);
-        if (!pack_a_) multiply({p_.a.data + pc * p_.a.col, p_.a.row, p_.a.col}, b, step, block);
+        if (!pack_a_) multiply(a_in_place(pc, part.i0), b, step, block);
         for (ptrdiff_t i = part.i0; pack_a_ && i < part.i1; i += kBlockM) {
           const Part rows{i, least(i + kBlockM, part.i1), block.j0, block.j1};
           multiply(packed_a(a_space.data(), step, rows), b, step, rows);
@@ -270,21 +232,15 @@ class Product {
     }
   }
 
+  Rows<T> a_in_place(ptrdiff_t pc, ptrdiff_t i) const {
+    return {p_.a.data + i * p_.a.row + pc * p_.a.col, p_.a.row, p_.a.col};
+  }
+
   Rows<T> packed_a(T* space, const Step& step, const Part& rows) const {
     const Matrix<const T>& a = p_.a;
-    const T* from = a.data + rows.i0 * a.row + step.pc * a.col;
-    if (a.row == 1 && a.col != 1) {
-      transpose_kernel<T>()(from, a.col, step.kc, rows.i1 - rows.i0, space, kPackedRow<T>);
-    } else {
-      T* to = space;
-      for (ptrdiff_t i = rows.i0; i < rows.i1; ++i, from += a.row, to += kPackedRow<T>) {
-        if (a.col == 1)
-          std::memcpy(to, from, size_t(step.kc) * sizeof(T));
-        else
-          for (ptrdiff_t k = 0; k < step.kc; ++k) to[k] = from[k * a.col];
-      }
-    }
-    return {space - rows.i0 * kPackedRow<T>, kPackedRow<T>, 1};
+    pack_rows<T>({a.data + rows.i0 * a.row + step.pc * a.col, a.row, a.col, 0}, rows.i1 - rows.i0,
+                 step.kc, space);
+    return {space, kPackedRow<T>, 1};
   }
 
   Panels<T> b_in_place(ptrdiff_t pc, ptrdiff_t j) const {
@@ -329,7 +285,7 @@ class Product {
       if (bias && e.bias_axis == BiasAxis::column) tile.bias_n = bias + j;
       if (bias && e.bias_axis == BiasAxis::row) tile.bias_m = bias + i;
       for (int r = 0; r < tile.m; ++r) {
-        rows[r] = a.data + (i + r) * a.row;
+        rows[r] = a.data + (i - block.i0 + r) * a.row;
         c[r] = p_.c.data + (i + r) * p_.c.row + j;
       }
       kernel_.run(tile);
@@ -410,27 +366,5 @@ void gemm(const GemmProblem<T>& problem) {
 }
 template void gemm<float>(const GemmProblem<float>&);
 template void gemm<double>(const GemmProblem<double>&);
-
-template <class T>
-size_t packed_b_size(ptrdiff_t k, ptrdiff_t n) {
-  ptrdiff_t nr = gemm_kernel(dtype_of<T>).nr;
-  return size_t(ceil_div(n, nr) * nr * k);
-}
-template size_t packed_b_size<float>(ptrdiff_t, ptrdiff_t);
-template size_t packed_b_size<double>(ptrdiff_t, ptrdiff_t);
-
-template <class T>
-void pack_b(const Matrix<const T>& b, ptrdiff_t k, ptrdiff_t n, T* packed, ptrdiff_t panel_rows) {
-  ptrdiff_t nr = gemm_kernel(dtype_of<T>).nr, panel = (panel_rows ? panel_rows : k) * nr;
-  auto pack = [&](ptrdiff_t part) {
-    ptrdiff_t j = part * nr;
-    pack_panel<T>({b.data + j * b.col, b.row, b.col, 0}, k, least(nr, n - j), nr,
-                  packed + part * panel);
-  };
-  if (k * n > 1 << 16) return parallel_for(ceil_div(n, nr), pack);
-  for (ptrdiff_t part = 0; part < ceil_div(n, nr); ++part) pack(part);
-}
-template void pack_b<float>(const Matrix<const float>&, ptrdiff_t, ptrdiff_t, float*, ptrdiff_t);
-template void pack_b<double>(const Matrix<const double>&, ptrdiff_t, ptrdiff_t, double*, ptrdiff_t);
 
 }  // namespace striate

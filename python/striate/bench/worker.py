@@ -67,7 +67,7 @@ class Bench:
     clock: Any = clock.Clock
     seconds: float = 0.15
     cold_runs: int = 7
-    wrong: int = 0  # rows of ours
+    wrong: set[str] = field(default_factory=set)  # rows of ours
 
     def row(self, one: Problem) -> dict[str, Any]:
         """The record of a problem. Raises Unfit where it can't be measured."""
@@ -255,7 +255,7 @@ def run(orders: Orders, screen: Screen) -> int:
     finally:
         writer.close()
         screen.end()
-    return bench.wrong
+    return len(bench.wrong)
 
 
 def _rows(jobs: Sequence[Job], bench: Bench, writer: Writer, screen: Screen) -> int:
@@ -321,7 +321,8 @@ def _one(name: str, job: Any, bench: Bench) -> dict[str, Any]:
         row = {"name": name, "threads": bench.orders.threads, "skipped": str(error) or "no memory"}
     gc.collect()
     _C.memory_trim()
-    bench.wrong += int("rivals" in row and "failed" in row["rivals"].get(bench.ours, {}))
+    if "rivals" in row and "failed" in row["rivals"].get(bench.ours, {}):
+        bench.wrong.add(name)
     return row
 
 

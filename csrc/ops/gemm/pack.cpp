@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ops/gemm/pack.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "core/threads.h"
+#include "ops/gemm/tile.h"
+#include "ops/layout/layout.h"
+
+namespace striate {
+namespace {
+
+ptrdiff_t ceil_div(ptrdiff_t a, ptrdiff_t b) { return (a + b - 1) / b; }
+
+// One panel [k][nr] from b(k, j), zeros beyond n.
+template <class T>
+void pack_panel(const Matrix<const T>& b, ptrdiff_t k, ptrdiff_t n, ptrdiff_t nr, T* panel) {
+  if (n < nr) std::memset(panel, 0, size_t(k * nr) * sizeof(T));
+  if (b.col == 1) {
+    for (ptrdiff_t i = 0; i < k; ++i)
+      std::memcpy(panel + i * nr, b.data + i * b.row, size_t(n) * sizeof(T));
+  } else if (b.row == 1) {
+    transpose_kernel<T>()(b.data, b.col, n, k, panel, nr);
+  } else {
+    for (ptrdiff_t i = 0; i < k; ++i)
+      for (ptrdiff_t j = 0; j < n; ++j) panel[i * nr + j] = b.data[i * b.row + j * b.col];
+  }
+}
+
+// Whole panels of B, row by row over all of them: memory is fastest in long runs, and a copy of
+// known size is a few instructions.
+template <size_t Bytes, class T>
+void copy_panels(const T* b, ptrdiff_t row, ptrdiff_t k, ptrdiff_t panels, T* to) {
+  constexpr ptrdiff_t nr = Bytes / sizeof(T);
+  for (ptrdiff_t i = 0; i < k; ++i, b += row, to += nr)
+    for (ptrdiff_t p = 0; p < panels; ++p) std::memcpy(to + p * k * nr, b + p * nr, Bytes);
+}
+
+}  // namespace
+
+template <class T>
+void pack_panels(const Matrix<const T>& b, ptrdiff_t k, ptrdiff_t n, ptrdiff_t nr, T* to) {
+  ptrdiff_t whole = b.col == 1 ? n / nr : 0;
+  switch (size_t(nr) * sizeof(T)) {
+    case 128:
+      copy_panels<128>(b.data, b.row, k, whole, to);
+      break;
+    case 64:
+      copy_panels<64>(b.data, b.row, k, whole, to);
+      break;
+    default:
+      whole = 0;
+  }
+  for (ptrdiff_t j = whole * nr; j < n; j += nr)
+    pack_panel<T>({b.data + j * b.col, b.row, b.col, 0}, k, std::min(nr, n - j), nr, to + j * k);
+}
+
+template void pack_panels(const Matrix<const float>&, ptrdiff_t, ptrdiff_t, ptrdiff_t, float*);
+template void pack_panels(const Matrix<const double>&, ptrdiff_t, ptrdiff_t, ptrdiff_t, double*);
+
+template <class T>
+void pack_rows(const Matrix<const T>& a, ptrdiff_t m, ptrdiff_t k, T* to) {
+  if (a.row == 1 && a.col != 1)
+    return transpose_kernel<T>()(a.data, a.col, k, m, to, kPackedRow<T>);
+  const T* from = a.data;
+  for (ptrdiff_t i = 0; i < m; ++i, from += a.row, to += kPackedRow<T>) {
+    if (a.col == 1)
+      std::memcpy(to, from, size_t(k) * sizeof(T));
+    else
+      for (ptrdiff_t j = 0; j < k; ++j) to[j] = from[j * a.col];
+  }
+}
+template void pack_rows(const Matrix<const float>&, ptrdiff_t, ptrdiff_t, float*);
+template void pack_rows(const Matrix<const double>&, ptrdiff_t, ptrdiff_t, double*);
+
+template <class T>
+size_t packed_b_size(ptrdiff_t k, ptrdiff_t n) {
+  ptrdiff_t nr = gemm_kernel(dtype_of<T>).nr;
+  return size_t(ceil_div(n, nr) * nr * k);
+}
+template size_t packed_b_size<float>(ptrdiff_t, ptrdiff_t);
+template size_t packed_b_size<double>(ptrdiff_t, ptrdiff_t);
+
+template <class T>
+void pack_b(const Matrix<const T>& b, ptrdiff_t k, ptrdiff_t n, T* packed, ptrdiff_t panel_rows) {
+  ptrdiff_t nr = gemm_kernel(dtype_of<T>).nr, panel = (panel_rows ? panel_rows : k) * nr;
+  auto pack = [&](ptrdiff_t part) {
+    ptrdiff_t j = part * nr;
+    pack_panel<T>({b.data + j * b.col, b.row, b.col, 0}, k, std::min(nr, n - j), nr,
+                  packed + part * panel);
+  };
+  if (k * n > 1 << 16) return parallel_for(ceil_div(n, nr), pack);
+  for (ptrdiff_t part = 0; part < ceil_div(n, nr); ++part) pack(part);
+}
+template void pack_b<float>(const Matrix<const float>&, ptrdiff_t, ptrdiff_t, float*, ptrdiff_t);
+template void pack_b<double>(const Matrix<const double>&, ptrdiff_t, ptrdiff_t, double*, ptrdiff_t);
+
+}  // namespace striate
