@@ -177,7 +177,7 @@ void pack_rows(const T* b, ptrdiff_t row, ptrdiff_t k, ptrdiff_t panels, T* to) 
     for (ptrdiff_t p = 0; p < panels; ++p) std::memcpy(to + p * k * nr, b + p * nr, Bytes);
 }
 
-// Panels [N / NR][k][NR], `panel` elements apart.
+// Panels [N / NR][k][NR].
 template <class T>
 void pack_panels(const Matrix<const T>& b, ptrdiff_t k, ptrdiff_t n, ptrdiff_t nr, T* to) {
   ptrdiff_t whole = b.col == 1 ? n / nr : 0;
@@ -197,7 +197,7 @@ void pack_panels(const Matrix<const T>& b, ptrdiff_t k, ptrdiff_t n, ptrdiff_t n
 
 // One block of A or B as the tiles will read it.
 template <class T>
-struct Rows {  // A[i, k] = data[i * row + k * step]
+struct Rows {  // A[i, k] = data[i * row + k * step], i from the block's first row on
   const T* data;
   ptrdiff_t row, step;
 };
@@ -260,7 +260,7 @@ class Product {
         const ptrdiff_t kc = least(kc_, p_.k - pc);
         const Step step{pc, kc, pc == 0, pc + kc >= p_.k};
         const Panels<T> b = pack_b_ ? packed_b(b_space.data(), step, block) : b_in_place(pc, j);
-        if (!pack_a_) multiply({p_.a.data + pc * p_.a.col, p_.a.row, p_.a.col}, b, step, block);
+        if (!pack_a_) multiply(a_in_place(step, block), b, step, block);
         for (ptrdiff_t i = part.i0; pack_a_ && i < part.i1; i += kBlockM) {
           const Part rows{i, least(i + kBlockM, part.i1), block.j0, block.j1};
           multiply(packed_a(a_space.data(), step, rows), b, step, rows);
@@ -268,6 +268,11 @@ class Product {
         pc += kc_;
       } while (pc < p_.k);
     }
+  }
+
+  Rows<T> a_in_place(const Step& step, const Part& rows) const {
+    const Matrix<const T>& a = p_.a;
+    return {a.data + rows.i0 * a.row + step.pc * a.col, a.row, a.col};
   }
 
   Rows<T> packed_a(T* space, const Step& step, const Part& rows) const {
@@ -284,7 +289,7 @@ class Product {
           for (ptrdiff_t k = 0; k < step.kc; ++k) to[k] = from[k * a.col];
       }
     }
-    return {space - rows.i0 * kPackedRow<T>, kPackedRow<T>, 1};
+    return {space, kPackedRow<T>, 1};
   }
 
   Panels<T> b_in_place(ptrdiff_t pc, ptrdiff_t j) const {
@@ -329,7 +334,7 @@ class Product {
       if (bias && e.bias_axis == BiasAxis::column) tile.bias_n = bias + j;
       if (bias && e.bias_axis == BiasAxis::row) tile.bias_m = bias + i;
       for (int r = 0; r < tile.m; ++r) {
-        rows[r] = a.data + (i + r) * a.row;
+        rows[r] = a.data + (i - block.i0 + r) * a.row;
         c[r] = p_.c.data + (i + r) * p_.c.row + j;
       }
       kernel_.run(tile);
