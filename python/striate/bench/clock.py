@@ -123,7 +123,8 @@ def turns(rivals: Sequence[Rival], seconds: float, clock: Any = Clock) -> list[l
         second = sorted(medians.values())[:2][-1]
         for r in running:
             behind = BEHIND if min(turn, len(r.times)) >= LEAST - (r.times[0] >= SLOW) else FAR
-            r.running = medians[id(r)] <= behind * second
+            alone = len(r.times) == 1  # which something may have held up
+            r.running = alone or medians[id(r)] <= behind * second
         leading = [r for r in runners if r.running]
         if all(r.settled(seconds) for r in leading) and (
             turn >= LEAST or all(r.times[0] >= SLOW for r in leading)
