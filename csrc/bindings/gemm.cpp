@@ -86,8 +86,7 @@ void bind_gemm(py::module_& m) {
         py::arg("activation") = py::none(), py::arg("parameter") = 0.0, py::arg("alpha") = 1.0,
         py::arg("beta") = 0.0, py::arg("out") = py::none(),
         "activation(alpha * a @ b + beta * out + bias), batched over a leading axis. Of bfloat16 "
-        "with "
-        "float32 sums and bias: float32, or rounded once where `out` is bfloat16.");
+        "with float32 sums and bias: float32, or rounded once where `out` is bfloat16.");
   m.def("gemm_pack_b", &pack_binding, py::arg("b"),
         "b packed once for many products: panels as wide as a register tile, as a flat array.");
   m.def("gemm_packed", &packed_binding, py::arg("a"), py::arg("packed"), py::arg("columns"),

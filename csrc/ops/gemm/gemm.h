@@ -5,7 +5,8 @@
 //
 // Every operand has any strides, counted in elements (transposes are strides), and a batch stride
 // that may be 0 to share it. C overlaps neither A nor B. With beta == 0 C is not read, so it may
-// hold NaN. With K == 0 the sum is 0.
+// hold NaN. With K == 0 the sum is 0. Where memory is out (OutOfMemory), parts of C may have been
+// written already.
 #pragma once
 #include <cstddef>
 #include <vector>

@@ -20,7 +20,7 @@ PAUSE = (
 SHORTEST = 1e-4  # seconds a sample takes at least: shorter calls are timed several at a time
 TURNS = 8  # about so many a rival
 LEAST = 3  # at least so many, of those that lead
-SLOW = 0.02  # seconds from which a run needs no untimed one before it, and is is itself a sample
+SLOW = 0.02  # seconds from which a run needs no untimed one before it, and is itself a sample
 LONG = 1.0  # seconds from which one run after the first call is all
 TIGHT = 0.02  # quartile range, of the median, below which more runs bring nothing
 BEHIND, FAR = 1.15, 2.0  # times the second fastest: out of the race after LEAST turns, after one
@@ -123,7 +123,8 @@ def turns(rivals: Sequence[Rival], seconds: float, clock: Any = Clock) -> list[l
         second = sorted(medians.values())[:2][-1]
         for r in running:
             behind = BEHIND if min(turn, len(r.times)) >= LEAST - (r.times[0] >= SLOW) else FAR
-            r.running = medians[id(r)] <= behind * second
+            alone = len(r.times) == 1  # which something may have held up
+            r.running = alone or medians[id(r)] <= behind * second
         leading = [r for r in runners if r.running]
         if all(r.settled(seconds) for r in leading) and (
             turn >= LEAST or all(r.times[0] >= SLOW for r in leading)

@@ -16,6 +16,7 @@ from striate.bench.meter import Meter
 from striate.bench.ours import Ours
 from striate.bench.peers import Peer, Rival
 from striate.bench.task import Spots, Task
+from striate.dtypes import as_dtype, is_bfloat16
 from striate.testing.cases import CASES, Case, Sample
 
 CHOSEN = "as chosen"
@@ -52,12 +53,21 @@ class _Named(Ours):
 
 
 def contenders(name: str, threads: int) -> tuple[list[Peer], Meter]:
-    """The row by name and the usual choice, and a meter of the row's type and instructions."""
+    """The row by name and the usual choice, and a meter of the row's type and instructions: where
+    that is bfloat16 those of float32, which its sums are."""
     row = find(name)
-    short = {"float32": "f32", "float64": "f64", "bfloat16": "bf16"}[row["dtype"]]
-    pin = [f"peak_fma_{short}_{row['isa']}"]
-    meter = Meter(threads, row["dtype"], pin)
+    try:
+        dtype = _of_sums(as_dtype(row["dtype"]))
+    except ImportError as error:
+        raise ValueError(f"--kernel: {name} can't run here: {error}") from None
+    short = {"float32": "f32", "float64": "f64"}[dtype.name]
+    pin = [f"peak_fma_{short}_{row['isa'].removesuffix('bf16')}"]
+    meter = Meter(threads, dtype.name, pin)
     return [_Named(threads, name, [name]), _Named(threads, CHOSEN, [])], meter
+
+
+def _of_sums(dtype: Any) -> Any:
+    return np.dtype(np.float32) if is_bfloat16(dtype) else dtype
 
 
 def jobs(name: str, bench: Any) -> list[tuple[str, Callable[[], dict[str, Any]]]]:
@@ -89,16 +99,18 @@ def _size(sample: Sample) -> float:
 
 def _case(bench: Any, case: Case, sample: Sample, name: str, dtype: str) -> dict[str, Any]:
     """A test's sample as a task: reference and bound are the test's."""
-    arrays = case.arrays(sample, dtype)
+    held = as_dtype(dtype)
+    sums = _of_sums(held)
+    arrays = case.arrays(sample, held)
     wide = [None if a is None else a.astype(np.float64) for a in arrays]
 
     def spots() -> Spots:
         with np.errstate(all="ignore"):
             expected = np.asarray(case.reference(*wide, **sample.parameters), np.float64)
-            eps = np.finfo(dtype).eps
+            eps = np.finfo(sums).eps
             return Spots((...,), expected, case.bound(expected, eps, *wide, **sample.parameters))
 
-    scale = np.dtype(dtype).itemsize / 4
+    scale = sums.itemsize / 4  # cases count bytes of float32, those of bfloat16 their own
     task = Task(
         op="case",
         arrays={str(i): a for i, a in enumerate(arrays)},  # type: ignore[misc]

@@ -262,7 +262,8 @@ def _rows(jobs: Sequence[Job], bench: Bench, writer: Writer, screen: Screen) -> 
     """Measures, writes and shows every row; then the flagged ones again. Rows left out."""
     until, began = bench.orders.until, time.time()
     known = {p.name: p for p in problem.read()}
-    effort = plan.Effort.here(bench.orders.seconds, bench.orders.cold_runs, bench.orders.threads)
+    orders = bench.orders
+    effort = plan.Effort.here(orders.seconds, orders.cold_runs, orders.threads, orders.whole)
     costs = [plan.costs(known[n], effort) if n in known else (1.0, 1.0) for n, _ in jobs]
     said, flagged = 1.0, []
     for i, (name, job) in enumerate(jobs):
