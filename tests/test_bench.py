@@ -405,9 +405,12 @@ def test_every_row_has_something_to_measure():
 
 
 @pytest.mark.parametrize(
-    "name", rows_here("add_f32", "reduce_", "sum_f64_scalar", "peak_fma_f32")[:4]
+    "name",
+    [*rows_here("add_f32", "reduce_", "sum_f64_scalar", "peak_fma_f32")[:4], "gemm_bf16_widen"],
 )
 def test_cases_serve_the_others(name):
+    if "bf16" in name:
+        pytest.importorskip("ml_dtypes")
     contenders, m = kernel.contenders(name, 1)
     one = worker.Bench(
         orders_of("", kernel=name), contenders, m, guard.Guard(1), name, seconds=0.005
