@@ -75,6 +75,8 @@ def jobs(name: str, bench: Any) -> list[tuple[str, Callable[[], dict[str, Any]]]
     dtype = find(name)["dtype"]
     found: list[tuple[str, Callable[[], dict[str, Any]]]] = []
     for one in problem.select(problem.read(), quick=True):
+        if dtype == "bfloat16":  # families are of float32 and float64
+            break
         if families.available(one) and name.startswith(families.rows(one)):
             found.append((one.name, partial(_measured, bench, one, dtype)))
     if found:
