@@ -13,6 +13,7 @@
 
 #include <algorithm>
 
+#include "core/blocks.h"
 #include "core/memory.h"
 #include "core/threads.h"
 #include "ops/gemm/tile.h"
@@ -22,8 +23,6 @@ namespace {
 
 constexpr ptrdiff_t kTiles = 28;           // pixel tiles a task
 constexpr size_t kSliceBytes = 160 << 10;  // of B, in L2 beside the input
-
-ptrdiff_t ceil_div(ptrdiff_t a, ptrdiff_t b) { return (a + b - 1) / b; }
 
 template <class T>
 class Engine {

@@ -1,31 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-// Drives the register tile over a product, blocked after Goto and van de Geijn, "Anatomy of
-// High-Performance Matrix Multiplication" (2008), with B's block in L2 and A's rows in L1:
-//
-//   for a part of C                           one task, any thread; no task waits for another
-//     for jc in its columns by NC
-//       for pc in K by KC                     pack B into panels of NR columns: [KC, NC], L2
-//         for ic in its rows by MC            pack A: [MC, KC], L2
-//           for each tile of MR rows          A's rows [MR, KC]: L1
-//             for each panel of NR columns    B's panel streams from L2, asked for 8 steps ahead
-//
-// Methods, cheapest first by the model in cost():
+// Ways to drive the register tile over a product (product.h), cheapest first by the model in
+// cost():
 //   direct   A and B are read where they lie. A panel of B is then the outer loop: it is read once.
 //   pack_a   A is copied into rows at a known distance: the tile needs one pointer for all, and no
 //            stride of A's maps the rows of a tile to the same cache sets. B in place: few rows.
 //   pack_b   B into panels. The register tile reads rows of A by pointer, so A stays in place.
 //   pack_ab  both.
 //   gemv     a product of one row or one column, by kernels of its own.
-//
-// Tasks pack for themselves: a block of B is packed again for other rows of C, which costs 3 % at
-// 336 rows, and saves the barrier between packing and multiplying.
 #include "ops/gemm/gemm.h"
 
 #include <limits>
 
 #include "core/memory.h"
-#include "core/threads.h"
 #include "ops/gemm/pack.h"
+#include "ops/gemm/product.h"
 #include "ops/gemm/tile.h"
 #include "ops/gemv/gemv.h"
 
@@ -54,8 +42,6 @@ const Table<MethodRow> methods{
 #undef ROW
 };
 
-constexpr ptrdiff_t kBlockM = 112;     // rows of A packed together: a multiple of 4, 6, 14
-constexpr ptrdiff_t kBlockN = 384;     // columns of B packed together: a multiple of every NR
 constexpr ptrdiff_t kNarrowK = 2048;   // steps of k where C is one panel
 constexpr ptrdiff_t kFarK = 128;       // steps of k where B is read in place from beyond L2
 constexpr double kFar = 1 << 20;       // bytes of B from which on it is
@@ -65,14 +51,6 @@ constexpr double kFurther = 16 << 20;  // bytes of B that no cache of ours holds
                 "the blocking does not fit " #name);
 #include "ops/gemm/kernels.inc"
 #undef ROW
-constexpr double kTaskFlops = 2e9;    // of a task at most, but for one block of A
-constexpr double kSerialFlops = 4e6;  // below, waking a second core costs more than it brings
-
-ptrdiff_t ceil_div(ptrdiff_t a, ptrdiff_t b) { return (a + b - 1) / b; }
-template <class T>
-T least(T a, T b) {
-  return a < b ? a : b;
-}
 
 // Steps of k at a time, in blocks of like size: a short last one would pay a tile's beginning and
 // end for few steps.
@@ -92,18 +70,6 @@ template <class T>
 double crowding(ptrdiff_t stride) {
   ptrdiff_t bytes = stride * ptrdiff_t(sizeof(T));
   return bytes % 4096 == 0 ? 1 : bytes % 2048 == 0 ? 0.1 : 0;
-}
-
-template <class T>
-GemmProblem<T> transposed(const GemmProblem<T>& p) {
-  GemmProblem<T> t = p;
-  t.m = p.n, t.n = p.m;
-  t.a = {p.b.data, p.b.col, p.b.row, p.b.batch};
-  t.b = {p.a.data, p.a.col, p.a.row, p.a.batch};
-  t.c = {p.c.data, p.c.col, p.c.row, p.c.batch};
-  if (p.epilogue.bias_axis == BiasAxis::row) t.epilogue.bias_axis = BiasAxis::column;
-  if (p.epilogue.bias_axis == BiasAxis::column) t.epilogue.bias_axis = BiasAxis::row;
-  return t;
 }
 
 // The product with one column, if it has one row.
@@ -153,165 +119,46 @@ Method choose(const GemmProblem<T>& p, const GemmKernel& kernel) {
   return chosen;
 }
 
-// One block of A or B as the tiles will read it.
+// A and B of a product in one type, as a method hands them to the tile.
 template <class T>
-struct Rows {  // A[i, k] = data[(i - i0) * row + k * step], i0 the block's first row
-  const T* data;
-  ptrdiff_t row, step;
-};
-template <class T>
-struct Panels {  // B[k, j] = data[j / NR * panel + k * step + j % NR]
-  const T* data;
-  ptrdiff_t panel, step;
-};
+struct Operands {
+  const GemmProblem<T>& problem;
+  ptrdiff_t nr;
+  bool packs_a, packs_b, panel_by_panel;
+  ptrdiff_t k, kc, nc;
 
-template <class T>
-class Product {
- public:
-  Product(const GemmProblem<T>& p, const GemmKernel& kernel, Method method)
-      : p_(p), kernel_(kernel), nr_(kernel.nr), mr_(kernel.mr) {
-    pack_a_ = method == Method::pack_a || method == Method::pack_ab;
-    pack_b_ = (method == Method::pack_b || method == Method::pack_ab) && p.packed_b == nullptr;
-    in_place_ = !pack_b_ && p.packed_b == nullptr;
-    kc_ = block_of_k(p, in_place_, pack_a_, nr_);
-    nc_ = in_place_ ? p.n : kBlockN;
-  }
+  Operands(const GemmProblem<T>& p, const GemmKernel& kernel, Method method)
+      : problem(p),
+        nr(kernel.nr),
+        packs_a(method == Method::pack_a || method == Method::pack_ab),
+        packs_b((method == Method::pack_b || method == Method::pack_ab) && p.packed_b == nullptr),
+        panel_by_panel(!packs_b && p.packed_b == nullptr),
+        k(p.k),
+        kc(block_of_k(p, panel_by_panel, packs_a, nr)),
+        nc(panel_by_panel ? p.n : kBlockN) {}
 
-  void run() {
-    if (2.0 * double(p_.m) * double(p_.n) * double(p_.k) <= kSerialFlops)
-      return task({0, p_.m, 0, p_.n});
-    // Enough tasks to go round. Their edges do not change a result.
-    const ptrdiff_t wanted = 4 * ptrdiff_t(num_threads());
-    ptrdiff_t mc = p_.m, nc = least(nc_, p_.n);
-    auto tasks = [&] { return ceil_div(p_.m, mc) * ceil_div(p_.n, nc); };
-    auto halve = [&](ptrdiff_t& size, ptrdiff_t unit, ptrdiff_t least_units) {
-      while (num_threads() > 1 && tasks() < wanted && size > least_units * unit)
-        size = ceil_div(ceil_div(size, 2), unit) * unit;
-    };
-    halve(mc, mr_, 24), halve(nc, nr_, 4), halve(mc, mr_, 2), halve(nc, nr_, 1);
-    // An interrupt waits for the end of a task.
-    const double row_flops = 2.0 * double(nc) * double(p_.k);
-    if (double(mc) * row_flops > kTaskFlops)
-      mc = ceil_div(ptrdiff_t(kTaskFlops / row_flops) + 1, kBlockM) * kBlockM;
-    const ptrdiff_t across = ceil_div(p_.n, nc);
-    parallel_for(ceil_div(p_.m, mc) * across, [&](ptrdiff_t part) {
-      const ptrdiff_t i = part / across * mc, j = part % across * nc;
-      task({i, least(i + mc, p_.m), j, least(j + nc, p_.n)});
-    });
-  }
-
- private:
-  struct Part {  // of C
-    ptrdiff_t i0, i1, j0, j1;
-  };
-  struct Step {  // of k
-    ptrdiff_t pc, kc;
-    bool first, last;
-  };
-
-  // A part of C, over all of K.
-  void task(const Part& part) const {
-    const ptrdiff_t width = least(nc_, part.j1 - part.j0),
-                    height = least(kBlockM, part.i1 - part.i0);
-    Workspace<T> b_space(pack_b_ ? size_t(kc_ * ceil_div(width, nr_) * nr_) : 0);
-    Workspace<T> a_space(pack_a_ ? size_t(height * kPackedRow<T>) : 0);
-    for (ptrdiff_t j = part.j0; j < part.j1; j += nc_) {
-      const Part block{part.i0, part.i1, j, least(j + nc_, part.j1)};
-      ptrdiff_t pc = 0;
-      do {  // once even if K is 0: C is still to be written
-        const ptrdiff_t kc = least(kc_, p_.k - pc);
-        const Step step{pc, kc, pc == 0, pc + kc >= p_.k};
-        const Panels<T> b = pack_b_ ? packed_b(b_space.data(), step, block) : b_in_place(pc, j);
-        if (!pack_a_) multiply(a_in_place(pc, part.i0), b, step, block);
-        for (ptrdiff_t i = part.i0; pack_a_ && i < part.i1; i += kBlockM) {
-          const Part rows{i, least(i + kBlockM, part.i1), block.j0, block.j1};
-          multiply(packed_a(a_space.data(), step, rows), b, step, rows);
-        }
-        pc += kc_;
-      } while (pc < p_.k);
-    }
-  }
-
-  Rows<T> a_in_place(ptrdiff_t pc, ptrdiff_t i) const {
-    return {p_.a.data + i * p_.a.row + pc * p_.a.col, p_.a.row, p_.a.col};
-  }
-
-  Rows<T> packed_a(T* space, const Step& step, const Part& rows) const {
-    const Matrix<const T>& a = p_.a;
-    pack_rows<T>({a.data + rows.i0 * a.row + step.pc * a.col, a.row, a.col, 0}, rows.i1 - rows.i0,
-                 step.kc, space);
+  RowsOfA<T> rows(const ProductStep& step, ptrdiff_t i0, ptrdiff_t i1, T* space) const {
+    const Matrix<const T>& a = problem.a;
+    const T* from = a.data + i0 * a.row + step.k0 * a.col;
+    if (!packs_a) return {from, a.row, a.col};
+    pack_rows<T>({from, a.row, a.col, 0}, i1 - i0, step.k, space);
     return {space, kPackedRow<T>, 1};
   }
 
-  Panels<T> b_in_place(ptrdiff_t pc, ptrdiff_t j) const {
-    if (p_.packed_b) return {p_.packed_b + j * p_.k + pc * nr_, p_.k * nr_, nr_};
-    return {p_.b.data + pc * p_.b.row + j, nr_, p_.b.row};
+  PanelsOfB<T> panels(const ProductStep& step, ptrdiff_t j0, ptrdiff_t j1, T* space) const {
+    if (problem.packed_b) return {problem.packed_b + j0 * k + step.k0 * nr, k * nr, nr};
+    const Matrix<const T>& b = problem.b;
+    const T* from = b.data + step.k0 * b.row + j0 * b.col;
+    if (!packs_b) return {from, nr, b.row};
+    pack_panels<T>({from, b.row, b.col, 0}, step.k, j1 - j0, nr, space);
+    return {space, step.k * nr, nr};
   }
-
-  Panels<T> packed_b(T* space, const Step& step, const Part& block) const {
-    const Matrix<const T>& b = p_.b;
-    const T* from = b.data + step.pc * b.row + block.j0 * b.col;
-    pack_panels(Matrix<const T>{from, b.row, b.col, 0}, step.kc, block.j1 - block.j0, nr_, space);
-    return {space, step.kc * nr_, nr_};
-  }
-
-  void multiply(const Rows<T>& a, const Panels<T>& b, const Step& step, const Part& block) const {
-    const Epilogue<T>& e = p_.epilogue;
-    // Tiles of like height: 16 rows are 8 and 8, not 14 and a slow 2.
-    const ptrdiff_t height = block.i1 - block.i0, mr = ceil_div(height, ceil_div(height, mr_));
-    const T* rows[kMaxTileRows];
-    T* c[kMaxTileRows];
-    GemmSegment<T> segment{rows, 0, nullptr, step.kc};
-    GemmTile<T> tile{&segment,
-                     1,
-                     a.step,
-                     b.step,
-                     c,
-                     0,
-                     0,
-                     p_.alpha,
-                     step.first ? p_.beta : T(1),
-                     nullptr,
-                     nullptr,
-                     Epilogue<T>().low,
-                     Epilogue<T>().high,
-                     pack_a_};
-    if (step.last) tile.low = e.low, tile.high = e.high;
-    const T* bias = step.last ? e.bias : nullptr;
-    auto run = [&](ptrdiff_t i, ptrdiff_t j) {
-      segment.b = b.data + (j - block.j0) / nr_ * b.panel;
-      tile.n = int(least(nr_, block.j1 - j));
-      tile.m = int(least(mr, block.i1 - i));
-      if (bias && e.bias_axis == BiasAxis::column) tile.bias_n = bias + j;
-      if (bias && e.bias_axis == BiasAxis::row) tile.bias_m = bias + i;
-      for (int r = 0; r < tile.m; ++r) {
-        rows[r] = a.data + (i - block.i0 + r) * a.row;
-        c[r] = p_.c.data + (i + r) * p_.c.row + j;
-      }
-      kernel_.run(tile);
-    };
-    // A panel of B that lies in memory is read once; one that is packed lies in L2, and the rows of
-    // A stay in L1 meanwhile.
-    if (in_place_) {
-      for (ptrdiff_t j = block.j0; j < block.j1; j += nr_)
-        for (ptrdiff_t i = block.i0; i < block.i1; i += mr) run(i, j);
-    } else {
-      for (ptrdiff_t i = block.i0; i < block.i1; i += mr)
-        for (ptrdiff_t j = block.j0; j < block.j1; j += nr_) run(i, j);
-    }
-    if (!step.last || e.activation == nullptr) return;
-    for (ptrdiff_t i = block.i0; i < block.i1; ++i) {
-      T* row = p_.c.data + i * p_.c.row + block.j0;
-      e.activation(row, row, block.j1 - block.j0, e.parameter);
-    }
-  }
-
-  const GemmProblem<T>& p_;
-  const GemmKernel& kernel_;
-  const ptrdiff_t nr_, mr_;
-  bool pack_a_, pack_b_, in_place_;
-  ptrdiff_t kc_, nc_;
 };
+
+template <class T>
+void multiply(const GemmProblem<T>& p, const GemmKernel& kernel) {
+  Product<T, Operands<T>>({p, kernel, choose(p, kernel)}, kernel).run();
+}
 
 // One product whose C may lie anyhow: rows of C become unit-stride by transposing, or by a copy.
 template <class T>
@@ -323,7 +170,7 @@ void gemm_one(GemmProblem<T> p) {
   bool column_vector = p.n == 1 && p.c.row == 1 && p.a.row == 1;
   if ((p.c.col != 1 && p.c.row == 1 && !p.packed_b) || (column_vector && !p.packed_b))
     p = transposed(p);
-  if (p.c.col == 1) return Product<T>(p, kernel, choose(p, kernel)).run();
+  if (p.c.col == 1) return multiply(p, kernel);
 
   Workspace<T> space(size_t(p.m) * size_t(p.n));
   Matrix<T> c = p.c;
@@ -333,7 +180,7 @@ void gemm_one(GemmProblem<T> p) {
       for (ptrdiff_t j = 0; j < p.n; ++j) copy(space[i * p.n + j], c.data[i * c.row + j * c.col]);
   };
   if (p.beta != T(0)) each([](T& ours, T& theirs) { ours = theirs; });
-  Product<T>(p, kernel, choose(p, kernel)).run();
+  multiply(p, kernel);
   each([](T& ours, T& theirs) { theirs = ours; });
 }
 
@@ -351,18 +198,13 @@ template <class T>
 void gemm(const GemmProblem<T>& problem) {
   if (problem.batch == 0 || problem.m == 0 || problem.n == 0) return;
   FlushDenormals flush;
-  auto one = [&](ptrdiff_t i) {
+  over_batch(problem, [&](ptrdiff_t i) {
     GemmProblem<T> p = problem;
     p.a.data += i * p.a.batch;
     p.b.data += i * p.b.batch;
     p.c.data += i * p.c.batch;
     gemm_one(p);
-  };
-  double flops = 2.0 * double(problem.m) * double(problem.n) * double(problem.k);
-  bool inside = flops > 5e7 && problem.batch < 4 * ptrdiff_t(num_threads());
-  if (problem.batch > 1 && !inside && flops * double(problem.batch) > kSerialFlops)
-    return parallel_for(problem.batch, one);
-  for (ptrdiff_t i = 0; i < problem.batch; ++i) one(i);
+  });
 }
 template void gemm<float>(const GemmProblem<float>&);
 template void gemm<double>(const GemmProblem<double>&);

@@ -4,14 +4,13 @@
 #include <algorithm>
 #include <cstring>
 
+#include "core/blocks.h"
 #include "core/threads.h"
 #include "ops/gemm/tile.h"
 #include "ops/layout/layout.h"
 
 namespace striate {
 namespace {
-
-ptrdiff_t ceil_div(ptrdiff_t a, ptrdiff_t b) { return (a + b - 1) / b; }
 
 // One panel [k][nr] from b(k, j), zeros beyond n.
 template <class T>

@@ -4,6 +4,7 @@
 #pragma once
 #include <algorithm>
 
+#include "core/blocks.h"
 #include "core/isa.h"
 #include "core/memory.h"
 #include "core/threads.h"
@@ -12,8 +13,6 @@
 #include "ops/lstm/lstm.h"
 
 namespace striate {
-
-inline ptrdiff_t ceil_div(ptrdiff_t a, ptrdiff_t b) { return (a + b - 1) / b; }
 
 // A line more than n elements: rows that a tile reads side by side must not share cache sets.
 template <class T>

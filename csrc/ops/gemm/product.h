@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+// Drives the register tile over a product, blocked after Goto and van de Geijn, "Anatomy of
+// High-Performance Matrix Multiplication" (2008), with B's block in L2 and A's rows in L1:
+//
+//   for a part of C                           one task, any thread; no task waits for another
+//     for jc in its columns by NC
+//       for pc in K by KC                     pack B into panels of NR columns: [KC, NC], L2
+//         for ic in its rows by MC            pack A: [MC, KC], L2
+//           for each tile of MR rows          A's rows [MR, KC]: L1
+//             for each panel of NR columns    B's panel streams from L2, asked for 8 steps ahead
+//
+// Tasks pack for themselves: a block of B is packed again for other rows of C, which costs 3 % at
+// 336 rows, and saves the barrier between packing and multiplying.
+//
+// What A and B are made of is the caller's: `Operands` has
+//
+//   problem                       m, n, c, alpha, beta and epilogue of a GemmProblem
+//   k, kc, nc                     steps of the tile: all, and of a block; columns of a block
+//   packs_a, packs_b              whether blocks are copied into the space that is given
+//   panel_by_panel                B in memory: its panels are the outer loop, each is read once
+//   rows(step, i0, i1, space)     A's rows of a step
+//   panels(step, j0, j1, space)   B's panels of a step
+#pragma once
+#include <algorithm>
+
+#include "core/blocks.h"
+#include "core/memory.h"
+#include "core/threads.h"
+#include "ops/gemm/gemm.h"
+#include "ops/gemm/tile.h"
+
+namespace striate {
+
+constexpr ptrdiff_t kBlockM = 112;    // MC, of packed A: a multiple of 4, 6, 14
+constexpr ptrdiff_t kBlockN = 384;    // NC, of packed B: a multiple of every NR
+constexpr double kTaskFlops = 2e9;    // of a task at most, but for one block of A
+constexpr double kSerialFlops = 4e6;  // below, waking a second core costs more than it brings
+
+// One block of A or B as the tiles will read it.
+template <class T>
+struct RowsOfA {  // A[i, k] = data[(i - i0) * row + k * step], i0 the block's first row
+  const T* data;
+  ptrdiff_t row, step;
+};
+template <class T>
+struct PanelsOfB {  // B[k, j] = data[(j - j0) / NR * panel + k * step + (j - j0) % NR]
+  const T* data;
+  ptrdiff_t panel, step;
+};
+
+struct ProductStep {  // a block of k
+  ptrdiff_t k0, k;
+  bool first, last;
+};
+
+template <class T, class Operands>
+class Product {
+ public:
+  Product(const Operands& operands, const GemmKernel& kernel)
+      : o_(operands), p_(o_.problem), kernel_(kernel), nr_(kernel.nr), mr_(kernel.mr) {}
+
+  void run() {
+    if (2.0 * double(p_.m) * double(p_.n) * double(o_.k) <= kSerialFlops)
+      return task({0, p_.m, 0, p_.n});
+    // Enough tasks to go round. Their edges do not change a result.
+    const ptrdiff_t wanted = 4 * ptrdiff_t(num_threads());
+    ptrdiff_t mc = p_.m, nc = std::min(o_.nc, p_.n);
+    auto tasks = [&] { return ceil_div(p_.m, mc) * ceil_div(p_.n, nc); };
+    auto halve = [&](ptrdiff_t& size, ptrdiff_t unit, ptrdiff_t least_units) {
+      while (num_threads() > 1 && tasks() < wanted && size > least_units * unit)
+        size = ceil_div(ceil_div(size, 2), unit) * unit;
+    };
+    halve(mc, mr_, 24), halve(nc, nr_, 4), halve(mc, mr_, 2), halve(nc, nr_, 1);
+    // An interrupt waits for the end of a task.
+    const double row_flops = 2.0 * double(nc) * double(o_.k);
+    if (double(mc) * row_flops > kTaskFlops)
+      mc = ceil_div(ptrdiff_t(kTaskFlops / row_flops) + 1, kBlockM) * kBlockM;
+    const ptrdiff_t across = ceil_div(p_.n, nc);
+    parallel_for(ceil_div(p_.m, mc) * across, [&](ptrdiff_t part) {
+      const ptrdiff_t i = part / across * mc, j = part % across * nc;
+      task({i, std::min(i + mc, p_.m), j, std::min(j + nc, p_.n)});
+    });
+  }
+
+ private:
+  struct Part {  // of C
+    ptrdiff_t i0, i1, j0, j1;
+  };
+
+  // A part of C, over all of K.
+  void task(const Part& part) const {
+    const ptrdiff_t mc = o_.packs_a ? kBlockM : part.i1 - part.i0;
+    const ptrdiff_t width = std::min(o_.nc, part.j1 - part.j0);
+    const ptrdiff_t height = std::min(mc, part.i1 - part.i0);
+    Workspace<T> b_space(o_.packs_b ? size_t(o_.kc * ceil_div(width, nr_) * nr_) : 0);
+    Workspace<T> a_space(o_.packs_a ? size_t(height * kPackedRow<T>) : 0);
+    for (ptrdiff_t j = part.j0; j < part.j1; j += o_.nc) {
+      const ptrdiff_t j_end = std::min(j + o_.nc, part.j1);
+      ptrdiff_t k0 = 0;
+      do {  // once even if K is 0: C is still to be written
+        const ptrdiff_t k = std::min(o_.kc, o_.k - k0);
+        const ProductStep step{k0, k, k0 == 0, k0 + k >= o_.k};
+        const PanelsOfB<T> b = o_.panels(step, j, j_end, b_space.data());
+        for (ptrdiff_t i = part.i0; i < part.i1; i += mc) {
+          const ptrdiff_t i_end = std::min(i + mc, part.i1);
+          multiply(o_.rows(step, i, i_end, a_space.data()), b, step, {i, i_end, j, j_end});
+        }
+        k0 += o_.kc;
+      } while (k0 < o_.k);
+    }
+  }
+
+  void multiply(const RowsOfA<T>& a, const PanelsOfB<T>& b, const ProductStep& step,
+                const Part& block) const {
+    const Epilogue<T>& e = p_.epilogue;
+    // Tiles of like height: 16 rows are 8 and 8, not 14 and a slow 2.
+    const ptrdiff_t height = block.i1 - block.i0, mr = ceil_div(height, ceil_div(height, mr_));
+    const T* rows[kMaxTileRows];
+    T* c[kMaxTileRows];
+    GemmSegment<T> segment{rows, 0, nullptr, step.k};
+    GemmTile<T> tile{&segment,
+                     1,
+                     a.step,
+                     b.step,
+                     c,
+                     0,
+                     0,
+                     p_.alpha,
+                     step.first ? p_.beta : T(1),
+                     nullptr,
+                     nullptr,
+                     Epilogue<T>().low,
+                     Epilogue<T>().high,
+                     o_.packs_a};
+    if (step.last) tile.low = e.low, tile.high = e.high;
+    const T* bias = step.last ? e.bias : nullptr;
+    auto run = [&](ptrdiff_t i, ptrdiff_t j) {
+      segment.b = b.data + (j - block.j0) / nr_ * b.panel;
+      tile.n = int(std::min(nr_, block.j1 - j));
+      tile.m = int(std::min(mr, block.i1 - i));
+      if (bias && e.bias_axis == BiasAxis::column) tile.bias_n = bias + j;
+      if (bias && e.bias_axis == BiasAxis::row) tile.bias_m = bias + i;
+      for (int r = 0; r < tile.m; ++r) {
+        rows[r] = a.data + (i - block.i0 + r) * a.row;
+        c[r] = p_.c.data + (i + r) * p_.c.row + j;
+      }
+      kernel_.run(tile);
+    };
+    // A panel of B that lies in memory is read once; one that is packed lies in L2, and the rows of
+    // A stay in L1 meanwhile.
+    if (o_.panel_by_panel) {
+      for (ptrdiff_t j = block.j0; j < block.j1; j += nr_)
+        for (ptrdiff_t i = block.i0; i < block.i1; i += mr) run(i, j);
+    } else {
+      for (ptrdiff_t i = block.i0; i < block.i1; i += mr)
+        for (ptrdiff_t j = block.j0; j < block.j1; j += nr_) run(i, j);
+    }
+    if (!step.last || e.activation == nullptr) return;
+    for (ptrdiff_t i = block.i0; i < block.i1; ++i) {
+      T* row = p_.c.data + i * p_.c.row + block.j0;
+      e.activation(row, row, block.j1 - block.j0, e.parameter);
+    }
+  }
+
+  const Operands o_;
+  const decltype(Operands::problem) p_;
+  const GemmKernel& kernel_;
+  const ptrdiff_t nr_, mr_;
+};
+
+// The problem whose C is the transpose of p's.
+template <class Problem>
+Problem transposed(const Problem& p) {
+  Problem t = p;
+  t.m = p.n, t.n = p.m;
+  t.a = {p.b.data, p.b.col, p.b.row, p.b.batch};
+  t.b = {p.a.data, p.a.col, p.a.row, p.a.batch};
+  t.c = {p.c.data, p.c.col, p.c.row, p.c.batch};
+  if (p.epilogue.bias_axis == BiasAxis::row) t.epilogue.bias_axis = BiasAxis::column;
+  if (p.epilogue.bias_axis == BiasAxis::column) t.epilogue.bias_axis = BiasAxis::row;
+  return t;
+}
+
+// one(i) for every product of a batch: small ones side by side, large ones by all threads each.
+template <class Problem, class F>
+void over_batch(const Problem& p, F&& one) {
+  const double flops = 2.0 * double(p.m) * double(p.n) * double(p.k);
+  const bool inside = flops > 5e7 && p.batch < 4 * ptrdiff_t(num_threads());
+  if (p.batch > 1 && !inside && flops * double(p.batch) > kSerialFlops)
+    return parallel_for(p.batch, one);
+  for (ptrdiff_t i = 0; i < p.batch; ++i) one(i);
+}
+
+}  // namespace striate
