@@ -3,23 +3,16 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
-from functools import wraps
 from typing import Any
 
 from striate.device import expect_cpu, is_device
 from striate.dtypes import as_dtype, float32, is_bfloat16
+from striate.scope import Flag, Scope
+
+_mode = Flag(False)
 
 
-class _Mode(threading.local):
-    enabled = False
-
-
-_mode = _Mode()
-
-
-class autocast:
+class autocast(Scope):
     """Inside `with autocast(dtype=striate.bfloat16):` products round their operands to bfloat16.
 
     `linear`, `matmul` and what is made of them (`mm`, `bmm`, `mv`, attention, …) round float32
@@ -30,6 +23,8 @@ class autocast:
     package ml_dtypes. `enabled=False` switches it off inside another. As in PyTorch, a device may
     come first.
     """
+
+    _flag = _mode
 
     def __init__(
         self,
@@ -44,22 +39,10 @@ class autocast:
         if enabled and not is_bfloat16(as_dtype(dtype, "autocast: dtype")):
             raise TypeError(f"autocast: dtype: expected bfloat16, got {as_dtype(dtype)}")
         self._wanted = bool(enabled)
-        self._outer: list[bool] = []
+        super().__init__()
 
-    def __enter__(self) -> None:
-        self._outer.append(_mode.enabled)
-        _mode.enabled = self._wanted
-
-    def __exit__(self, *exc: object) -> None:
-        _mode.enabled = self._outer.pop()
-
-    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        @wraps(function)
-        def inside(*args: Any, **kwargs: Any) -> Any:
-            with autocast(enabled=self._wanted):
-                return function(*args, **kwargs)
-
-        return inside
+    def _again(self) -> Scope:
+        return autocast(enabled=self._wanted)
 
 
 def is_autocast_enabled() -> bool:

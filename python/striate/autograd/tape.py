@@ -11,7 +11,6 @@ First order only: gradients are arrays, not tensors with a history of their own.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
 from itertools import count
@@ -22,43 +21,20 @@ import numpy as np
 
 from striate import _C
 from striate.arrays import Array
+from striate.scope import Flag, Scope
 
 if TYPE_CHECKING:
     from striate.ops.record import Op
     from striate.tensor import Tensor
 
 
-class _Mode(threading.local):
-    enabled = True
+_mode = Flag(True)
 
 
-_mode = _Mode()
+class _GradMode(Scope):
+    """Sets whether operations are recorded on this thread."""
 
-
-class _GradMode:
-    """Context manager and decorator that sets whether operations are recorded on this thread."""
-
-    _wanted = True
-
-    def __init__(self) -> None:
-        self._outer: list[bool] = []
-
-    def __enter__(self) -> None:
-        self._outer.append(_mode.enabled)
-        _mode.enabled = self._wanted
-
-    def __exit__(self, *exc: object) -> None:
-        _mode.enabled = self._outer.pop()
-
-    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        from functools import wraps
-
-        @wraps(function)
-        def inside(*args: Any, **kwargs: Any) -> Any:
-            with type(self)():
-                return function(*args, **kwargs)
-
-        return inside
+    _flag = _mode
 
 
 class no_grad(_GradMode):
