@@ -58,7 +58,7 @@ ACCURACY = {
     "sigmoid": (sigmoid, lambda x: 4, 0),
     "tanh": (np.tanh, lambda x: 3, 0),
     "softplus": (lambda x: np.logaddexp(0, x), lambda x: 4, 0),
-    "silu": (lambda x: x * sigmoid(x), lambda x: 5, 100 * TINY),
+    "silu": (lambda x: x * sigmoid(x), lambda x: 4, 100 * TINY),
     "selu": (lambda x: SELU[0] * np.where(x > 0, x, SELU[1] * np.expm1(x)), lambda x: 4, 0),
     "celu": (lambda x: np.where(x > 0, x, np.expm1(x)), lambda x: 2, 0),
     "mish": (lambda x: x * np.tanh(np.logaddexp(0, x)), lambda x: 8, 100 * TINY),

@@ -202,7 +202,7 @@ struct GeluTanh {
 struct Silu {
   template <class V>
   static V forward(V x, Pair<V>) {
-    return x * sigmoid(x);
+    return x / (constant<V>(1) + exp(-x));  // a quotient: sigmoid is 0 before this is
   }
   template <class V>
   static V backward(V x, V dy, Pair<V>) {
