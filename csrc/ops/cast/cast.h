@@ -2,9 +2,8 @@
 // Between float32 and bfloat16, the upper half of a float32 (8 bits of significand).
 //
 //   widen    y = x                              exact
-//   narrow   y = x to the nearest bfloat16      ties to even; past the largest one inf; NaN stays
-//   NaN,
-//            with its sign, quiet
+//   narrow   y = x to the nearest bfloat16      ties to even; past the largest one inf; NaN
+//                                               stays NaN, with its sign, quiet
 //
 // Denormals are numbers like others in both directions (integer arithmetic: no mode touches them);
 // products take them as 0.

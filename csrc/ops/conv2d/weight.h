@@ -4,7 +4,8 @@
 //   dw[k, t, j] = sum over pixels of dy[pixel, k] * x[pixel at tap t, j]      j < depth
 //
 // A tile is MR filters by NR columns under one tap; each output row (n, p) gives one segment: the
-// run of q for which the tap lies inside the image. Neither dy nor x is copied.
+// run of q for which the tap lies inside the image. dy is read in place; the
+// columns of x that a block of rows needs are packed.
 #pragma once
 #include <vector>
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The tile of gemm/microkernel.inl over pairs of bfloat16: words of A and B are two neighbours in
-// k,
+// The tile of gemm/microkernel.inl over pairs of bfloat16: words of A and B are two neighbours
+// in k,
 //
 //   acc[i, j] += a[i, 2 w] b[2 w, j] + a[i, 2 w + 1] b[2 w + 1, j]        vdpbf16ps, 16 columns
 //

@@ -2,8 +2,9 @@
 // One step of a recurrent cell on a block of rows and units; the equations are in lstm.h.
 //
 // A block has just been made by the register tiles of the step's product, so it is read from L1.
-// Bound: an LSTM's five exponentials and five divisions a unit, some 100 cycles for 16 units with
-// AVX-512, where its products take 8 (I + P) / 4 = 2048 at I = P = 512. Backward, one exponential.
+// Bound: an LSTM's three sigmoids and two tanh a unit, 19 and 20 instructions for 16 units with
+// AVX-512 (simd/math_avx512.h), some 50 cycles at two a cycle, where its products take
+// 8 (I + P) / 4 = 2048 at I = P = 512. Backward, one tanh.
 #include "ops/lstm/lstm.h"
 #include "simd/row.h"
 
