@@ -152,8 +152,8 @@ def roofline(rows: Sequence[Row], head: Row, width: int) -> str:
     low, high = 10**axes.x_low, 10**axes.x_high
     ridge = peak / max(copy.values())
     parts.append(_line(axes.x(max(ridge, low)), axes.y(peak), axes.x(high), axes.y(peak), "roof"))
-    parts.append(_text(axes.x(high) - 4, axes.y(peak) - 6, f"multiply-adds {number(peak)} GF/s",
-                       "roofname", "end"))  # fmt: skip
+    over = f"multiply-adds {number(peak)} GF/s"
+    names = [_text(axes.x(high) - 4, axes.y(peak) - 6, over, "roofname", "end")]
     for i, (name, bandwidth) in enumerate(copy.items()):
         start = max(low, 10**axes.y_low / bandwidth)
         end = min(peak / bandwidth, high)
@@ -161,8 +161,8 @@ def roofline(rows: Sequence[Row], head: Row, width: int) -> str:
             parts.append(_line(axes.x(start), axes.y(start * bandwidth), axes.x(end),
                                axes.y(end * bandwidth), "roof"))  # fmt: skip
             at = start * (end / start) ** (0.02 + 0.22 * (i % 2))  # L1's and L2's may be as one
-            parts.append(_text(axes.x(at), axes.y(at * bandwidth) - 6, name, "roofname"))
-    parts += _points(axes, rows, intensity, "flops")
+            names.append(_text(axes.x(at), axes.y(at * bandwidth) - 6, name, "roofname"))
+    parts += _points(axes, rows, intensity, "flops") + names
     return _svg(width, axes.height, parts, "Roofline: speed over operations a byte")
 
 
@@ -175,16 +175,16 @@ def bandwidth(rows: Sequence[Row], head: Row, width: int) -> str:
     parts = axes.frame("bytes in and out", "GB/s", _bytes)
     low, high = 10**axes.x_low, 10**axes.x_high
     ends = {**_sizes(head), "DRAM": high}
-    start = low
+    start, names = low, []
     for name in LEVELS:
         end = min(max(ends[name], start), high)
         if end > start:
             y = axes.y(copy[name])
             parts.append(_line(axes.x(start), y, axes.x(end), y, "roof"))
-            parts.append(_text((axes.x(start) + axes.x(end)) / 2, y - 6, f"{name} copy", "roofname",
-                               "middle"))  # fmt: skip
+            middle = (axes.x(start) + axes.x(end)) / 2
+            names.append(_text(middle, y - 6, f"{name} copy", "roofname", "middle"))
             start = end
-    parts += _points(axes, rows, lambda r: r["bytes"], "bytes")
+    parts += _points(axes, rows, lambda r: r["bytes"], "bytes") + names
     return _svg(width, axes.height, parts, "Bandwidth over the bytes that must move")
 
 
