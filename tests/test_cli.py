@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -172,6 +173,13 @@ def test_doctor(run):
     assert status == 0, out
     assert "all kernels that can run here compute right" in out and err == ""
     assert all(op in out for op in {r["op"] for r in _C.rows()})
+
+
+def test_doctor_says_what_it_has_not_seen(run, monkeypatch):
+    monkeypatch.setattr(doctor, "installed", lambda package: "")
+    status, out, _ = run("doctor")
+    assert status == 0 and re.search(r"cast +unseen 0 of", out), out
+    assert "gemm         ok" in out and "but for those unseen: bfloat16 needs" in out
 
 
 def test_doctor_finds_a_wrong_kernel(run, monkeypatch):
