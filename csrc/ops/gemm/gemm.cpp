@@ -9,6 +9,7 @@
 //   gemv     a product of one row or one column, by kernels of its own.
 #include "ops/gemm/gemm.h"
 
+#include <algorithm>
 #include <limits>
 
 #include "core/memory.h"
@@ -44,8 +45,8 @@ const Table<MethodRow> methods{
 
 constexpr ptrdiff_t kNarrowK = 2048;   // steps of k where C is one panel
 constexpr ptrdiff_t kFarK = 128;       // steps of k where B is read in place from beyond L2
-constexpr double kFar = 1 << 20;       // bytes of B from which on it is
-constexpr double kFurther = 16 << 20;  // bytes of B that no cache of ours holds
+constexpr double kFar = 1 << 20;       // bytes of B from which on it is beyond
+constexpr double kFurther = 48 << 20;  // bytes of B that no cache of ours holds
 #define ROW(name, T, isa, mr, nr)                                             \
   static_assert(kBlockN % nr == 0 && kBlockM % mr <= 4 && mr <= kMaxTileRows, \
                 "the blocking does not fit " #name);
@@ -84,22 +85,29 @@ template <class T>
 double cost(Method method, const GemmProblem<T>& p, const GemmKernel& kernel) {
   const double infinite = std::numeric_limits<double>::infinity();
   double tiles_n = double(ceil_div(p.n, kernel.nr));
+  const Matrix<const T>&a = p.a, &b = p.b;
   double a_size = double(p.m) * double(p.k), b_size = double(p.k) * double(p.n);
-  double rows_in_place =
-      (0.04 + 0.3 * crowding<T>(p.a.col == 1 ? p.a.row : p.a.col)) * a_size * tiles_n;
-  if (p.a.col != 1) rows_in_place = (0.15 + 0.5 * crowding<T>(p.a.col)) * a_size * tiles_n;
-  double pack_a = (p.a.col == 1 ? 0.4 : 0.8) * a_size + 500;
-  double pack_b = p.packed_b ? 0 : (p.b.col == 1 ? 0.35 : 0.8) * b_size + 1000;
-  double b_in_place = (0.002 + 0.005 * crowding<T>(p.b.row)) * b_size * double(p.m);
-  if (b_size * sizeof(T) > kFurther) b_in_place += 0.6 * b_size;
-  if (p.packed_b || p.b.col != 1) b_in_place = infinite;
+  // Where B is packed, rows of A stay in L1 while B's panels pass, whatever their distance. Where
+  // B lies in memory, rows of A pass again for every panel.
+  double rows_beside_panels = (a.col == 1 ? 0.002 : 0.15 + 0.5 * crowding<T>(a.col)) * a_size;
+  double rows_in_place = a.col == 1 ? (0.04 + 0.3 * crowding<T>(a.row)) * a_size
+                                    : (0.15 + 0.5 * crowding<T>(a.col)) * a_size;
+  double pack_a = (a.col == 1 ? 0.4 : 0.8) * a_size + 500;
+  const double b_bytes = b_size * sizeof(T);
+  const bool far = b_bytes > kFar;
+  double pack_b = p.packed_b ? 0 : (b.col != 1 ? 0.8 : far ? 0.7 : 0.35) * b_size + 1000;
+  double b_in_place = ((far ? 0.004 : 0.002) + 0.005 * crowding<T>(b.row)) * b_size * double(p.m);
+  if (far)
+    b_in_place += (0.6 + 0.3 * crowding<T>(b.row)) * std::min(b_bytes / kFurther, 1.0) * b_size;
+  if (b.row <= kernel.nr) b_in_place = 0;  // as good as a panel
+  if (p.packed_b || b.col != 1) b_in_place = infinite;
   switch (method) {
     case Method::direct:
-      return rows_in_place + b_in_place;
+      return rows_beside_panels + rows_in_place * (tiles_n - 1) + b_in_place;
     case Method::pack_a:
       return pack_a + b_in_place;
     case Method::pack_b:
-      return pack_b + rows_in_place;
+      return pack_b + rows_beside_panels * tiles_n;
     case Method::pack_ab:
       return pack_b + pack_a;
     case Method::gemv:
@@ -135,7 +143,7 @@ struct Operands {
         panel_by_panel(!packs_b && p.packed_b == nullptr),
         k(p.k),
         kc(block_of_k(p, panel_by_panel, packs_a, nr)),
-        nc(panel_by_panel ? p.n : kBlockN) {}
+        nc(panel_by_panel ? p.n : ceil_div(ceil_div(p.n, ceil_div(p.n, kBlockN)), nr) * nr) {}
 
   RowsOfA<T> rows(const ProductStep& step, ptrdiff_t i0, ptrdiff_t i1, T* space) const {
     const Matrix<const T>& a = problem.a;

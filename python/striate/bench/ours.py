@@ -51,7 +51,7 @@ class Ours(Peer):
 
     def gemm(self, t: Task) -> Iterable[Rival]:
         a, b, out = t["a"], t["b"], t.out
-        return _one(lambda: _C.gemm(a, b, out=out))
+        return _one(lambda: _C.gemm(a, b, None, None, 0.0, 1.0, 0.0, out))
 
     def gemm_packed(self, t: Task) -> Iterable[Rival]:
         a, out, packed, n = t["a"], t.out, _C.gemm_pack_b(t["b"]), t["b"].shape[1]
