@@ -68,3 +68,18 @@ def test_batch_norm(isa, numbers):
             y = _C.batch_norm_infer(x, mean, invstd, weight, bias)
         slope = invstd.astype(np.float64) * weight
         np.testing.assert_allclose(y, (x - mean.astype(np.float64)) * slope + bias, atol=2e-5)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("isa", ISAS)
+def test_transpose(isa, dtype, numbers):
+    """Rows of whole lines and others, from a line's start and from elsewhere; few rows, and many."""
+    names = [r["name"] for r in _C.rows() if r["name"].endswith(f"_{isa}")]
+    for rows, columns in ((64, 70001), (2064, 2051), (2050, 2049), (32, 131072)):
+        a = numbers[0][: rows * columns].reshape(rows, columns).astype(dtype)
+        for offset in (0, 3):
+            space, out, start = unaligned(a.size, dtype, offset)
+            with _C.pin_rows(names):
+                _C.to_c_order(a.T, out=out.reshape(columns, rows))
+            np.testing.assert_array_equal(out.reshape(columns, rows), a.T)
+            assert (space[:start] == 1).all() and (space[start + a.size :] == 1).all()
