@@ -73,7 +73,7 @@ def test_batch_norm(isa, numbers):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("isa", ISAS)
 def test_transpose(isa, dtype, numbers):
-    """Rows of whole lines and others, from a line's start and from elsewhere; few rows, and many."""
+    """Rows of whole lines and others, from a line's start and elsewhere; few rows, and many."""
     names = [r["name"] for r in _C.rows() if r["name"].endswith(f"_{isa}")]
     for rows, columns in ((64, 70001), (2064, 2051), (2050, 2049), (32, 131072)):
         a = numbers[0][: rows * columns].reshape(rows, columns).astype(dtype)

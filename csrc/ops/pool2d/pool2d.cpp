@@ -7,6 +7,7 @@
 #include "core/indices.h"
 #include "core/threads.h"
 #include "ops/layout/layout.h"
+#include "ops/pool2d/scatter.h"
 
 namespace striate {
 namespace {
@@ -44,6 +45,18 @@ void for_rows(ptrdiff_t rows, ptrdiff_t channels, ptrdiff_t taps, F&& body) {
   };
   if (rows * taps <= 2 * kGrain) return run(0, rows * blocks);
   parallel_ranges(rows * blocks, kGrain / (taps / blocks + 1) + 1, 1, run);
+}
+
+// body(n) for all images, of `elements` each.
+template <class F>
+void for_images(ptrdiff_t images, ptrdiff_t elements, F&& body) {
+  FlushDenormals flush;
+  if (images * elements <= 2 * kGrain)
+    for (ptrdiff_t n = 0; n < images; ++n) body(n);
+  else
+    parallel_ranges(images, kGrain / elements + 1, 1, [&](ptrdiff_t begin, ptrdiff_t end) {
+      for (ptrdiff_t n = begin; n < end; ++n) body(n);
+    });
 }
 
 template <class T>
@@ -195,6 +208,18 @@ void pool2d_backward(Pool kind, const Operand& dy, const void* taps, const PoolS
   ImageInput grad(dy);
   ImageOutput result(dx);
   const ptrdiff_t c = dx.shape[1], h = shape.h.in, w = shape.w.in, p = shape.h.out, q = shape.w.out;
+  if (kind == Pool::max && c <= kScatterChannels && !shape.wide()) {
+    const Scatter scatter(shape, c);
+    dispatch(dx.dtype, [&](auto* t) {
+      using T = pointee<decltype(t)>;
+      for_images(dx.shape[0], h * w * c, [&](ptrdiff_t n) {
+        const ptrdiff_t at = n * p * q * c;
+        scatter.run(grad.as<T>() + at, static_cast<const uint8_t*>(taps) + at,
+                    result.as<T>() + n * h * w * c);
+      });
+    });
+    return result.finish();
+  }
   const Hits rows(shape.h), cols(shape.w);
   dispatch(dx.dtype, [&](auto* t) {
     using T = pointee<decltype(t)>;

@@ -4,7 +4,8 @@
 //
 // A sum adds up each row of taps first, then the rows, so its error grows with R + S, not R * S.
 // The gradients gather: every input asks the outputs that hold it, so that dx is written once,
-// rows do not depend on each other, and the order is fixed.
+// rows do not depend on each other, and the order is fixed. A maximum over few channels scatters
+// instead: see scatter.h.
 #include "ops/pool2d/pool2d.h"
 
 namespace striate {
