@@ -25,9 +25,8 @@ const Table<Kernel> kernels{
 #undef ROW
 };
 
-constexpr ptrdiff_t kGrain = 1 << 15;       // elements a thread should have at least
-constexpr ptrdiff_t kStrip = 1 << 10;       // columns of a transpose in one part
-constexpr ptrdiff_t kPastCaches = 1 << 24;  // bytes from which on a transpose goes past the caches
+constexpr ptrdiff_t kGrain = 1 << 15;  // elements a thread should have at least
+constexpr ptrdiff_t kStrip = 1 << 10;  // columns of a transpose in one part
 
 struct Axis {
   ptrdiff_t n, from, to;  // size, strides
@@ -93,7 +92,7 @@ void for_parts(ptrdiff_t parts, ptrdiff_t elements, F&& body) {
 template <class T>
 void copy_transposed(const T* from, T* to, const Axes& outer, Axis rows, Axis cols) {
   ptrdiff_t strips = (cols.n + kStrip - 1) / kStrip, parts = outer.product() * strips;
-  const bool past = outer.product() * rows.n * cols.n * ptrdiff_t(sizeof(T)) >= kPastCaches;
+  const bool past = outer.product() * rows.n * cols.n * ptrdiff_t(sizeof(T)) >= kPastCachesBytes;
   auto* kernel =
       kernels.best(dtype_of<T>, past ? kTransposePast : kTranspose).template as<TransposeFn<T>>();
   for_parts(parts, parts / strips * rows.n * cols.n, [&](ptrdiff_t part) {
