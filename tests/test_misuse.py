@@ -185,3 +185,20 @@ def test_what_memory_was_wanted_for() -> None:
             striate.ones(300, 300) @ striate.ones(300, 300)
     finally:
         _C.memory_fail_at(0)
+
+
+@pytest.mark.parametrize("channels", [3, 70])
+def test_taps_that_a_window_does_not_have(channels):
+    """They add nothing to a maximum's gradient, and nothing outside it."""
+    window = (3, 3, 2, 2, 1, 1, 1, 1, False)
+    taps = np.tile(np.arange(256, dtype=np.uint8), 9 * channels)[: 2 * 4 * 4 * channels]
+    taps = taps.reshape(2, 4, 4, channels)
+    dy = np.ones((2, channels, 4, 4), np.float32)
+    dx = _C.max_pool2d_backward(dy, taps, (7, 7), window)
+    r, s = np.divmod(taps.astype(int), 3)
+    n, p, q, c = np.indices(taps.shape)
+    h, w = 2 * p - 1 + r, 2 * q - 1 + s
+    inside = (taps < 9) & (h >= 0) & (h < 7) & (w >= 0) & (w < 7)
+    expected = np.zeros_like(dx)
+    np.add.at(expected, (n[inside], c[inside], h[inside], w[inside]), 1)
+    np.testing.assert_array_equal(dx, expected)

@@ -68,3 +68,40 @@ def test_batch_norm(isa, numbers):
             y = _C.batch_norm_infer(x, mean, invstd, weight, bias)
         slope = invstd.astype(np.float64) * weight
         np.testing.assert_allclose(y, (x - mean.astype(np.float64)) * slope + bias, atol=2e-5)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("isa", ISAS)
+def test_transpose(isa, dtype, numbers):
+    """Rows of whole lines and others, from a line's start and elsewhere; few rows, and many."""
+    names = [r["name"] for r in _C.rows() if r["name"].endswith(f"_{isa}")]
+    for rows, columns in ((64, 70001), (2064, 2051), (2050, 2049), (32, 131072)):
+        a = numbers[0][: rows * columns].reshape(rows, columns).astype(dtype)
+        for offset in (0, 3):
+            space, out, start = unaligned(a.size, dtype, offset)
+            with _C.pin_rows(names):
+                _C.to_c_order(a.T, out=out.reshape(columns, rows))
+            np.testing.assert_array_equal(out.reshape(columns, rows), a.T)
+            assert (space[:start] == 1).all() and (space[start + a.size :] == 1).all()
+
+
+@pytest.mark.parametrize("isa", ISAS)
+def test_softmax_and_pooling_gradients(isa, numbers):
+    """Rows of whole lines and others; pixels of 64 channels."""
+    names = [r["name"] for r in _C.rows() if r["name"].endswith(f"_f32_{isa}")]
+    for n in (1024, 1001):
+        y, dy = (a[: 4200 * n].reshape(4200, n) for a in numbers)
+        for offset in (0, 3):
+            space, out, start = unaligned(y.size, np.float32, offset)
+            with _C.pin_rows(names):
+                _C.softmax_backward(y, dy, 1, out=out.reshape(y.shape))
+            inner = np.einsum("ij,ij->i", y, dy, dtype=np.float64)
+            np.testing.assert_allclose(out.reshape(y.shape), y * (dy - inner[:, None]), atol=2e-3)
+            assert (space[:start] == 1).all() and (space[start + y.size :] == 1).all()
+    x = numbers[0][: 64 * 363 * 361].reshape(1, 363, 361, 64).transpose(0, 3, 1, 2)
+    window = (1, 1, 1, 1, 0, 0, 1, 1, False)
+    with _C.pin_rows(names):
+        y, taps = _C.max_pool2d_taps(x, window)
+        dx = _C.max_pool2d_backward(x, taps, x.shape[2:], window)
+    np.testing.assert_array_equal(y, x)
+    np.testing.assert_array_equal(dx, x)

@@ -45,6 +45,10 @@ void pool_set_cap(size_t bytes);  // most bytes kept for reuse (default 1 GiB)
 // how many requests were left until then: 0 if it came to pass. For tests.
 size_t pool_fail_at(size_t n);
 
+// Bytes from which on a result goes past the caches, where its driver decides: 64 parts of those
+// that simd/write.h has go past them.
+constexpr ptrdiff_t kPastCachesBytes = ptrdiff_t(1) << 24;
+
 // Scratch memory for a driver: uninitialised, gone at the end of the scope.
 template <class T>
 class Workspace {

@@ -14,10 +14,10 @@
 namespace striate {
 namespace {
 
-enum { kTranspose, kCopy };
+enum { kTranspose, kTransposePast, kCopy };
 
 const Table<Kernel> kernels{
-#define ROW(name, T, isa) STRIATE_KERNEL(layout, name, T, isa, kTranspose)
+#define ROW(name, T, isa, variant) STRIATE_KERNEL(layout, name, T, isa, variant)
 #include "ops/layout/kernels.inc"
 #undef ROW
 #define ROW(name, T, isa) STRIATE_KERNEL(layout, name, T, isa, kCopy)
@@ -91,8 +91,10 @@ void for_parts(ptrdiff_t parts, ptrdiff_t elements, F&& body) {
 
 template <class T>
 void copy_transposed(const T* from, T* to, const Axes& outer, Axis rows, Axis cols) {
-  auto* kernel = transpose_kernel<T>();
   ptrdiff_t strips = (cols.n + kStrip - 1) / kStrip, parts = outer.product() * strips;
+  const bool past = outer.product() * rows.n * cols.n * ptrdiff_t(sizeof(T)) >= kPastCachesBytes;
+  auto* kernel =
+      kernels.best(dtype_of<T>, past ? kTransposePast : kTranspose).template as<TransposeFn<T>>();
   for_parts(parts, parts / strips * rows.n * cols.n, [&](ptrdiff_t part) {
     ptrdiff_t a = 0, b = 0, j = part % strips * kStrip, left = cols.n - j;
     outer.offsets(part / strips, &a, &b);

@@ -15,7 +15,7 @@ template <class T>
 using TransposeFn = void(const T* src, ptrdiff_t src_row, ptrdiff_t rows, ptrdiff_t cols, T* dst,
                          ptrdiff_t dst_row);
 
-// The preferred transpose on this machine.
+// The preferred transpose on this machine, through the caches; copy() has large ones written past.
 template <class T>
 TransposeFn<T>* transpose_kernel();
 
@@ -23,7 +23,7 @@ TransposeFn<T>* transpose_kernel();
 template <class T>
 using CopyFn = void(const T* src, T* dst, ptrdiff_t n);
 
-#define ROW(name, T, isa) STRIATE_WITH_##isa(TransposeFn<T> name;)
+#define ROW(name, T, isa, variant) STRIATE_WITH_##isa(TransposeFn<T> name;)
 #include "ops/layout/kernels.inc"
 #undef ROW
 #define ROW(name, T, isa) STRIATE_WITH_##isa(CopyFn<T> name;)

@@ -12,7 +12,8 @@ namespace {
 
 struct TileF32 {
   static constexpr ptrdiff_t size = 8;
-  static void whole(const float* src, ptrdiff_t src_row, float* dst, ptrdiff_t dst_row) {
+  template <class Put>
+  static void whole(const float* src, ptrdiff_t src_row, float* dst, ptrdiff_t dst_row, Put put) {
     __m256 r[8], t[8];
 #pragma GCC unroll 8
     for (int i = 0; i < 8; ++i) r[i] = _mm256_loadu_ps(src + i * src_row);
@@ -30,8 +31,8 @@ struct TileF32 {
     }
 #pragma GCC unroll 4
     for (int j = 0; j < 4; ++j) {
-      _mm256_storeu_ps(dst + j * dst_row, _mm256_permute2f128_ps(r[j], r[j + 4], 0x20));
-      _mm256_storeu_ps(dst + (j + 4) * dst_row, _mm256_permute2f128_ps(r[j], r[j + 4], 0x31));
+      put(dst + j * dst_row, Vec<float>{_mm256_permute2f128_ps(r[j], r[j + 4], 0x20)});
+      put(dst + (j + 4) * dst_row, Vec<float>{_mm256_permute2f128_ps(r[j], r[j + 4], 0x31)});
     }
   }
   static void part(const float* src, ptrdiff_t src_row, ptrdiff_t rows, ptrdiff_t cols, float* dst,
@@ -42,7 +43,8 @@ struct TileF32 {
 
 struct TileF64 {
   static constexpr ptrdiff_t size = 4;
-  static void whole(const double* src, ptrdiff_t src_row, double* dst, ptrdiff_t dst_row) {
+  template <class Put>
+  static void whole(const double* src, ptrdiff_t src_row, double* dst, ptrdiff_t dst_row, Put put) {
     __m256d r[4], t[4];
 #pragma GCC unroll 4
     for (int i = 0; i < 4; ++i) r[i] = _mm256_loadu_pd(src + i * src_row);
@@ -53,8 +55,8 @@ struct TileF64 {
     }
 #pragma GCC unroll 2
     for (int j = 0; j < 2; ++j) {
-      _mm256_storeu_pd(dst + j * dst_row, _mm256_permute2f128_pd(t[j], t[j + 2], 0x20));
-      _mm256_storeu_pd(dst + (j + 2) * dst_row, _mm256_permute2f128_pd(t[j], t[j + 2], 0x31));
+      put(dst + j * dst_row, Vec<double>{_mm256_permute2f128_pd(t[j], t[j + 2], 0x20)});
+      put(dst + (j + 2) * dst_row, Vec<double>{_mm256_permute2f128_pd(t[j], t[j + 2], 0x31)});
     }
   }
   static void part(const double* src, ptrdiff_t src_row, ptrdiff_t rows, ptrdiff_t cols,
@@ -69,9 +71,17 @@ void layout_transpose_f32_avx2(const float* src, ptrdiff_t src_row, ptrdiff_t ro
                                float* dst, ptrdiff_t dst_row) {
   transpose<TileF32>(src, src_row, rows, cols, dst, dst_row);
 }
+void layout_transpose_past_f32_avx2(const float* src, ptrdiff_t src_row, ptrdiff_t rows,
+                                    ptrdiff_t cols, float* dst, ptrdiff_t dst_row) {
+  transpose_past<TileF32>(src, src_row, rows, cols, dst, dst_row);
+}
 void layout_transpose_f64_avx2(const double* src, ptrdiff_t src_row, ptrdiff_t rows, ptrdiff_t cols,
                                double* dst, ptrdiff_t dst_row) {
   transpose<TileF64>(src, src_row, rows, cols, dst, dst_row);
+}
+void layout_transpose_past_f64_avx2(const double* src, ptrdiff_t src_row, ptrdiff_t rows,
+                                    ptrdiff_t cols, double* dst, ptrdiff_t dst_row) {
+  transpose_past<TileF64>(src, src_row, rows, cols, dst, dst_row);
 }
 
 }  // namespace striate

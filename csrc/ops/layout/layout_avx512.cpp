@@ -43,13 +43,14 @@ struct TileF32 {
       r[c + 12] = _mm512_shuffle_f32x4(t[c + 4], t[c + 12], 0xdd);
     }
   }
-  static void whole(const float* src, ptrdiff_t src_row, float* dst, ptrdiff_t dst_row) {
+  template <class Put>
+  static void whole(const float* src, ptrdiff_t src_row, float* dst, ptrdiff_t dst_row, Put put) {
     __m512 r[16];
 #pragma GCC unroll 16
     for (int i = 0; i < 16; ++i) r[i] = _mm512_loadu_ps(src + i * src_row);
     turn(r);
 #pragma GCC unroll 16
-    for (int j = 0; j < 16; ++j) _mm512_storeu_ps(dst + j * dst_row, r[j]);
+    for (int j = 0; j < 16; ++j) put(dst + j * dst_row, Vec<float>{r[j]});
   }
   static void part(const float* src, ptrdiff_t src_row, ptrdiff_t rows, ptrdiff_t cols, float* dst,
                    ptrdiff_t dst_row) {
@@ -92,13 +93,14 @@ struct TileF64 {
 #pragma GCC unroll 8
     for (int i = 0; i < 8; ++i) r[i] = t[i];
   }
-  static void whole(const double* src, ptrdiff_t src_row, double* dst, ptrdiff_t dst_row) {
+  template <class Put>
+  static void whole(const double* src, ptrdiff_t src_row, double* dst, ptrdiff_t dst_row, Put put) {
     __m512d r[8];
 #pragma GCC unroll 8
     for (int i = 0; i < 8; ++i) r[i] = _mm512_loadu_pd(src + i * src_row);
     turn(r);
 #pragma GCC unroll 8
-    for (int j = 0; j < 8; ++j) _mm512_storeu_pd(dst + j * dst_row, r[j]);
+    for (int j = 0; j < 8; ++j) put(dst + j * dst_row, Vec<double>{r[j]});
   }
   static void part(const double* src, ptrdiff_t src_row, ptrdiff_t rows, ptrdiff_t cols,
                    double* dst, ptrdiff_t dst_row) {
@@ -120,9 +122,17 @@ void layout_transpose_f32_avx512(const float* src, ptrdiff_t src_row, ptrdiff_t 
                                  ptrdiff_t cols, float* dst, ptrdiff_t dst_row) {
   transpose<TileF32>(src, src_row, rows, cols, dst, dst_row);
 }
+void layout_transpose_past_f32_avx512(const float* src, ptrdiff_t src_row, ptrdiff_t rows,
+                                      ptrdiff_t cols, float* dst, ptrdiff_t dst_row) {
+  transpose_past<TileF32>(src, src_row, rows, cols, dst, dst_row);
+}
 void layout_transpose_f64_avx512(const double* src, ptrdiff_t src_row, ptrdiff_t rows,
                                  ptrdiff_t cols, double* dst, ptrdiff_t dst_row) {
   transpose<TileF64>(src, src_row, rows, cols, dst, dst_row);
+}
+void layout_transpose_past_f64_avx512(const double* src, ptrdiff_t src_row, ptrdiff_t rows,
+                                      ptrdiff_t cols, double* dst, ptrdiff_t dst_row) {
+  transpose_past<TileF64>(src, src_row, rows, cols, dst, dst_row);
 }
 
 }  // namespace striate

@@ -115,11 +115,16 @@ bool past_caches(const BatchNormArgs<T>& a) {
 template <class T>
 void apply(const BatchNormArgs<T>& a) {
   const bool past = past_caches(a);
-  for (ptrdiff_t i = 0; i < a.rows; ++i)
-    write_run(a.y + i * a.n, a.n, past, [=, x = a.x + i * a.n](ptrdiff_t j, auto... on) {
-      Vec<T> off = load(x + j, on...) - load(a.mean + j, on...);
-      return fma(off, load(a.scale + j, on...), load(a.shift + j, on...));
-    });
+  for (ptrdiff_t i = 0; i < a.rows; ++i) {
+    const T* x = a.x + i * a.n;
+    write_run(
+        a.y + i * a.n, a.n, past,
+        [=](ptrdiff_t j, auto... on) {
+          Vec<T> off = load(x + j, on...) - load(a.mean + j, on...);
+          return fma(off, load(a.scale + j, on...), load(a.shift + j, on...));
+        },
+        x);
+  }
   if (past) drain();
 }
 
@@ -128,11 +133,14 @@ void apply_backward(const BatchNormArgs<T>& a) {
   const bool past = past_caches(a);
   for (ptrdiff_t i = 0; i < a.rows; ++i) {
     const T *x = a.x + i * a.n, *dy = a.dy + i * a.n;
-    write_run(a.y + i * a.n, a.n, past, [=](ptrdiff_t j, auto... on) {
-      Vec<T> off = load(x + j, on...) - load(a.mean + j, on...);
-      Vec<T> through_x = fma(off, load(a.slope + j, on...), load(a.shift + j, on...));
-      return fma(load(dy + j, on...), load(a.scale + j, on...), through_x);
-    });
+    write_run(
+        a.y + i * a.n, a.n, past,
+        [=](ptrdiff_t j, auto... on) {
+          Vec<T> off = load(x + j, on...) - load(a.mean + j, on...);
+          Vec<T> through_x = fma(off, load(a.slope + j, on...), load(a.shift + j, on...));
+          return fma(load(dy + j, on...), load(a.scale + j, on...), through_x);
+        },
+        x, dy);
   }
   if (past) drain();
 }

@@ -7,6 +7,7 @@
 #include "core/indices.h"
 #include "core/threads.h"
 #include "ops/layout/layout.h"
+#include "ops/pool2d/scatter.h"
 
 namespace striate {
 namespace {
@@ -44,6 +45,28 @@ void for_rows(ptrdiff_t rows, ptrdiff_t channels, ptrdiff_t taps, F&& body) {
   };
   if (rows * taps <= 2 * kGrain) return run(0, rows * blocks);
   parallel_ranges(rows * blocks, kGrain / (taps / blocks + 1) + 1, 1, run);
+}
+
+// Whether a dense channels-last result of n elements goes past the caches: no cache holds it, and
+// its pixels are whole lines. The gradient of a 2x2 maximum, Emerald Rapids: 51 MB 13.9 and 7.0 ms,
+// 26 MB 1.0 times the time, 19 MB 1.1 times.
+template <class T>
+bool past_caches(const T* out, ptrdiff_t n, ptrdiff_t channels) {
+  constexpr ptrdiff_t line = 64 / ptrdiff_t(sizeof(T));
+  return n * ptrdiff_t(sizeof(T)) >= 2 * kPastCachesBytes && channels % line == 0 &&
+         uintptr_t(out) % 64 == 0;
+}
+
+// body(n) for all images, of `elements` each.
+template <class F>
+void for_images(ptrdiff_t images, ptrdiff_t elements, F&& body) {
+  FlushDenormals flush;
+  if (images * elements <= 2 * kGrain)
+    for (ptrdiff_t n = 0; n < images; ++n) body(n);
+  else
+    parallel_ranges(images, kGrain / elements + 1, 1, [&](ptrdiff_t begin, ptrdiff_t end) {
+      for (ptrdiff_t n = begin; n < end; ++n) body(n);
+    });
 }
 
 template <class T>
@@ -161,6 +184,7 @@ void pool2d(Pool kind, const Operand& x, const PoolShape& shape, const PoolDivis
     auto* kernel = forward_kernels.best(x.dtype, int(kind)).template as<PoolFn<T>>();
     std::vector<T> rows = divisors<T>(shape.h, divisor, true);
     std::vector<T> cols = divisors<T>(shape.w, divisor, false);
+    const bool past = past_caches(result.as<T>(), x.shape[0] * p * q * c, c);
     ptrdiff_t work = q * c * shape.h.kernel * shape.w.kernel;
     for_rows(x.shape[0] * p, c, work, [&](ptrdiff_t row, ptrdiff_t c0, ptrdiff_t channels) {
       size_t i = size_t(row % p);
@@ -180,7 +204,8 @@ void pool2d(Pool kind, const Operand& x, const PoolShape& shape, const PoolDivis
                        result.as<T>() + at,
                        c,
                        nullptr,
-                       nullptr};
+                       nullptr,
+                       past};
       if (taps && !shape.wide()) args.taps8 = static_cast<uint8_t*>(taps) + at;
       if (taps && shape.wide()) args.taps = static_cast<T*>(taps) + at;
       kernel(args);
@@ -195,12 +220,25 @@ void pool2d_backward(Pool kind, const Operand& dy, const void* taps, const PoolS
   ImageInput grad(dy);
   ImageOutput result(dx);
   const ptrdiff_t c = dx.shape[1], h = shape.h.in, w = shape.w.in, p = shape.h.out, q = shape.w.out;
+  if (kind == Pool::max && c <= kScatterChannels && !shape.wide()) {
+    const Scatter scatter(shape, c);
+    dispatch(dx.dtype, [&](auto* t) {
+      using T = pointee<decltype(t)>;
+      for_images(dx.shape[0], h * w * c, [&](ptrdiff_t n) {
+        const ptrdiff_t at = n * p * q * c;
+        scatter.run(grad.as<T>() + at, static_cast<const uint8_t*>(taps) + at,
+                    result.as<T>() + n * h * w * c);
+      });
+    });
+    return result.finish();
+  }
   const Hits rows(shape.h), cols(shape.w);
   dispatch(dx.dtype, [&](auto* t) {
     using T = pointee<decltype(t)>;
     auto* kernel = backward_kernels.best(dx.dtype, int(kind)).template as<PoolBackwardFn<T>>();
     std::vector<T> row_divisors = divisors<T>(shape.h, divisor, true);
     std::vector<T> col_divisors = divisors<T>(shape.w, divisor, false);
+    const bool past = past_caches(result.as<T>(), dx.shape[0] * h * w * c, c);
     for_rows(dx.shape[0] * h, c, 2 * w * c, [&](ptrdiff_t row, ptrdiff_t c0, ptrdiff_t channels) {
       size_t i = size_t(row % h);
       ptrdiff_t at = row / h * p * q * c + c0;
@@ -219,7 +257,8 @@ void pool2d_backward(Pool kind, const Operand& dy, const void* taps, const PoolS
                                col_divisors.data(),
                                shape.w.kernel,
                                result.as<T>() + row * w * c + c0,
-                               c};
+                               c,
+                               past};
       if (taps && !shape.wide()) args.taps8 = static_cast<const uint8_t*>(taps) + at;
       if (taps && shape.wide()) args.taps = static_cast<const T*>(taps) + at;
       kernel(args);

@@ -40,6 +40,7 @@ struct PoolArgs {
   ptrdiff_t y_col;       // stride of Q, of the taps too
   uint8_t* taps8;        // [Q, channels], or null
   T* taps;               // the same for wide windows, or null
+  bool past_caches;      // y, which then lies in whole vectors
 };
 
 // An output whose window holds a given input, as its tap number `tap` along the axis.
@@ -66,6 +67,7 @@ struct PoolBackwardArgs {
   int width;             // S
   T* dx;                 // [W, channels]
   ptrdiff_t dx_col;
+  bool past_caches;  // dx, which then lies in whole vectors
 };
 
 template <class T>

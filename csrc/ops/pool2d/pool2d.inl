@@ -4,7 +4,8 @@
 //
 // A sum adds up each row of taps first, then the rows, so its error grows with R + S, not R * S.
 // The gradients gather: every input asks the outputs that hold it, so that dx is written once,
-// rows do not depend on each other, and the order is fixed.
+// rows do not depend on each other, and the order is fixed. A maximum over few channels scatters
+// instead: see scatter.h.
 #include "ops/pool2d/pool2d.h"
 
 namespace striate {
@@ -20,6 +21,14 @@ inline void for_strips(ptrdiff_t channels, F&& f) {
   for (; c + kStrip * lanes <= channels; c += kStrip * lanes) f.template strip<kStrip>(c, lanes);
   for (; c < channels; c += lanes)
     f.template strip<1>(c, int(channels - c < lanes ? channels - c : lanes));
+}
+
+template <class T>
+inline void store_result(T* p, Vec<T> x, bool past) {
+  if (past)
+    stream(p, x);
+  else
+    store(p, x);
 }
 
 inline void load_tap(const uint8_t* p, Vec<float>& x, int n) { x = load_u8<float>(p, n); }
@@ -70,10 +79,10 @@ struct MaxWindow {
     }
 #pragma GCC unroll 4
     for (int v = 0; v < NV; ++v) {
-      if (v == NV - 1)
+      if (v == NV - 1 && !a.past_caches)
         store(y + c + v * lanes, best[v], last);
       else
-        store(y + c + v * lanes, best[v]);
+        store_result(y + c + v * lanes, best[v], a.past_caches);
       if (kTaps) store_tap(taps + c + v * lanes, tap[v], v == NV - 1 ? left : lanes);
     }
   }
@@ -90,6 +99,7 @@ void max_row(const PoolArgs<T>& a) {
     else
       for_strips<T>(a.channels, MaxWindow<T, T, false>{a, a.cols[q], a.y + at, nullptr});
   }
+  if (a.past_caches) drain();
 }
 
 struct Sum {
@@ -143,10 +153,10 @@ struct SumWindow {
 #pragma GCC unroll 4
     for (int v = 0; v < NV; ++v) {
       Vec<T> result = Kind::finish(total[v] / broadcast(divisor));
-      if (v == NV - 1)
+      if (v == NV - 1 && !a.past_caches)
         store(y + c + v * lanes, result, last);
       else
-        store(y + c + v * lanes, result);
+        store_result(y + c + v * lanes, result, a.past_caches);
     }
   }
 };
@@ -156,6 +166,7 @@ void sum_row(const PoolArgs<T>& a) {
   for (ptrdiff_t q = 0; q < a.q; ++q)
     for_strips<T>(a.channels, SumWindow<Kind, T>{a, a.cols[q], a.row_divisor * a.col_divisor[q],
                                                  a.y + q * a.y_col});
+  if (a.past_caches) drain();
 }
 
 template <class T, class Tap, bool kTaps>
@@ -194,10 +205,10 @@ struct Gather {
 #pragma GCC unroll 4
     for (int v = 0; v < NV; ++v) {
       T* to = a.dx + w * a.dx_col + c + v * lanes;
-      if (v == NV - 1)
+      if (v == NV - 1 && !a.past_caches)
         store(to, dx[v], last);
       else
-        store(to, dx[v]);
+        store_result(to, dx[v], a.past_caches);
     }
   }
 };
@@ -210,11 +221,13 @@ void max_backward_row(const PoolBackwardArgs<T>& a) {
     else
       for_strips<T>(a.channels, Gather<T, T, true>{a, a.taps, w});
   }
+  if (a.past_caches) drain();
 }
 
 template <class T>
 void sum_backward_row(const PoolBackwardArgs<T>& a) {
   for (ptrdiff_t w = 0; w < a.w; ++w) for_strips<T>(a.channels, Gather<T, T, false>{a, nullptr, w});
+  if (a.past_caches) drain();
 }
 
 }  // namespace

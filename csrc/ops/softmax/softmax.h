@@ -24,6 +24,7 @@ struct SoftmaxRows {
   ptrdiff_t dy_row;
   T* out;
   ptrdiff_t out_row, rows, n;
+  bool past_caches;  // a gradient, which is then neither y nor dy
 };
 template <class T>
 using SoftmaxFn = void(const SoftmaxRows<T>&);

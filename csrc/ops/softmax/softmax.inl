@@ -10,12 +10,14 @@
 //   exp(x - m) = exp(x - m_b) exp(m_b - m)
 //
 // Emerald Rapids, rows one by one, exp of math.h, no prefetch: 1.4 times the time at 4096 x 1000
-// and 12288 x 128. Groups of 16 and 32 KiB: 1.1 and 1.2 times that of 8. Results written past the
-// caches: 0.8 times at 100 MB in and out, 1.7 times at 33 MB.
+// and 12288 x 128. Groups of 16 and 32 KiB: 1.1 and 1.2 times that of 8. Gradients past the caches
+// where they are large: 12288 x 1024 10.2 and 8.1 ms, 8192 x 1001 3.96 and 3.08; results past them,
+// the exponentials waiting in 8 KiB of their own: 1.0 to 1.2 times the time, logarithms 1.6 to 1.9.
 #include <cstdint>
 
 #include "ops/softmax/softmax.h"
 #include "simd/row.h"
+#include "simd/write.h"
 
 namespace striate {
 namespace {
@@ -24,18 +26,19 @@ constexpr ptrdiff_t kGroupBytes = 8 << 10;
 constexpr ptrdiff_t kGroupRows = 32;  // at most; a whole number of vectors
 constexpr ptrdiff_t kBlocks = 64;     // of a long row, at most
 
-// Addresses only: what lies past the data is never read.
-template <class T>
-void fetch(const T* p, ptrdiff_t elements) {
-  __builtin_prefetch(reinterpret_cast<const void*>(uintptr_t(p) + uintptr_t(elements) * sizeof(T)));
-}
-
 // y[i] = f(a[i], b[i])
 template <class T, class F>
 void row_map(const T* a, const T* b, T* y, ptrdiff_t n, F f) {
   row_each<T>(0, n, [=](ptrdiff_t i, ptrdiff_t left) {
     store_first(y + i, f(load_filled(a + i, left, T(0)), load_filled(b + i, left, T(0))), left);
   });
+}
+
+// The same past the caches.
+template <class T, class F>
+void row_map_past(const T* a, const T* b, T* y, ptrdiff_t n, F f) {
+  auto value = [=](ptrdiff_t i, auto... on) { return f(load(a + i, on...), load(b + i, on...)); };
+  write_run(y, n, true, value, a, b);
 }
 
 // values[i] = f(values[i]) for i < n, n <= kGroupRows or kBlocks; the array is read in vectors.
@@ -174,12 +177,20 @@ void log_softmax(const SoftmaxRows<T>& args) {
 // The gradients, row by row: total = sum of value(y, dy), then out = result(y, dy, total).
 template <class T, class Value, class Result>
 void backward(const SoftmaxRows<T>& args, Value value, Result result) {
+  // Short rows would share too many lines.
+  const bool past =
+      args.past_caches && args.n >= 16 * Vec<T>::lanes && uintptr_t(args.out) % sizeof(T) == 0;
   for (ptrdiff_t r = 0; r < args.rows; ++r) {
     const T *y = args.x + r * args.x_row, *dy = args.dy + r * args.dy_row;
+    T* out = args.out + r * args.out_row;
     const Vec<T> total = broadcast(row_sum(y, dy, args.n, value));
-    row_map(y, dy, args.out + r * args.out_row, args.n,
-            [=](Vec<T> p, Vec<T> g) { return result(p, g, total); });
+    auto f = [=](Vec<T> p, Vec<T> g) { return result(p, g, total); };
+    if (past)
+      row_map_past(y, dy, out, args.n, f);
+    else
+      row_map(y, dy, out, args.n, f);
   }
+  if (past) drain();
 }
 
 template <class T>

@@ -183,6 +183,8 @@ _SHAPES: list[tuple[tuple[int, ...], dict[str, Any]]] = [
     ((1, 64, 9, 8), {"kernel_size": 3, "stride": 2}),
     ((1, 20, 9, 8), {"kernel_size": 3, "stride": 2, "padding": 1}),
     ((1, 20, 9, 8), {"kernel_size": 3, "stride": 2, "padding": 1, "ceil_mode": True}),
+    ((1, 84, 9, 8), {"kernel_size": 3, "stride": 2, "padding": 1}),
+    ((1, 69, 5, 6), {"kernel_size": 3, "stride": 1, "padding": 1}),
     ((1, 5, 8, 8), {"kernel_size": 3, "stride": 2, "ceil_mode": True}),
     ((2, 5, 7, 10), {"kernel_size": (3, 2), "stride": (1, 3), "padding": (1, 0)}),
     ((1, 5, 6, 6), {"kernel_size": 2, "stride": 3, "ceil_mode": True}),
@@ -194,6 +196,7 @@ _SHAPES: list[tuple[tuple[int, ...], dict[str, Any]]] = [
 _PLAIN = [Sample((shape,), window) for shape, window in _SHAPES]
 _NCHW = [Sample(((2, 5, 7, 6),), {"kernel_size": 3, "stride": 2, "padding": 1}, images=False)]
 _DILATED = [
+    Sample(((1, 70, 9, 8),), {"kernel_size": 3, "dilation": 2, "padding": 1}),
     Sample(((2, 5, 9, 8),), {"kernel_size": 3, "dilation": 2}),
     Sample(((1, 5, 9, 8),), {"kernel_size": (2, 3), "stride": 1, "dilation": (3, 2), "padding": 1}),
     Sample(((1, 5, 9, 8),), {"kernel_size": 3, "stride": 2, "dilation": 2, "padding": 2,
