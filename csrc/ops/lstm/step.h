@@ -78,7 +78,7 @@ class StepProduct {
       parts[s] = {a, segments[s].a_offset, segments[s].b, segments[s].k};
     const Epilogue<T> none;
     kernel_.run(GemmTile<T>{parts, Count, 1, nr, c, int(t.m), int(t.n), T(1), t.beta, t.bias,
-                            nullptr, none.low, none.high});
+                            nullptr, none.low, none.high, false, t.a.row});
   }
 
  private:
