@@ -84,11 +84,12 @@ class Forward {
     ptrdiff_t steps, count, most_rows;  // steps of a chunk
   };
 
-  // Whether up to four rows want panels: sums are short, or L2 holds W_hh and steps are many.
+  // Whether up to four rows want panels: sums are short, or there are two rows or more, L2 holds
+  // W_hh and steps are many.
   bool panels_pay() const {
     const ptrdiff_t bytes = gates_count_ * l_.hidden * l_.output * ptrdiff_t(sizeof(T));
     return l_.output < kFewDepth ||
-           (bytes <= kPanelBytes && l_.steps() * l_.batch >= kPanelReadings);
+           (l_.batch > 1 && bytes <= kPanelBytes && l_.steps() * l_.batch >= kPanelReadings);
   }
 
   // As many steps as have gates for a share of L2, in the longest case: the first ones.
