@@ -23,9 +23,10 @@
 // Tried and lost there, T x N x H in GF/s: one tile for x W_ih^T and h' W_hh^T, so that gates never
 // leave L1: 64 x 128 x 128 at 130, against 132, 50 x 64 x 256 at 133, against 138, 25 x 16 x 512 at
 // 122, against 133 (all of W_ih from L3 at every step). Chunks of 2^20 elements of gates: 64 x 128
-// x 128 lost 3 %; of 2^16 25 x 64 x 512 lost 2 %; 2^17 and 2^18 are alike. Weights of 1 MB in place
-// for few rows: 150 x N x 256 at 49, 61, 68, 113 for N = 1 to 4, in panels 63, 92, 101, 131;
-// weights of 4 MB in panels for 2 rows: 51, in place 57.
+// x 128 lost 3 %; of 2^16 25 x 64 x 512 lost 2 %; 2^17 and 2^18 are alike.
+// Weights of 1 MB in place for few rows: 150 x N x 256 at 61, 68, 113 for N = 2 to 4, in panels 92,
+// 101, 131, weights not aligned to lines. One row with aligned ones: 56 in panels, 61 to 70 in
+// place (in different runs). Weights of 4 MB in panels for 2 rows: 51, in place 57.
 #include <cstring>
 
 #include "ops/lstm/step.h"
