@@ -154,6 +154,21 @@ inline float largest(Vec<float> x) {
   half = _mm_max_ps(half, _mm_movehl_ps(half, half));
   return _mm_cvtss_f32(_mm_max_ss(half, _mm_movehdup_ps(half)));
 }
+inline Vec<float> sums(const Vec<float> (&x)[8]) {
+  __m256 four[2];  // of four vectors: their sums over each half, side by side
+#pragma GCC unroll 2
+  for (int i = 0; i < 2; ++i) {
+    const __m256 a = x[4 * i].v, b = x[4 * i + 1].v, c = x[4 * i + 2].v, d = x[4 * i + 3].v;
+    const __m256d ab =
+        _mm256_castps_pd(_mm256_add_ps(_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b)));
+    const __m256d cd =
+        _mm256_castps_pd(_mm256_add_ps(_mm256_unpacklo_ps(c, d), _mm256_unpackhi_ps(c, d)));
+    four[i] = _mm256_add_ps(_mm256_castpd_ps(_mm256_unpacklo_pd(ab, cd)),
+                            _mm256_castpd_ps(_mm256_unpackhi_pd(ab, cd)));
+  }
+  return {_mm256_add_ps(_mm256_permute2f128_ps(four[0], four[1], 0x20),
+                        _mm256_permute2f128_ps(four[0], four[1], 0x31))};
+}
 
 template <>
 struct Vec<double> {
@@ -265,6 +280,14 @@ inline double sum(Vec<double> x) {
 inline double largest(Vec<double> x) {
   __m128d half = _mm_max_pd(_mm256_castpd256_pd128(x.v), _mm256_extractf128_pd(x.v, 1));
   return _mm_cvtsd_f64(_mm_max_sd(half, _mm_unpackhi_pd(half, half)));
+}
+inline Vec<double> sums(const Vec<double> (&x)[4]) {
+  const __m256d low =
+      _mm256_add_pd(_mm256_unpacklo_pd(x[0].v, x[1].v), _mm256_unpackhi_pd(x[0].v, x[1].v));
+  const __m256d high =
+      _mm256_add_pd(_mm256_unpacklo_pd(x[2].v, x[3].v), _mm256_unpackhi_pd(x[2].v, x[3].v));
+  return {_mm256_add_pd(_mm256_permute2f128_pd(low, high, 0x20),
+                        _mm256_permute2f128_pd(low, high, 0x31))};
 }
 
 template <>

@@ -117,6 +117,25 @@ inline void store_u8(uint8_t* p, Vec<float> x, int n) {
 }
 inline float sum(Vec<float> x) { return _mm512_reduce_add_ps(x.v); }
 inline float largest(Vec<float> x) { return _mm512_reduce_max_ps(x.v); }
+inline Vec<float> sums(const Vec<float> (&x)[16]) {
+  __m512 four[4];  // of four vectors: their sums over each quarter, side by side
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) {
+    const __m512 a = x[4 * i].v, b = x[4 * i + 1].v, c = x[4 * i + 2].v, d = x[4 * i + 3].v;
+    const __m512d ab =
+        _mm512_castps_pd(_mm512_add_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b)));
+    const __m512d cd =
+        _mm512_castps_pd(_mm512_add_ps(_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d)));
+    four[i] = _mm512_add_ps(_mm512_castpd_ps(_mm512_unpacklo_pd(ab, cd)),
+                            _mm512_castpd_ps(_mm512_unpackhi_pd(ab, cd)));
+  }
+  const __m512 low = _mm512_add_ps(_mm512_shuffle_f32x4(four[0], four[1], 0x44),
+                                   _mm512_shuffle_f32x4(four[0], four[1], 0xee));
+  const __m512 high = _mm512_add_ps(_mm512_shuffle_f32x4(four[2], four[3], 0x44),
+                                    _mm512_shuffle_f32x4(four[2], four[3], 0xee));
+  return {
+      _mm512_add_ps(_mm512_shuffle_f32x4(low, high, 0x88), _mm512_shuffle_f32x4(low, high, 0xdd))};
+}
 
 template <>
 struct Vec<double> {
@@ -205,6 +224,19 @@ inline void store_u8(uint8_t* p, Vec<double> x, int n) {
 }
 inline double sum(Vec<double> x) { return _mm512_reduce_add_pd(x.v); }
 inline double largest(Vec<double> x) { return _mm512_reduce_max_pd(x.v); }
+inline Vec<double> sums(const Vec<double> (&x)[8]) {
+  __m512d two[4];
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i)
+    two[i] = _mm512_add_pd(_mm512_unpacklo_pd(x[2 * i].v, x[2 * i + 1].v),
+                           _mm512_unpackhi_pd(x[2 * i].v, x[2 * i + 1].v));
+  const __m512d low = _mm512_add_pd(_mm512_shuffle_f64x2(two[0], two[1], 0x44),
+                                    _mm512_shuffle_f64x2(two[0], two[1], 0xee));
+  const __m512d high = _mm512_add_pd(_mm512_shuffle_f64x2(two[2], two[3], 0x44),
+                                     _mm512_shuffle_f64x2(two[2], two[3], 0xee));
+  return {
+      _mm512_add_pd(_mm512_shuffle_f64x2(low, high, 0x88), _mm512_shuffle_f64x2(low, high, 0xdd))};
+}
 
 template <>
 inline Mask<float> not_below<float>(const uint32_t* p, uint32_t least) {

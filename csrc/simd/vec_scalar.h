@@ -19,6 +19,8 @@
 //   split2(x)         for a normal x > 0: x = significand 2^exponent, sqrt(1/2) <= significand <
 //                     sqrt(2), the exponent integral; for another x two numbers without a meaning
 //   sum(x), largest(x)   over the lanes
+//   sums(x)           of an array of `lanes` vectors: the sum of x[i] in lane i, each in the same
+//                     order, with a third of the instructions
 //   load_u8<T>(p, n), store_u8(p, x, n)   the first n lanes as bytes; x holds whole numbers 0 … 255
 //   load_bf16(p, n), store_bf16(p, x, n)   the first n lanes as bfloat16: widened, which is exact;
 //                     rounded to nearest, ties to even, denormals kept, NaN made quiet
@@ -240,6 +242,10 @@ inline T sum(Vec<T> x) {
 template <class T>
 inline T largest(Vec<T> x) {
   return x.v;
+}
+template <class T>
+inline Vec<T> sums(const Vec<T> (&x)[1]) {
+  return x[0];
 }
 
 template <class T>

@@ -4,8 +4,8 @@
 //   C[i, j] = beta C[i, j] + bias[j] + sum over k of A[i, k] W[j, k]       i < m <= 4, j < n
 //
 //            W[j, k …]   W[j + 1, k …]   ...   R rows, read side by side, a vector of k at a time
-//   A[0] ->  acc00       acc01                 one accumulator each, summed across at the end
-//   A[1] ->  acc10       acc11
+//   A[0] ->  acc00       acc01                 one accumulator each, summed across at the end, as
+//   A[1] ->  acc10       acc11                 many side by side as a vector has lanes
 //
 // Every C has a chain of its own, so its sum does not depend on what it is computed beside.
 // Registers: avx512 up to 4 x 4 or 2 x 8 accumulators, avx2 8.
@@ -22,9 +22,10 @@ constexpr int kFewAccumulators = HERE_scalar(8) HERE_avx2(8) HERE_avx512(16);
 
 template <class T, int M, int R>
 void few_columns(const FewRows<T>& f, ptrdiff_t j) {
-  Vec<T> acc[M][R];
-  for (auto& row : acc)
-    for (auto& v : row) v = broadcast(T(0));
+  constexpr int lanes = Vec<T>::lanes, groups = (M * R + lanes - 1) / lanes;
+  Vec<T> acc[groups][lanes];  // [M][R], and zeros
+  for (auto& group : acc)
+    for (auto& v : group) v = broadcast(T(0));
   const T* w = f.w + j * f.w_row;
   row_each<T>(0, f.k, [&](ptrdiff_t k, ptrdiff_t left) {
     Vec<T> a[M];
@@ -34,19 +35,24 @@ void few_columns(const FewRows<T>& f, ptrdiff_t j) {
     for (int r = 0; r < R; ++r) {
       const Vec<T> b = load_filled(w + r * f.w_row + k, left, T(0));
 #pragma GCC unroll 4
-      for (int i = 0; i < M; ++i) acc[i][r] = fma(a[i], b, acc[i][r]);
+      for (int i = 0; i < M; ++i) {
+        Vec<T>& sum = acc[(i * R + r) / lanes][(i * R + r) % lanes];
+        sum = fma(a[i], b, sum);
+      }
     }
   });
+  T total[groups * lanes];  // [M][R]
+#pragma GCC unroll 16
+  for (int g = 0; g < groups; ++g) store(total + g * lanes, sums(acc[g]));
 #pragma GCC unroll 4
-  for (int i = 0; i < M; ++i) {
-    T* c = f.c.at(i) + j;
-#pragma GCC unroll 8
-    for (int r = 0; r < R; ++r) {
-      T total = sum(acc[i][r]);
-      if (f.bias) total += f.bias[j + r];
-      c[r] = f.beta == T(0) ? total : c[r] + total;
-    }
-  }
+  for (int i = 0; i < M; ++i)
+    row_each<T>(0, R, [&](ptrdiff_t r, ptrdiff_t left) {
+      T* c = f.c.at(i) + j + r;
+      Vec<T> sum = load_filled(total + i * R + r, left, T(0));
+      if (f.bias) sum = sum + load_filled(f.bias + j + r, left, T(0));
+      if (f.beta != T(0)) sum = sum + load_filled(c, left, T(0));
+      store_first(c, sum, left);
+    });
 }
 
 template <class T, int M>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // A sequence forward:
 //
-//   W_hh into panels, a gate apart, if there is more than one step, and more than four rows, which
-//   take the weights where they lie; W_ih likewise, of chunks
+//   W_hh into panels, a gate apart, if there is more than one step; up to four rows take large
+//   weights where they lie; W_ih into panels, if there is more than one chunk
 //   for each chunk of steps
 //     gates = x W_ih^T + b                     one product over all rows of the chunk
 //     for each step of it
@@ -18,7 +18,15 @@
 // does not fit L2, which holds below some 8 rows (every other step sweeps backwards, so that what
 // is left in L2 is not read again); packing W_hh and W_ih, a cycle an element.
 // Prediction for T, N, I, H = 25, 16, 512, 512 on Zen 5: 85 % of the peak in the tiles, 4 % for the
-// cells, 8 % for packing: some 190 GF/s.
+// cells, 8 % for packing: some 190 GF/s. By a profile on Emerald Rapids: 87, 4 and 9 % of 132 GF/s.
+//
+// Tried and lost there, T x N x H in GF/s: one tile for x W_ih^T and h' W_hh^T, so that gates never
+// leave L1: 64 x 128 x 128 at 130, against 132, 50 x 64 x 256 at 133, against 138, 25 x 16 x 512 at
+// 122, against 133 (all of W_ih from L3 at every step). Chunks of 2^20 elements of gates: 64 x 128
+// x 128 lost 3 %; of 2^16 25 x 64 x 512 lost 2 %; 2^17 and 2^18 are alike.
+// Weights of 1 MB in place for few rows: 150 x N x 256 at 61, 68, 113 for N = 2 to 4, in panels 92,
+// 101, 131, weights not aligned to lines. One row with aligned ones: 56 in panels, 61 to 70 in
+// place (in different runs). Weights of 4 MB in panels for 2 rows: 51, in place 57.
 #include <cstring>
 
 #include "ops/lstm/step.h"
@@ -29,6 +37,8 @@ namespace {
 constexpr ptrdiff_t kChunkElements = 1 << 18;  // of gates: L2
 constexpr ptrdiff_t kChunkRows = 112;          // at least, so that W_ih is not read for too few
 constexpr ptrdiff_t kFewDepth = 64;            // of a sum, below which panels are faster
+constexpr ptrdiff_t kPanelBytes = 1 << 20;     // of W_hh that L2 holds beside the gates
+constexpr ptrdiff_t kPanelReadings = 32;       // rows in all steps that pay for panels
 
 template <class T>
 class Forward {
@@ -41,7 +51,7 @@ class Forward {
         cell_(cell_forward_kernel<T>(layer.cell)),
         width_(padded<T>((layer.cell == Cell::gru ? 4 : gates_count_) * layer.hidden)),
         plan_(chunks()),
-        few_(layer.batch <= kFewRows && (layer.steps() == 1 || layer.output >= kFewDepth)),
+        few_(layer.batch <= kFewRows && (layer.steps() == 1 || !panels_pay())),
         packs_(layer.steps() > 1 && !few_),
         few_rows_(few_rows_kernel<T>()),
         gates_space_(keeps_ ? 0 : size_t(plan_.most_rows * width_)),
@@ -74,6 +84,14 @@ class Forward {
   struct Chunks {
     ptrdiff_t steps, count, most_rows;  // steps of a chunk
   };
+
+  // Whether up to four rows want panels: sums are short, or there are two rows or more, L2 holds
+  // W_hh and steps are many.
+  bool panels_pay() const {
+    const ptrdiff_t bytes = gates_count_ * l_.hidden * l_.output * ptrdiff_t(sizeof(T));
+    return l_.output < kFewDepth ||
+           (l_.batch > 1 && bytes <= kPanelBytes && l_.steps() * l_.batch >= kPanelReadings);
+  }
 
   // As many steps as have gates for a share of L2, in the longest case: the first ones.
   Chunks chunks() const {
