@@ -17,7 +17,6 @@ namespace {
 
 constexpr size_t kAlign = 64;
 constexpr size_t kSmallest = 4096;
-constexpr size_t kHugePage = size_t(2) << 20;
 constexpr int kClasses = 4 * 52;
 
 // Stands in the 64 bytes before every block.

@@ -14,9 +14,7 @@
 //            avx2    6x2: 12 accumulators + 2 B + 1 broadcast = 15 of 16 ymm.
 // Bound: 2 FMA ports x 4 cycles of latency want 8 independent chains; 28 and 12 are given. A step
 // of 14x2 takes 14 cycles on the FMA ports and 2 + 14 loads of the 28 that fit beside them, which
-// is why rows of A can be broadcast from where they lie and need no packing. Fourteen pointers to
-// rows do not stay in registers, though, and their reloads cost a step up to a tenth: rows that lie
-// evenly are reached from four (LSTM 50 x 64 x 256 forward on Emerald Rapids: 138 to 145 GF/s).
+// is why rows of A can be broadcast from where they lie and need no packing.
 //
 // Included by gemm_<isa>.cpp after its vec_<isa>.h.
 #include <cstdint>
@@ -107,15 +105,7 @@ inline __attribute__((always_inline)) void add_step(const T* b, ptrdiff_t b_step
   }
 }
 
-// Rows at one distance, which the addressing of x86 reaches from four of them: row i is kTimes[i]
-// distances after row kFrom[kBase[i]], where pointers to all would not stay in registers.
-constexpr int kFrom[4] = {0, 3, 5, 10};
-constexpr int kBase[kMaxTileRows] = {0, 0, 0, 1, 0, 2, 2, 2, 0, 2, 3, 3, 3, 2, 3, 3};
-constexpr int kTimes[kMaxTileRows] = {0, 1, 2, 0, 4, 0, 1, 2, 8, 4, 0, 1, 2, 8, 4, 5};
-
-enum class Lie { anyhow, evenly, packed };
-
-template <class T, int M, int NV, bool Full, Lie lie>
+template <class T, int M, int NV, bool Full, bool Packed>
 void tile(const GemmTile<T>& t) {
   const Columns<T, NV, Full> columns(t.n);
   Vec<T> acc[M][NV];  // [M, NV * lanes]
@@ -124,27 +114,7 @@ void tile(const GemmTile<T>& t) {
   // C is wanted after the products: asked for now, its lines come while they are made.
   each<M, NV>([&](int i, int v) { __builtin_prefetch(t.c[i] + v * Vec<T>::lanes, 1); });
 
-  if constexpr (lie == Lie::evenly) {
-    const ptrdiff_t apart = t.apart * ptrdiff_t(sizeof(T)), step = t.a_step * ptrdiff_t(sizeof(T));
-    for (ptrdiff_t s = 0; s < t.segment_count; ++s) {
-      const GemmSegment<T>& segment = t.segments[s];
-      // Integers: past the last row no pointer may point.
-      const uintptr_t a = reinterpret_cast<uintptr_t>(segment.a[0] + segment.a_offset);
-      uintptr_t base[4];
-#pragma GCC unroll 4
-      for (int i = 0; i < 4; ++i) base[i] = a + uintptr_t(kFrom[i] * apart);
-      const T* b = segment.b;
-      for (ptrdiff_t k = segment.k; k > 0; --k, b += t.b_step) {
-        add_step<T, M, NV, Full>(b, t.b_step, columns, acc, [&](int i) {
-          return *reinterpret_cast<const T*>(base[kBase[i]] + uintptr_t(kTimes[i] * apart));
-        });
-#pragma GCC unroll 4
-        for (int i = 0; i < 4; ++i) base[i] += uintptr_t(step);
-      }
-    }
-    return finish(t, columns, acc);
-  }
-  if constexpr (lie == Lie::packed) {
+  if constexpr (Packed) {
     const GemmSegment<T>& segment = t.segments[0];
     const T *a = segment.a[0] + segment.a_offset, *b = segment.b;
     for (ptrdiff_t k = segment.k; k > 0; --k, ++a, b += t.b_step)
@@ -174,12 +144,9 @@ void tile(const GemmTile<T>& t) {
 template <class T, int M, int NV, bool Full>
 void tile_of_rows(const GemmTile<T>& t) {
   if constexpr (M > 6) {  // fewer row pointers than that stay in registers
-    if (t.packed) return tile<T, M, NV, Full, Lie::packed>(t);
+    if (t.packed) return tile<T, M, NV, Full, true>(t);
   }
-  if constexpr (M > 11) {
-    if (t.apart) return tile<T, M, NV, Full, Lie::evenly>(t);
-  }
-  tile<T, M, NV, Full, Lie::anyhow>(t);
+  tile<T, M, NV, Full, false>(t);
 }
 
 template <class T, int M, int NV>

@@ -131,8 +131,7 @@ class Product {
                      nullptr,
                      Epilogue<T>().low,
                      Epilogue<T>().high,
-                     o_.packs_a,
-                     a.row};
+                     o_.packs_a};
     if (step.last) tile.low = e.low, tile.high = e.high;
     const T* bias = step.last ? e.bias : nullptr;
     auto run = [&](ptrdiff_t i, ptrdiff_t j) {

@@ -43,7 +43,6 @@ struct GemmTile {
   const T* bias_m;      // [m], one a row, or null
   T low, high;          // -inf, inf: no clamp. NaN stays NaN.
   bool packed = false;  // one segment, a_step 1, and its rows lie kPackedRow<T> apart
-  ptrdiff_t apart = 0;  // elements between a segment's rows, where they lie evenly; else 0
 };
 
 // Where rows lie at a distance that the compiler knows, they need one register for all. A packed

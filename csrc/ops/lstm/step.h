@@ -77,10 +77,8 @@ class StepProduct {
     for (int s = 0; s < Count; ++s)
       parts[s] = {a, segments[s].a_offset, segments[s].b, segments[s].k};
     const Epilogue<T> none;
-    GemmTile<T> tile{parts, Count,  1,      nr,      c,        int(t.m), int(t.n),
-                     T(1),  t.beta, t.bias, nullptr, none.low, none.high};
-    tile.apart = t.a.row;
-    kernel_.run(tile);
+    kernel_.run(GemmTile<T>{parts, Count, 1, nr, c, int(t.m), int(t.n), T(1), t.beta, t.bias,
+                            nullptr, none.low, none.high});
   }
 
  private:
