@@ -163,22 +163,37 @@ struct Operands {
   }
 };
 
+// What is alike for every product of a batch.
 template <class T>
-void multiply(const GemmProblem<T>& p, const GemmKernel& kernel) {
-  Product<T, Operands<T>>({p, kernel, choose(p, kernel)}, kernel).run();
-}
+struct Plan {
+  GemmProblem<T> problem;  // as it is multiplied: transposed where that makes C's rows unit-stride
+  Method method;
+  const GemmKernel& kernel;
+};
 
-// One product whose C may lie anyhow: rows of C become unit-stride by transposing, or by a copy.
 template <class T>
-void gemm_one(GemmProblem<T> p) {
+Plan<T> plan(GemmProblem<T> p) {
   if (p.n == 1) p.c.col = 1;
   if (p.m == 1) p.c.row = p.n;
   const GemmKernel& kernel = gemm_kernel(dtype_of<T>);
-  if (choose(p, kernel) == Method::gemv) return gemv(as_column(p));
-  bool column_vector = p.n == 1 && p.c.row == 1 && p.a.row == 1;
-  if ((p.c.col != 1 && p.c.row == 1 && !p.packed_b) || (column_vector && !p.packed_b))
-    p = transposed(p);
-  if (p.c.col == 1) return multiply(p, kernel);
+  const Method method = choose(p, kernel);
+  if (method == Method::gemv) return {as_column(p), method, kernel};
+  const bool column_vector = p.n == 1 && p.c.row == 1 && p.a.row == 1;
+  if (p.packed_b || !((p.c.col != 1 && p.c.row == 1) || column_vector)) return {p, method, kernel};
+  p = transposed(p);
+  return {p, choose(p, kernel), kernel};
+}
+
+template <class T>
+void multiply(const Plan<T>& plan, const GemmProblem<T>& p) {
+  Product<T, Operands<T>>({p, plan.kernel, plan.method}, plan.kernel).run();
+}
+
+// One product of the batch, whose C may lie anyhow: by a copy where its rows are not unit-stride.
+template <class T>
+void gemm_one(const Plan<T>& plan, GemmProblem<T> p) {
+  if (plan.method == Method::gemv) return gemv(p);
+  if (p.c.col == 1) return multiply(plan, p);
 
   Workspace<T> space(size_t(p.m) * size_t(p.n));
   Matrix<T> c = p.c;
@@ -188,7 +203,7 @@ void gemm_one(GemmProblem<T> p) {
       for (ptrdiff_t j = 0; j < p.n; ++j) copy(space[i * p.n + j], c.data[i * c.row + j * c.col]);
   };
   if (p.beta != T(0)) each([](T& ours, T& theirs) { ours = theirs; });
-  multiply(p, kernel);
+  multiply(plan, p);
   each([](T& ours, T& theirs) { theirs = ours; });
 }
 
@@ -206,12 +221,13 @@ template <class T>
 void gemm(const GemmProblem<T>& problem) {
   if (problem.batch == 0 || problem.m == 0 || problem.n == 0) return;
   FlushDenormals flush;
+  const Plan<T> whole = plan(problem);
   over_batch(problem, [&](ptrdiff_t i) {
-    GemmProblem<T> p = problem;
+    GemmProblem<T> p = whole.problem;
     p.a.data += i * p.a.batch;
     p.b.data += i * p.b.batch;
     p.c.data += i * p.c.batch;
-    gemm_one(p);
+    gemm_one(whole, p);
   });
 }
 template void gemm<float>(const GemmProblem<float>&);

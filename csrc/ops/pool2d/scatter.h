@@ -37,11 +37,11 @@ class Scatter {
       for (const PoolWindow& cols : shape_.w.windows) {
         const ptrdiff_t h = rows.begin - rows.tap * shape_.h.dilation;
         const ptrdiff_t w = cols.begin - cols.tap * shape_.w.dilation;
-        T* corner = dx + h * row_ + w * channels_;
+        const ptrdiff_t corner = h * row_ + w * channels_;  // maybe before the image
         if (rows.count == shape_.h.kernel && cols.count == shape_.w.kernel)
-          add(dy, taps, corner, [count = int(places_.size())](int tap) { return tap < count; });
+          add(dy, taps, dx, corner, [count = int(places_.size())](int tap) { return tap < count; });
         else
-          add(dy, taps, corner, [&](int tap) { return inside(tap, rows, cols); });
+          add(dy, taps, dx, corner, [&](int tap) { return inside(tap, rows, cols); });
         dy += channels_, taps += channels_;
       }
   }
@@ -51,10 +51,10 @@ class Scatter {
     return r * shape_.h.dilation * row_ + s * shape_.w.dilation * channels_;
   }
   template <class T, class Has>
-  void add(const T* dy, const uint8_t* taps, T* corner, Has has) const {
+  void add(const T* dy, const uint8_t* taps, T* dx, ptrdiff_t corner, Has has) const {
     const ptrdiff_t* places = places_.data();
     for (ptrdiff_t c = 0; c < channels_; ++c)
-      if (has(taps[c])) corner[places[taps[c]] + c] += dy[c];
+      if (has(taps[c])) dx[corner + places[taps[c]] + c] += dy[c];
   }
   bool inside(int tap, const PoolWindow& rows, const PoolWindow& cols) const {
     const int r = tap / shape_.w.kernel - rows.tap, s = tap % shape_.w.kernel - cols.tap;
