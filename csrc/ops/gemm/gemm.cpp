@@ -6,7 +6,8 @@
 //            stride of A's maps the rows of a tile to the same cache sets. B in place: few rows.
 //   pack_b   B into panels. The register tile reads rows of A by pointer, so A stays in place.
 //   pack_ab  both.
-//   gemv     a product of one row or one column, by kernels of its own.
+//   gemv     a product of one row or one column, or of a few rows with a B that comes from afar, by
+//            kernels of its own.
 #include "ops/gemm/gemm.h"
 
 #include <algorithm>
@@ -73,10 +74,10 @@ double crowding(ptrdiff_t stride) {
   return bytes % 4096 == 0 ? 1 : bytes % 2048 == 0 ? 0.1 : 0;
 }
 
-// The product with one column, if it has one row.
+// The product with few columns, if it has few rows.
 template <class T>
-GemmProblem<T> as_column(const GemmProblem<T>& p) {
-  return p.m == 1 && p.n != 1 && !p.packed_b ? transposed(p) : p;
+GemmProblem<T> as_columns(const GemmProblem<T>& p) {
+  return p.m <= kFewVectors && p.n > p.m && !p.packed_b ? transposed(p) : p;
 }
 
 // Cycles per element, measured on Emerald Rapids: what a method adds to the multiply-adds, which
@@ -110,8 +111,13 @@ double cost(Method method, const GemmProblem<T>& p, const GemmKernel& kernel) {
       return pack_b + rows_beside_panels * tiles_n;
     case Method::pack_ab:
       return pack_b + pack_a;
-    case Method::gemv:
-      return is_gemv(as_column(p)) ? 0 : infinite;
+    case Method::gemv: {
+      const GemmProblem<T> q = as_columns(p);
+      if (!is_gemv(q)) return infinite;
+      if (q.n == 1) return 0;
+      const double matrix = double(q.m) * double(q.k);
+      return ((matrix * sizeof(T) > kFar ? 0.35 : 1) + 0.01 * double(q.n)) * matrix;
+    }
   }
   return infinite;
 }
@@ -177,7 +183,7 @@ Plan<T> plan(GemmProblem<T> p) {
   if (p.m == 1) p.c.row = p.n;
   const GemmKernel& kernel = gemm_kernel(dtype_of<T>);
   const Method method = choose(p, kernel);
-  if (method == Method::gemv) return {as_column(p), method, kernel};
+  if (method == Method::gemv) return {as_columns(p), method, kernel};
   const bool column_vector = p.n == 1 && p.c.row == 1 && p.a.row == 1;
   if (p.packed_b || !((p.c.col != 1 && p.c.row == 1) || column_vector)) return {p, method, kernel};
   p = transposed(p);

@@ -15,7 +15,7 @@ namespace {
 enum { kRows, kColumns };
 
 const Table<Kernel> kernels{
-#define ROW(name, T, isa, direction, together) \
+#define ROW(name, T, isa, direction, parameter) \
   STRIATE_KERNEL(gemv, name, T, isa, VARIANT_##direction)
 #define VARIANT_rows kRows
 #define VARIANT_columns kColumns
@@ -28,13 +28,14 @@ constexpr ptrdiff_t kGrain = 1 << 16;   // elements of A a task reads at least
 constexpr ptrdiff_t kWidth = 4096;      // of y that a task writes, where A lies in columns: runs of
                                         // 1 KiB of a column come from L3 at 20 GB/s, of 16 at 27
 
+// The epilogue of column j.
 template <class T>
-void finish(const GemmProblem<T>& p, T* y) {
+void finish(const GemmProblem<T>& p, ptrdiff_t j, T* y) {
   const Epilogue<T>& e = p.epilogue;
   for (ptrdiff_t i = 0; i < p.m; ++i) {
     T value = p.alpha * y[i];
-    if (p.beta != T(0)) value += p.beta * p.c.data[i * p.c.row];
-    if (e.bias) value += e.bias[e.bias_axis == BiasAxis::row ? i : 0];
+    if (p.beta != T(0)) value += p.beta * p.c.data[i * p.c.row + j * p.c.col];
+    if (e.bias) value += e.bias[e.bias_axis == BiasAxis::row ? i : j];
     value = e.high < value ? e.high : value;
     y[i] = e.low > value ? e.low : value;
   }
@@ -45,24 +46,30 @@ void finish(const GemmProblem<T>& p, T* y) {
 
 template <class T>
 void gemv(const GemmProblem<T>& p) {
-  const bool in_rows = p.a.row != 1 || (p.a.col == 1 && p.k > p.m);
+  const bool in_rows = p.n == 1 && (p.a.row != 1 || (p.a.col == 1 && p.k > p.m));
   const bool bare = p.alpha == T(1) && p.beta == T(0) && p.epilogue.bias == nullptr &&
                     p.epilogue.activation == nullptr && p.epilogue.low == Epilogue<T>().low &&
                     p.epilogue.high == Epilogue<T>().high;
   const bool in_place = p.c.row == 1 && p.beta == T(0);
 
-  Workspace<T> x_space(p.b.row == 1 ? 0 : size_t(p.k)), y_space(in_place ? 0 : size_t(p.m));
-  const T* x = p.b.data;
+  Workspace<T> x_space(p.b.row == 1 ? 0 : size_t(p.k * p.n));
+  Workspace<T> y_space(in_place ? 0 : size_t(p.m * p.n));
+  GemvRun<T> all{
+      p.a.data, in_rows ? p.a.row : p.a.col, p.b.data, y_space.data(), p.m, p.k, int(p.n), p.b.col,
+      p.m};
   if (p.b.row != 1) {
-    for (ptrdiff_t k = 0; k < p.k; ++k) x_space[k] = x[k * p.b.row];
-    x = x_space.data();
+    for (ptrdiff_t j = 0; j < p.n; ++j)
+      for (ptrdiff_t k = 0; k < p.k; ++k)
+        x_space[j * p.k + k] = p.b.data[k * p.b.row + j * p.b.col];
+    all.x = x_space.data(), all.x_column = p.k;
   }
-  T* y = in_place ? p.c.data : y_space.data();
+  if (in_place) all.y = p.c.data, all.y_column = p.c.col;
 
   GemvFn<T>* run = kernels.best(dtype_of<T>, in_rows ? kRows : kColumns).template as<GemvFn<T>>();
-  const ptrdiff_t stride = in_rows ? p.a.row : p.a.col;
   auto part = [&](ptrdiff_t begin, ptrdiff_t end) {
-    run(p.a.data + begin * p.a.row, stride, x, y + begin, end - begin, p.k);
+    GemvRun<T> r = all;
+    r.a += begin * p.a.row, r.y += begin, r.m = end - begin;
+    run(r);
   };
   const ptrdiff_t share = std::max<ptrdiff_t>(ceil_div(p.m, num_threads()), 256);
   if (p.m * p.k <= kSerial)
@@ -72,9 +79,12 @@ void gemv(const GemmProblem<T>& p) {
   else
     parallel_ranges(p.m, std::min(kWidth, share), 64, part);
 
-  if (!bare) finish(p, y);
-  if (!in_place)
-    for (ptrdiff_t i = 0; i < p.m; ++i) p.c.data[i * p.c.row] = y[i];
+  for (ptrdiff_t j = 0; j < p.n; ++j) {
+    T* y = all.y + j * all.y_column;
+    if (!bare) finish(p, j, y);
+    if (in_place) continue;
+    for (ptrdiff_t i = 0; i < p.m; ++i) p.c.data[i * p.c.row + j * p.c.col] = y[i];
+  }
 }
 template void gemv<float>(const GemmProblem<float>&);
 template void gemv<double>(const GemmProblem<double>&);

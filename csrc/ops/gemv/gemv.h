@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Matrix times vector, y = A x, for GEMM's problems of one column.
+// Matrix times vector, y = A x, or times a few of them, for GEMM's problems of few columns.
 //
 // Two kernels, by the direction in which A is contiguous. Both read every element of A once:
-//   rows     A[i, k] = a[i * stride + k]    y[i] is a sum along the row
+//   rows     A[i, k] = a[i * stride + k]    y[i] is a sum along the row; one vector
 //   columns  A[i, k] = a[k * stride + i]    y is a sum of columns, some at a time
 #pragma once
 #include "core/registry.h"
@@ -11,12 +11,27 @@
 namespace striate {
 
 template <class T>
-using GemvFn = void(const T* a, ptrdiff_t stride, const T* x, T* y, ptrdiff_t m, ptrdiff_t k);
+struct GemvRun {
+  const T* a;
+  ptrdiff_t stride;
+  const T* x;  // x[j * x_column + k]
+  T* y;        // y[j * y_column + i], written
+  ptrdiff_t m, k;
+  int n;  // vectors
+  ptrdiff_t x_column, y_column;
+};
+template <class T>
+using GemvFn = void(const GemvRun<T>&);
 
-// Whether gemv() can take the problem: one column of B, A contiguous one way.
+constexpr ptrdiff_t kFewVectors = 8;
+
+// Whether gemv() can take the problem: one column of B and A contiguous one way, or a few columns
+// and A contiguous along its columns.
 template <class T>
 bool is_gemv(const GemmProblem<T>& p) {
-  return p.n == 1 && p.packed_b == nullptr && (p.a.col == 1 || p.a.row == 1 || p.k == 1);
+  if (p.packed_b) return false;
+  if (p.n == 1) return p.a.col == 1 || p.a.row == 1 || p.k == 1;
+  return p.n <= kFewVectors && p.a.row == 1;
 }
 
 // One problem (batch is not looked at) for which is_gemv() holds.

@@ -5,7 +5,8 @@
 
 namespace striate {
 
-#define ROW(name, T, isa, direction, together) HERE_##isa(DEFINE_GEMV(name, T, direction, together))
+#define ROW(name, T, isa, direction, parameter) \
+  HERE_##isa(DEFINE_GEMV(name, T, direction, parameter))
 #include "ops/gemv/kernels.inc"
 #undef ROW
 
