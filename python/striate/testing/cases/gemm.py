@@ -75,6 +75,12 @@ def _vector_matrix(x: Array, b: Array, out: Any = None) -> Any:
     return _C.gemm(x[None], b, out=None if out is None else out[None])[0]
 
 
+def _few_rows(a: Array, b: Array, out: Any = None) -> Any:
+    """By gemv, which only large products choose."""
+    with _C.pin_rows([f"gemm_f{8 * a.itemsize}_gemv"]):
+        return _C.gemm(a, b, out=out)
+
+
 CASES = [
     Case(
         name="gemm_packed",
@@ -115,6 +121,19 @@ CASES = [
         kernel=_vector_matrix,
         reference=lambda x, b: (x[None] @ b)[0],
         samples=[Sample(((k,), (k, m))) for m, k in _VECTORS],
+        bound=_bound,
+    ),
+    Case(
+        name="gemv_few",
+        rows=("gemv_columns_",),
+        function=None,
+        kernel=_few_rows,
+        reference=np.matmul,
+        samples=[
+            Sample(((rows, k), (k, m)))
+            for rows in range(2, 9)
+            for m, k in ((9, 3), (16, 4), (17, 1), (33, 9), (64, 0), (1031, 6), (6200, 3))
+        ],
         bound=_bound,
     ),
     Case(
