@@ -57,18 +57,6 @@ bool past_caches(const T* out, ptrdiff_t n, ptrdiff_t channels) {
          uintptr_t(out) % 64 == 0;
 }
 
-// body(n) for all images, of `elements` each.
-template <class F>
-void for_images(ptrdiff_t images, ptrdiff_t elements, F&& body) {
-  FlushDenormals flush;
-  if (images * elements <= 2 * kGrain)
-    for (ptrdiff_t n = 0; n < images; ++n) body(n);
-  else
-    parallel_ranges(images, kGrain / elements + 1, 1, [&](ptrdiff_t begin, ptrdiff_t end) {
-      for (ptrdiff_t n = begin; n < end; ++n) body(n);
-    });
-}
-
 template <class T>
 std::vector<T> divisors(const PoolAxis& axis, const PoolDivisor& divisor, bool rows) {
   std::vector<T> d(axis.windows.size());
@@ -224,7 +212,7 @@ void pool2d_backward(Pool kind, const Operand& dy, const void* taps, const PoolS
     const Scatter scatter(shape, c);
     dispatch(dx.dtype, [&](auto* t) {
       using T = pointee<decltype(t)>;
-      for_images(dx.shape[0], h * w * c, [&](ptrdiff_t n) {
+      for_rows(dx.shape[0], 1, h * w * c, [&](ptrdiff_t n, ptrdiff_t, ptrdiff_t) {  // images
         const ptrdiff_t at = n * p * q * c;
         scatter.run(grad.as<T>() + at, static_cast<const uint8_t*>(taps) + at,
                     result.as<T>() + n * h * w * c);
