@@ -100,7 +100,7 @@ double cost(Method method, const GemmProblem<T>& p, const GemmKernel& kernel) {
   double b_in_place = ((far ? 0.004 : 0.002) + 0.005 * crowding<T>(b.row)) * b_size * double(p.m);
   if (far)
     b_in_place += (0.6 + 0.3 * crowding<T>(b.row)) * std::min(b_bytes / kFurther, 1.0) * b_size;
-  if (b.row <= kernel.nr) b_in_place = 0;  // as good as a panel
+  if (b.row >= 0 && b.row <= kernel.nr) b_in_place = 0;  // as good as a panel
   if (p.packed_b || b.col != 1) b_in_place = infinite;
   switch (method) {
     case Method::direct:

@@ -28,6 +28,12 @@ constexpr ptrdiff_t kGrain = 1 << 16;   // elements of A a task reads at least
 constexpr ptrdiff_t kWidth = 4096;      // of y that a task writes, where A lies in columns: runs of
                                         // 1 KiB of a column come from L3 at 20 GB/s, of 16 at 27
 
+// Of y a task: kWidth at most, and as many tasks for every thread.
+ptrdiff_t column_range(ptrdiff_t m) {
+  const ptrdiff_t threads = num_threads(), rounds = ceil_div(m, threads * kWidth);
+  return std::max<ptrdiff_t>(ceil_div(m, rounds * threads), 256);
+}
+
 // The epilogue of column j.
 template <class T>
 void finish(const GemmProblem<T>& p, ptrdiff_t j, T* y) {
@@ -71,13 +77,12 @@ void gemv(const GemmProblem<T>& p) {
     r.a += begin * p.a.row, r.y += begin, r.m = end - begin;
     run(r);
   };
-  const ptrdiff_t share = std::max<ptrdiff_t>(ceil_div(p.m, num_threads()), 256);
   if (p.m * p.k <= kSerial)
     part(0, p.m);
   else if (in_rows)
     parallel_ranges(p.m, kGrain / p.k + 1, 4, part);
   else
-    parallel_ranges(p.m, std::min(kWidth, share), 64, part);
+    parallel_ranges(p.m, column_range(p.m), 64, part);
 
   for (ptrdiff_t j = 0; j < p.n; ++j) {
     T* y = all.y + j * all.y_column;
