@@ -38,14 +38,17 @@ def main():
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
     parser.add_argument("--folder", type=Path, default=FOLDER)
     arguments = parser.parse_args()
-    found = results.merge([results.load(path) for path in arguments.files])
+    try:
+        found = results.read(arguments.files)
+    except (OSError, ValueError) as error:
+        parser.error(str(error))
     families = {}
     for row in summary.measured(found["rows"]):
         if row["threads"] == 1 and row["bytes"]:
             families.setdefault(row["family"], []).append(row)
-    head = next((h for h in found["heads"] if h["threads"] == 1), None)
-    if head is None:
-        parser.error("expected rows of one thread; run striate bench --threads 1")
+    if not families:
+        parser.error("files: expected rows of one thread, got none; run striate bench --threads 1")
+    head = next(h for h in found["heads"] if h["threads"] == 1)
     for family, rows in families.items():
         results.write(arguments.folder / f"{family}.svg", picture(rows, head))
     return 0

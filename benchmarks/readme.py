@@ -64,7 +64,10 @@ def main():
     begin, end = text.find(BEGIN), text.find(END)
     if not 0 <= begin < end:
         parser.error(f"{arguments.readme}: expected the marks {BEGIN} and {END}")
-    found = results.merge([results.load(path) for path in arguments.files])
+    try:
+        found = results.read(arguments.files)
+    except (OSError, ValueError) as error:
+        parser.error(str(error))
     new = text[:begin] + section(found) + text[end + len(END) :]
     if arguments.check:
         return int(new != text)

@@ -169,14 +169,39 @@ def test_results_are_written_and_read_back(tmp_path):
     assert len(both["rows"]) == len(found["rows"]) + 1
 
 
+def script(name, *words):
+    """A script of benchmarks/, run."""
+    line = [sys.executable, str(ROOT / "benchmarks" / name), *map(str, words)]
+    return subprocess.run(line, capture_output=True, text=True)
+
+
+def test_pictures_are_drawn_from_results(tmp_path):
+    """benchmarks/pictures.py: a file a family, with a point of ours and one of a peer a row."""
+    file, folder = tmp_path / "r.json", tmp_path / "pictures"
+    results.write(file, results.to_json(full(several())))
+    assert script("pictures.py", file, "--folder", folder).returncode == 0
+    svg = xml.parse(folder / "gemm.svg").getroot()
+    assert svg.tag == "{http://www.w3.org/2000/svg}svg"
+    kinds = [c.get("class").split()[0] for c in svg.iter("{http://www.w3.org/2000/svg}circle")]
+    assert kinds.count("ours") == kinds.count("peer") == 80
+
+
+@pytest.mark.parametrize("name", ["readme.py", "pictures.py"])
+def test_scripts_refuse_what_is_no_result(name, tmp_path):
+    file = tmp_path / "other.json"
+    file.write_text("{}")
+    for words, said in (([file], "other.json"), ([tmp_path / "absent.json"], "absent.json")):
+        done = script(name, *words)
+        assert done.returncode == 2 and said in done.stderr and "Traceback" not in done.stderr
+
+
 def test_the_readmes_section_is_made_from_results(tmp_path):
     """benchmarks/readme.py, on a README of two lines."""
     file, readme = tmp_path / "r.json", tmp_path / "README.md"
     results.write(file, results.to_json(full(several())))
 
     def call(*words):
-        line = [sys.executable, str(ROOT / "benchmarks/readme.py"), *map(str, words)]
-        return subprocess.run(line, capture_output=True, text=True)
+        return script("readme.py", *words)
 
     readme.write_text("before\n<!-- speed: begin -->\nold\n<!-- speed: end -->\nafter\n")
     assert call("--check", "--readme", readme, file).returncode == 1

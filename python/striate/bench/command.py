@@ -49,7 +49,7 @@ def run(options: argparse.Namespace) -> int:
     if words and words[0] == "report":
         if len(words) < 2:
             raise UserError("report: expected journals or result files")
-        return _report(results.merge([results.load(Path(w)) for w in words[1:]]), options)
+        return _report(results.read(map(Path, words[1:])), options)
     if words:
         raise UserError(f"unknown argument '{words[0]}'", "expected compare, report, or options")
     _check_peers(options)

@@ -60,6 +60,11 @@ def merge(parts: Sequence[Results]) -> Results:
     return gather([h for part in parts for h in part["heads"]], rows.values())
 
 
+def read(paths: Iterable[Path]) -> Results:
+    """Result files and journals as one run. Raises OSError and ValueError, which name the file."""
+    return merge([load(path) for path in paths])
+
+
 def write(path: Path, text: str) -> None:
     """The file, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
