@@ -133,7 +133,8 @@ CASES = [
             Sample(((rows, k), (k, m)))
             for rows in range(2, 9)
             for m, k in ((9, 3), (16, 4), (17, 1), (33, 9), (64, 0), (1031, 6), (6200, 3))
-        ],
+        ]
+        + [Sample(((3, 5), (5, 66000)))],  # shared by threads
         bound=_bound,
     ),
     Case(
