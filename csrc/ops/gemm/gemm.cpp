@@ -165,7 +165,7 @@ struct Operands {
     const T* from = b.data + step.k0 * b.row + j0 * b.col;
     if (!packs_b) return {from, nr, b.row};
     pack_panels<T>({from, b.row, b.col, 0}, step.k, j1 - j0, nr, space);
-    return {space, step.k * nr, nr};
+    return {space, packed_panel<T>(step.k, nr), nr};
   }
 };
 

@@ -2,6 +2,7 @@
 #include "ops/gemm/pack.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <cstring>
 
 #include "core/blocks.h"
@@ -11,6 +12,18 @@
 
 namespace striate {
 namespace {
+
+// Rows of a block are runs of a KiB or two at a distance, which no prefetcher of the machine's
+// follows: they are asked for two rows ahead. (Zen 4, one core, from L3 and DRAM, cycles an element
+// without and with: rows of A 0.5 and 0.2 to 0.3, panels of B 0.3 to 0.7 and 0.24 to 0.32.)
+constexpr ptrdiff_t kRowsAhead = 2;
+
+// Asks for what lies so many elements ahead; an integer, as beyond the array no pointer may point.
+template <class T>
+inline void fetch_ahead(const T* p, ptrdiff_t elements) {
+  __builtin_prefetch(
+      reinterpret_cast<const void*>(reinterpret_cast<uintptr_t>(p) + uintptr_t(elements) * sizeof(T)));
+}
 
 // One panel [k][nr] from b(k, j), zeros beyond n.
 template <class T>
@@ -32,8 +45,25 @@ void pack_panel(const Matrix<const T>& b, ptrdiff_t k, ptrdiff_t n, ptrdiff_t nr
 template <size_t Bytes, class T>
 void copy_panels(const T* b, ptrdiff_t row, ptrdiff_t k, ptrdiff_t panels, T* to) {
   constexpr ptrdiff_t nr = Bytes / sizeof(T);
-  for (ptrdiff_t i = 0; i < k; ++i, b += row, to += nr)
-    for (ptrdiff_t p = 0; p < panels; ++p) std::memcpy(to + p * k * nr, b + p * nr, Bytes);
+  const ptrdiff_t panel = packed_panel<T>(k, nr), line = 64 / ptrdiff_t(sizeof(T));
+  for (ptrdiff_t i = 0; i < k; ++i, b += row, to += nr) {
+    for (ptrdiff_t p = 0; p < panels; ++p) {
+      for (ptrdiff_t j = 0; j < nr; j += line) fetch_ahead(b + p * nr + j, kRowsAhead * row);
+      std::memcpy(to + p * panel, b + p * nr, Bytes);
+    }
+  }
+}
+
+// A row of A, line by line: a call of memcpy takes twice the time at these lengths.
+template <class T>
+void copy_row(const T* from, ptrdiff_t row, ptrdiff_t k, T* to) {
+  constexpr ptrdiff_t line = 64 / ptrdiff_t(sizeof(T));
+  ptrdiff_t j = 0;
+  for (; j + line <= k; j += line) {
+    fetch_ahead(from + j, kRowsAhead * row);
+    std::memcpy(to + j, from + j, 64);
+  }
+  std::memcpy(to + j, from + j, size_t(k - j) * sizeof(T));
 }
 
 }  // namespace
@@ -52,7 +82,8 @@ void pack_panels(const Matrix<const T>& b, ptrdiff_t k, ptrdiff_t n, ptrdiff_t n
       whole = 0;
   }
   for (ptrdiff_t j = whole * nr; j < n; j += nr)
-    pack_panel<T>({b.data + j * b.col, b.row, b.col, 0}, k, std::min(nr, n - j), nr, to + j * k);
+    pack_panel<T>({b.data + j * b.col, b.row, b.col, 0}, k, std::min(nr, n - j), nr,
+                  to + j / nr * packed_panel<T>(k, nr));
 }
 
 template void pack_panels(const Matrix<const float>&, ptrdiff_t, ptrdiff_t, ptrdiff_t, float*);
@@ -65,7 +96,7 @@ void pack_rows(const Matrix<const T>& a, ptrdiff_t m, ptrdiff_t k, T* to) {
   const T* from = a.data;
   for (ptrdiff_t i = 0; i < m; ++i, from += a.row, to += kPackedRow<T>) {
     if (a.col == 1)
-      std::memcpy(to, from, size_t(k) * sizeof(T));
+      copy_row(from, a.row, k, to);
     else
       for (ptrdiff_t j = 0; j < k; ++j) to[j] = from[j * a.col];
   }

@@ -5,7 +5,8 @@
 
 namespace striate {
 
-// B [k, n], any strides, into panels [n / nr][k][nr], the last one filled with zeros.
+// B [k, n], any strides, into panels [n / nr] of [k][nr], packed_panel() apart, the last one filled
+// with zeros.
 template <class T>
 void pack_panels(const Matrix<const T>& b, ptrdiff_t k, ptrdiff_t n, ptrdiff_t nr, T* to);
 

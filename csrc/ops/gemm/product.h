@@ -92,7 +92,8 @@ class Product {
     const ptrdiff_t mc = o_.packs_a ? kBlockM : part.i1 - part.i0;
     const ptrdiff_t width = std::min(o_.nc, part.j1 - part.j0);
     const ptrdiff_t height = std::min(mc, part.i1 - part.i0);
-    Workspace<T> b_space(o_.packs_b ? size_t(o_.kc * ceil_div(width, nr_) * nr_) : 0);
+    Workspace<T> b_space(
+        o_.packs_b ? size_t(ceil_div(width, nr_) * packed_panel<T>(o_.kc, nr_)) : 0);
     Workspace<T> a_space(o_.packs_a ? size_t(height * kPackedRow<T>) : 0);
     for (ptrdiff_t j = part.j0; j < part.j1; j += o_.nc) {
       const ptrdiff_t j_end = std::min(j + o_.nc, part.j1);

@@ -43,6 +43,7 @@ struct GemmTile {
   const T* bias_m;      // [m], one a row, or null
   T low, high;          // -inf, inf: no clamp. NaN stays NaN.
   bool packed = false;  // one segment, a_step 1, and its rows lie kPackedRow<T> apart
+  ptrdiff_t ahead = 0;  // elements from a step's row of B to what is asked for meanwhile; 0: 8 steps
 };
 
 // Where rows lie at a distance that the compiler knows, they need one register for all. A packed
@@ -52,6 +53,13 @@ template <class T>
 constexpr ptrdiff_t kPackedK = 1536 / sizeof(T);
 template <class T>
 constexpr ptrdiff_t kPackedRow = kPackedK<T> + 64 / ptrdiff_t(sizeof(T));
+
+// From one packed panel to the next: a line more than it holds, since panels of whole KiB, written
+// side by side, would share the sets of L1.
+template <class T>
+constexpr ptrdiff_t packed_panel(ptrdiff_t k, ptrdiff_t nr) {
+  return k * nr + 64 / ptrdiff_t(sizeof(T));
+}
 
 struct GemmKernel : Kernel {
   int mr, nr;
