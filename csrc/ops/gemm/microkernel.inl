@@ -86,11 +86,11 @@ inline __attribute__((always_inline)) void finish(const GemmTile<T>& t,
 // beyond, where 14 cycles a step are time enough for one to arrive, but not for the first one of a
 // panel.
 template <class T, int M, int NV, bool Full, class Row>
-inline __attribute__((always_inline)) void add_step(const T* b, ptrdiff_t b_step,
+inline __attribute__((always_inline)) void add_step(const T* b, ptrdiff_t b_ahead,
                                                     const Columns<T, NV, Full>& columns,
                                                     Vec<T> (&acc)[M][NV], Row&& row) {
   // An integer: beyond the array no pointer may point.
-  const uintptr_t ahead = reinterpret_cast<uintptr_t>(b) + 8 * (uintptr_t(b_step) * sizeof(T));
+  const uintptr_t ahead = reinterpret_cast<uintptr_t>(b) + uintptr_t(b_ahead) * sizeof(T);
   Vec<T> bv[NV];
 #pragma GCC unroll 4
   for (int v = 0; v < NV; ++v) {
@@ -111,15 +111,25 @@ void tile(const GemmTile<T>& t) {
   Vec<T> acc[M][NV];  // [M, NV * lanes]
   each<M, NV>([&](int i, int v) { acc[i][v] = broadcast(T(0)); });
 
-  // C is wanted after the products: asked for now, its lines come while they are made.
-  each<M, NV>([&](int i, int v) { __builtin_prefetch(t.c[i] + v * Vec<T>::lanes, 1); });
+  // C is wanted after the products. Its lines are asked for while the first are made, a row a step:
+  // all at once they take every line buffer, and A and B wait behind memory.
+  auto ask = [&](ptrdiff_t i) {
+#pragma GCC unroll 4
+    for (int v = 0; v < NV; ++v) __builtin_prefetch(t.c[i] + v * Vec<T>::lanes, 1);
+  };
+  ptrdiff_t asked = 0;
+  const ptrdiff_t ahead = t.ahead ? t.ahead : 8 * t.b_step;
 
   if constexpr (Packed) {
     const GemmSegment<T>& segment = t.segments[0];
     const T *a = segment.a[0] + segment.a_offset, *b = segment.b;
-    for (ptrdiff_t k = segment.k; k > 0; --k, ++a, b += t.b_step)
-      add_step<T, M, NV, Full>(b, t.b_step, columns, acc,
-                               [&](int i) { return a[i * kPackedRow<T>]; });
+    ptrdiff_t k = segment.k;
+    auto step = [&] {
+      add_step<T, M, NV, Full>(b, ahead, columns, acc, [&](int i) { return a[i * kPackedRow<T>]; });
+      --k, ++a, b += t.b_step;
+    };
+    while (k > 0 && asked < M) ask(asked++), step();
+    while (k > 0) step();
     return finish(t, columns, acc);
   }
   for (ptrdiff_t s = 0; s < t.segment_count; ++s) {
@@ -133,10 +143,14 @@ void tile(const GemmTile<T>& t) {
     for (int i = 0; i < kHeld; ++i) held[i] = segment.a[i];
     const T* const volatile* others = segment.a;
     const T* b = segment.b;
-    ptrdiff_t at = segment.a_offset;
-    for (ptrdiff_t k = segment.k; k > 0; --k, at += t.a_step, b += t.b_step)
-      add_step<T, M, NV, Full>(b, t.b_step, columns, acc,
+    ptrdiff_t at = segment.a_offset, k = segment.k;
+    auto step = [&] {
+      add_step<T, M, NV, Full>(b, ahead, columns, acc,
                                [&](int i) { return i < kHeld ? held[i][at] : others[i][at]; });
+      --k, at += t.a_step, b += t.b_step;
+    };
+    while (k > 0 && asked < M) ask(asked++), step();
+    while (k > 0) step();
   }
   finish(t, columns, acc);
 }

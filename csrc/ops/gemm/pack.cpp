@@ -21,8 +21,8 @@ constexpr ptrdiff_t kRowsAhead = 2;
 // Asks for what lies so many elements ahead; an integer, as beyond the array no pointer may point.
 template <class T>
 inline void fetch_ahead(const T* p, ptrdiff_t elements) {
-  __builtin_prefetch(
-      reinterpret_cast<const void*>(reinterpret_cast<uintptr_t>(p) + uintptr_t(elements) * sizeof(T)));
+  __builtin_prefetch(reinterpret_cast<const void*>(reinterpret_cast<uintptr_t>(p) +
+                                                   uintptr_t(elements) * sizeof(T)));
 }
 
 // One panel [k][nr] from b(k, j), zeros beyond n.

@@ -43,14 +43,15 @@ struct GemmTile {
   const T* bias_m;      // [m], one a row, or null
   T low, high;          // -inf, inf: no clamp. NaN stays NaN.
   bool packed = false;  // one segment, a_step 1, and its rows lie kPackedRow<T> apart
-  ptrdiff_t ahead = 0;  // elements from a step's row of B to what is asked for meanwhile; 0: 8 steps
+  ptrdiff_t ahead =
+      0;  // elements from a step's row of B to what is asked for meanwhile; 0: 8 steps
 };
 
 // Where rows lie at a distance that the compiler knows, they need one register for all. A packed
 // block of A holds kPackedK<T> steps of k at most; a line between rows keeps them out of the same
 // sets of L1.
 template <class T>
-constexpr ptrdiff_t kPackedK = 1536 / sizeof(T);
+constexpr ptrdiff_t kPackedK = 2048 / sizeof(T);
 template <class T>
 constexpr ptrdiff_t kPackedRow = kPackedK<T> + 64 / ptrdiff_t(sizeof(T));
 

@@ -56,7 +56,7 @@ struct WordOperands {
   const GemmBf16Problem& problem;
   Words words;
   ptrdiff_t nr, k, kc;  // k in words, as the tile steps
-  ptrdiff_t nc = kBlockN;
+  ptrdiff_t nc = block_n();
   bool packs_a = true, packs_b = true, panel_by_panel = false;
 
   WordOperands(const GemmBf16Problem& p, Words w, ptrdiff_t tile_nr)

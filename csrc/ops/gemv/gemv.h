@@ -23,7 +23,7 @@ struct GemvRun {
 template <class T>
 using GemvFn = void(const GemvRun<T>&);
 
-constexpr ptrdiff_t kFewVectors = 8;
+constexpr ptrdiff_t kFewVectors = 4;
 
 // Whether gemv() can take the problem: one column of B and A contiguous one way, or a few columns
 // and A contiguous along its columns.
