@@ -143,7 +143,7 @@ struct Operands {
         panel_by_panel(!packs_b && p.packed_b == nullptr),
         k(p.k),
         kc(block_of_k(p, panel_by_panel, packs_a, nr)),
-        nc(panel_by_panel ? p.n : ceil_div(ceil_div(p.n, ceil_div(p.n, block_n())), nr) * nr) {}
+        nc(panel_by_panel ? p.n : ceil_div(ceil_div(p.n, ceil_div(p.n, block_n(p.m))), nr) * nr) {}
 
   RowsOfA<T> rows(const ProductStep& step, ptrdiff_t i0, ptrdiff_t i1, T* space) const {
     const Matrix<const T>& a = problem.a;

@@ -3,8 +3,8 @@
 // High-Performance Matrix Multiplication" (2008), with B's block in L2 and A's rows in L1:
 //
 //   for a part of C                           one task, any thread; no task waits for another
-//     for jc in its columns by NC
-//       for pc in K by KC                     pack B into panels of NR columns: [KC, NC], L2
+//     for pc in K by KC
+//       for jc in its columns by NC           pack B into panels of NR columns: [KC, NC], L2
 //         for ic in its rows by MC            pack A: [MC, KC], L2
 //           for each tile of MR rows          A's rows [MR, KC]: L1
 //             for each panel of NR columns    B's panel streams from L2, asked for 8 steps ahead
@@ -49,10 +49,11 @@ struct PanelsOfB {  // B[k, j] = data[(j - j0) / NR * panel + k * step + (j - j0
   ptrdiff_t panel, step;
 };
 
-// NC: packed B takes three quarters of L2. It moves no result.
-inline ptrdiff_t block_n() {
+// NC: packed B takes three quarters of L2, or little of it where one block of A is all that meets
+// it. It moves no result.
+inline ptrdiff_t block_n(ptrdiff_t m) {
   const ptrdiff_t column = kPackedK<float> * ptrdiff_t(sizeof(float));
-  const ptrdiff_t units = l2_bytes() / 4 * 3 / (column * kLeastBlockN);
+  const ptrdiff_t units = m <= kBlockM ? 1 : l2_bytes() / 4 * 3 / (column * kLeastBlockN);
   return std::clamp<ptrdiff_t>(units, 1, 8) * kLeastBlockN;
 }
 
@@ -103,20 +104,23 @@ class Product {
     Workspace<T> b_space(o_.packs_b ? size_t(ceil_div(width, nr_) * packed_panel<T>(o_.kc, nr_))
                                     : 0);
     Workspace<T> a_space(o_.packs_a ? size_t(height * kPackedRow<T>) : 0);
-    for (ptrdiff_t j = part.j0; j < part.j1; j += o_.nc) {
-      const ptrdiff_t j_end = std::min(j + o_.nc, part.j1);
-      ptrdiff_t k0 = 0;
-      do {  // once even if K is 0: C is still to be written
-        const ptrdiff_t k = std::min(o_.kc, o_.k - k0);
-        const ProductStep step{k0, k, k0 == 0, k0 + k >= o_.k};
+    ptrdiff_t k0 = 0;
+    do {  // once even if K is 0: C is still to be written
+      const ptrdiff_t k = std::min(o_.kc, o_.k - k0);
+      const ProductStep step{k0, k, k0 == 0, k0 + k >= o_.k};
+      RowsOfA<T> a{};
+      for (ptrdiff_t j = part.j0; j < part.j1; j += o_.nc) {
+        const ptrdiff_t j_end = std::min(j + o_.nc, part.j1);
         const PanelsOfB<T> b = o_.panels(step, j, j_end, b_space.data());
         for (ptrdiff_t i = part.i0; i < part.i1; i += mc) {
           const ptrdiff_t i_end = std::min(i + mc, part.i1);
-          multiply(o_.rows(step, i, i_end, a_space.data()), b, step, {i, i_end, j, j_end});
+          const bool kept = j > part.j0 && part.i1 - part.i0 <= mc;  // the only block of A
+          if (!kept) a = o_.rows(step, i, i_end, a_space.data());
+          multiply(a, b, step, {i, i_end, j, j_end});
         }
-        k0 += o_.kc;
-      } while (k0 < o_.k);
-    }
+      }
+      k0 += o_.kc;
+    } while (k0 < o_.k);
   }
 
   void multiply(const RowsOfA<T>& a, const PanelsOfB<T>& b, const ProductStep& step,

@@ -56,11 +56,11 @@ struct WordOperands {
   const GemmBf16Problem& problem;
   Words words;
   ptrdiff_t nr, k, kc;  // k in words, as the tile steps
-  ptrdiff_t nc = block_n();
+  ptrdiff_t nc;
   bool packs_a = true, packs_b = true, panel_by_panel = false;
 
   WordOperands(const GemmBf16Problem& p, Words w, ptrdiff_t tile_nr)
-      : problem(p), words(w), nr(tile_nr), k(words_of(w, p.k)) {
+      : problem(p), words(w), nr(tile_nr), k(words_of(w, p.k)), nc(block_n(p.m)) {
     kc = k ? ceil_div(k, ceil_div(k, kPackedK<float>)) : 0;
   }
 
