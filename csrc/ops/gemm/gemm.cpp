@@ -8,6 +8,7 @@
 //   pack_ab  both.
 //   gemv     a product of one row or one column, or of a few rows with a B that comes from afar, by
 //            kernels of its own.
+//   dot      a product of few rows with a B that lies along k, as A does: neither is copied.
 // A B with contiguous rows is read where it lies, at any size: the tile asks for it two panels
 // ahead. (One core of a Zen 4, GF/s in place and in panels: 16 x 1760 x 1760 109 and 79, 64 x 4096
 // x 4096 105 and 81, 1760 cubed 102 and 100; before the tile asked so far ahead, panels won.)
@@ -20,6 +21,7 @@
 
 #include "core/caches.h"
 #include "core/memory.h"
+#include "ops/dot/dot.h"
 #include "ops/gemm/pack.h"
 #include "ops/gemm/product.h"
 #include "ops/gemm/tile.h"
@@ -39,7 +41,7 @@ const Table<GemmKernel> kernels{
 #undef ROW
 };
 
-enum class Method { direct, pack_a, pack_b, pack_ab, gemv };
+enum class Method { direct, pack_a, pack_b, pack_ab, gemv, dot };
 struct MethodRow : Row {
   Method method;
 };
@@ -107,6 +109,8 @@ double cost(Method method, const GemmProblem<T>& p, const GemmKernel& kernel) {
       return pack_b + beside_panels * panels;
     case Method::pack_ab:
       return pack_b + pack_a;
+    case Method::dot:  // sums across a vector, and a load for two multiply-adds
+      return is_dot(p) ? (8 + 0.016 * double(p.k)) * double(p.m) * double(p.n) : infinite;
     case Method::gemv: {
       const GemmProblem<T> q = as_columns(p);
       if (!is_gemv(q)) return infinite;
@@ -193,6 +197,7 @@ void multiply(const Plan<T>& plan, const GemmProblem<T>& p) {
 template <class T>
 void gemm_one(const Plan<T>& plan, GemmProblem<T> p) {
   if (plan.method == Method::gemv) return gemv(p);
+  if (plan.method == Method::dot) return dot(p);
   if (p.c.col == 1) return multiply(plan, p);
 
   Workspace<T> space(size_t(p.m) * size_t(p.n));

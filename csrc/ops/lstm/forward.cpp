@@ -51,9 +51,9 @@ class Forward {
         cell_(cell_forward_kernel<T>(layer.cell)),
         width_(padded<T>((layer.cell == Cell::gru ? 4 : gates_count_) * layer.hidden)),
         plan_(chunks()),
-        few_(layer.batch <= kFewRows && (layer.steps() == 1 || !panels_pay())),
+        few_(layer.batch <= kDotRows && (layer.steps() == 1 || !panels_pay())),
         packs_(layer.steps() > 1 && !few_),
-        few_rows_(few_rows_kernel<T>()),
+        dot_(dot_kernel<T>()),
         gates_space_(keeps_ ? 0 : size_t(plan_.most_rows * width_)),
         bias_(layer.b_ih ? size_t(gates_count_ * layer.hidden) : 0),
         w_hh_(layer.output, layer.hidden, packs_ ? gates_count_ : 0),
@@ -138,19 +138,19 @@ class Forward {
     first_row_ = l_.offset[low];
     Rows<T> gates = gates_of(low);
     const ptrdiff_t rows = l_.offset[high] - first_row_, columns = gates_count_ * l_.hidden;
-    if (rows <= kFewRows) {
-      const StepGrid grid(rows, columns, kFewRows, product_.nr);
+    if (rows <= kDotRows) {
+      const StepGrid grid(rows, columns, kDotRows, product_.nr);
       return over_step(grid, 0, 2.0 * double(rows) * double(columns) * double(l_.input),
                        [&](ptrdiff_t, ptrdiff_t, ptrdiff_t j, ptrdiff_t wide) {
-                         few_rows_({l_.w_ih + j * l_.input,
-                                    l_.input,
-                                    wide,
-                                    l_.input,
-                                    {l_.x + first_row_ * l_.input, l_.input},
-                                    rows,
-                                    gates.from(0, j),
-                                    T(0),
-                                    bias_.size() ? bias_.data() + j : nullptr});
+                         dot_({l_.w_ih + j * l_.input,
+                               l_.input,
+                               wide,
+                               l_.input,
+                               {l_.x + first_row_ * l_.input, l_.input},
+                               rows,
+                               gates.from(0, j),
+                               T(0),
+                               bias_.size() ? bias_.data() + j : nullptr});
                        });
     }
     GemmProblem<T> p{1,
@@ -230,8 +230,8 @@ class Forward {
       Rows<T> to = a.gates.from(i, (apart ? 3 : g) * h + j);
       const T* bias = apart && l_.b_hh ? l_.b_hh + 2 * h + j : nullptr;
       if (has_h && few_)
-        few_rows_({l_.w_hh + (g * h + j) * p, p, wide, p, a.h.from(i, 0), tall, to,
-                   T(apart ? 0 : 1), bias});
+        dot_({l_.w_hh + (g * h + j) * p, p, wide, p, a.h.from(i, 0), tall, to, T(apart ? 0 : 1),
+              bias});
       else if (has_h)
         product_({a.h.from(i, 0), to, tall, wide, T(apart ? 0 : 1), bias},
                  {{0, w_hh_.panel(g, j, 0, product_.nr), l_.output}});
@@ -275,7 +275,7 @@ class Forward {
   const ptrdiff_t width_;  // of a row of gates that is not kept
   const Chunks plan_;
   const bool few_, packs_;
-  FewRowsFn<T>* const few_rows_;
+  DotFn<T>* const dot_;
   Workspace<T> gates_space_, bias_;
   PackedWeights<T> w_hh_, w_hr_;
   const ptrdiff_t state_row_, cell_row_;

@@ -8,11 +8,9 @@ namespace {
 const Table<Kernel> kernels{
 #define FORWARD(name, T, isa, pass) STRIATE_KERNEL(lstm, name, T, isa, int(CellPass::pass))
 #define BACKWARD FORWARD
-#define FEW FORWARD
 #include "ops/lstm/kernels.inc"
 #undef FORWARD
 #undef BACKWARD
-#undef FEW
 };
 
 template <class Fn, class T>
@@ -35,13 +33,6 @@ CellBackwardFn<T>* cell_backward_kernel(Cell cell) {
 }
 template CellBackwardFn<float>* cell_backward_kernel<float>(Cell);
 template CellBackwardFn<double>* cell_backward_kernel<double>(Cell);
-
-template <class T>
-FewRowsFn<T>* few_rows_kernel() {
-  return kernels.best(dtype_of<T>, int(CellPass::rnn_few_rows)).template as<FewRowsFn<T>>();
-}
-template FewRowsFn<float>* few_rows_kernel<float>();
-template FewRowsFn<double>* few_rows_kernel<double>();
 
 template <class T>
 ptrdiff_t kept_columns(Cell cell, ptrdiff_t hidden, bool projected) {

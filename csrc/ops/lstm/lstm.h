@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "core/registry.h"
+#include "ops/dot/dot.h"
 
 namespace striate {
 
@@ -39,20 +40,6 @@ enum class CellPass {
   gru_cell_bwd,
   rnn_tanh_cell_bwd,
   rnn_relu_cell_bwd,
-  rnn_few_rows,
-};
-
-// Rows of a matrix: `row` elements apart, unit stride along a row.
-template <class T>
-struct Rows {
-  T* data;
-  ptrdiff_t row;
-  // Inlined always: a copy of its own would be a weak symbol in the files of an ISA.
-  __attribute__((always_inline)) T* at(ptrdiff_t i) const { return data + i * row; }
-  // From row i and column j on; nothing stays nothing.
-  __attribute__((always_inline)) Rows from(ptrdiff_t i, ptrdiff_t j) const {
-    return {data ? data + i * row + j : data, row};
-  }
 };
 
 // `gates` holds, `gate` elements apart,
@@ -84,22 +71,6 @@ struct CellBackward {
   Rows<T> dgates;
 };
 
-// C = (beta C) + bias + A W^T for a_rows <= kFewRows rows, with W where it lies; beta is 0 or 1.
-// With beta == 0 C is not read.
-constexpr ptrdiff_t kFewRows = 4;
-template <class T>
-struct FewRows {
-  const T* w;  // [n, k], rows w_row apart
-  ptrdiff_t w_row, n, k;
-  Rows<const T> a;
-  ptrdiff_t a_rows;
-  Rows<T> c;
-  T beta;
-  const T* bias;  // [n] or null
-};
-
-template <class T>
-using FewRowsFn = void(const FewRows<T>&);
 template <class T>
 using CellForwardFn = void(const CellForward<T>&);
 template <class T>
@@ -107,18 +78,14 @@ using CellBackwardFn = void(const CellBackward<T>&);
 
 #define FORWARD(name, T, isa, pass) STRIATE_WITH_##isa(CellForwardFn<T> name;)
 #define BACKWARD(name, T, isa, pass) STRIATE_WITH_##isa(CellBackwardFn<T> name;)
-#define FEW(name, T, isa, pass) STRIATE_WITH_##isa(FewRowsFn<T> name;)
 #include "ops/lstm/kernels.inc"
 #undef FORWARD
 #undef BACKWARD
-#undef FEW
 
 template <class T>
 CellForwardFn<T>* cell_forward_kernel(Cell cell);
 template <class T>
 CellBackwardFn<T>* cell_backward_kernel(Cell cell);
-template <class T>
-FewRowsFn<T>* few_rows_kernel();
 
 // --- drivers -------------------------------------------------------------------------------------
 

@@ -2,12 +2,10 @@
 #include "simd/vec_avx512.h"
 //
 #include "ops/lstm/cell.inl"
-#include "ops/lstm/few.inl"
 
 namespace striate {
 
 #define KERNELS(dtype, T)                                                                         \
-  void rnn_few_rows_##dtype##_avx512(const FewRows<T>& f) { few_rows(f); }                        \
   void lstm_cell_fwd_##dtype##_avx512(const CellForward<T>& a) { lstm_cell_forward(a); }          \
   void lstm_cell_bwd_##dtype##_avx512(const CellBackward<T>& a) { lstm_cell_backward(a); }        \
   void gru_cell_fwd_##dtype##_avx512(const CellForward<T>& a) { gru_cell_forward(a); }            \

@@ -81,6 +81,14 @@ def _few_rows(a: Array, b: Array, out: Any = None) -> Any:
         return _C.gemm(a, b, out=out)
 
 
+def _dot_kernel(
+    x: Array, w: Array, b: Array | None, activation: Any = None, out: Any = None
+) -> Any:
+    """By dot, which few rows choose, once their sums are long."""
+    with _C.pin_rows([f"gemm_f{8 * x.itemsize}_dot"]):
+        return _C.gemm(x, w.T, bias=b, activation=activation, out=out)
+
+
 CASES = [
     Case(
         name="gemm_packed",
@@ -131,10 +139,28 @@ CASES = [
         reference=np.matmul,
         samples=[
             Sample(((rows, k), (k, m)))
-            for rows in range(2, 9)
+            for rows in range(2, 5)
             for m, k in ((9, 3), (16, 4), (17, 1), (33, 9), (64, 0), (1031, 6), (6200, 3))
         ]
         + [Sample(((3, 5), (5, 66000)))],  # shared by threads
+        bound=_bound,
+    ),
+    Case(
+        name="dot",
+        rows=("dot_",),
+        function=None,
+        kernel=_dot_kernel,
+        reference=_linear_reference,
+        samples=[
+            *(
+                Sample(((m, k), (n, k), bias), {"activation": f})
+                for m in (1, 2, 3, 4, 5, 8, 11)
+                for n, k in ((1, 5), (4, 16), (7, 33), (8, 1), (21, 100))
+                for bias, f in (((n,), "relu"), (None, None), ((n,), "tanh"))
+            ),
+            Sample(((3, 8200), (5, 8200), (5,)), {"activation": None}),  # two blocks of k
+            Sample(((7, 70), (9000, 70), (9000,)), {"activation": "relu"}),  # shared by threads
+        ],
         bound=_bound,
     ),
     Case(

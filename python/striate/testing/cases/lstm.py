@@ -344,7 +344,7 @@ CASES = [case for cell in GATES for case in _cases(cell)]
 CASES += [
     Case(
         name=f"{cell}_few_rows",
-        rows=("rnn_few_rows_",),
+        rows=("dot_",),
         function=None,
         kernel=_kernel,
         reference=_reference,

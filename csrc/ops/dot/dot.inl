@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Products of few rows with weights where they lie (FewRows in lstm.h):
+// The kernel of dot.h over the vectors of one ISA:
 //
 //   C[i, j] = beta C[i, j] + bias[j] + sum over k of A[i, k] W[j, k]       i < m <= 4, j < n
 //
@@ -12,27 +12,34 @@
 // Bound: memory, 4 K bytes a column for m K multiply-adds. A core of an Emerald Rapids
 // reads some 130 GB/s from L2 and 25 from L3, whatever the order, streams or prefetches, which is
 // why steps sweep back and forth over the weights (over_step).
-#include "ops/lstm/lstm.h"
+#include <cstdint>
+
+#include "ops/dot/dot.h"
 #include "simd/row.h"
 
 namespace striate {
 namespace {
 
-constexpr int kFewAccumulators = HERE_scalar(8) HERE_avx2(8) HERE_avx512(16);
+constexpr int kDotAccumulators = HERE_scalar(8) HERE_avx2(8) HERE_avx512(16);
 
 template <class T, int M, int R>
-void few_columns(const FewRows<T>& f, ptrdiff_t j) {
+void dot_columns(const DotRun<T>& f, ptrdiff_t j) {
   constexpr int lanes = Vec<T>::lanes, groups = (M * R + lanes - 1) / lanes;
   Vec<T> acc[groups][lanes];  // [M][R], and zeros
   for (auto& group : acc)
     for (auto& v : group) v = broadcast(T(0));
   const T* w = f.w + j * f.w_row;
+  const uintptr_t ahead = uintptr_t(f.ahead * f.w_row) * sizeof(T);
   row_each<T>(0, f.k, [&](ptrdiff_t k, ptrdiff_t left) {
     Vec<T> a[M];
 #pragma GCC unroll 4
     for (int i = 0; i < M; ++i) a[i] = load_filled(f.a.at(i) + k, left, T(0));
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r) {
+      if (f.ahead) {  // an integer: beyond the array no pointer may point
+        const uintptr_t there = reinterpret_cast<uintptr_t>(w + r * f.w_row + k);
+        __builtin_prefetch(reinterpret_cast<const void*>(there + ahead));
+      }
       const Vec<T> b = load_filled(w + r * f.w_row + k, left, T(0));
 #pragma GCC unroll 4
       for (int i = 0; i < M; ++i) {
@@ -56,26 +63,29 @@ void few_columns(const FewRows<T>& f, ptrdiff_t j) {
 }
 
 template <class T, int M>
-void few_rows_of(const FewRows<T>& f) {
-  constexpr int R = kFewAccumulators / M < 8 ? kFewAccumulators / M / 2 * 2 : 8;
+void dot_rows_of(const DotRun<T>& f) {
+  constexpr int R = kDotAccumulators / M < 8 ? kDotAccumulators / M / 2 * 2 : 8;
   ptrdiff_t j = 0;
-  for (; j + R <= f.n; j += R) few_columns<T, M, R>(f, j);
-  for (; j < f.n; ++j) few_columns<T, M, 1>(f, j);
+  for (; j + R <= f.n; j += R) dot_columns<T, M, R>(f, j);
+  for (; j < f.n; ++j) dot_columns<T, M, 1>(f, j);
 }
 
 template <class T>
-void few_rows(const FewRows<T>& f) {
+void dot_rows(const DotRun<T>& f) {
   switch (f.a_rows) {
     case 1:
-      return few_rows_of<T, 1>(f);
+      return dot_rows_of<T, 1>(f);
     case 2:
-      return few_rows_of<T, 2>(f);
+      return dot_rows_of<T, 2>(f);
     case 3:
-      return few_rows_of<T, 3>(f);
+      return dot_rows_of<T, 3>(f);
     default:
-      return few_rows_of<T, 4>(f);
+      return dot_rows_of<T, 4>(f);
   }
 }
 
 }  // namespace
 }  // namespace striate
+
+#define DEFINE_DOT(name, T) \
+  void name(const DotRun<T>& r) { dot_rows(r); }

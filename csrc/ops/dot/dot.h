@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+// Products whose operands both run along k, read where they lie:
+//
+//   C = (beta C) + bias + A W^T      A [M, K]  W [N, K]  C [M, N], beta 0 or 1
+//
+// GEMM takes them for few rows with B transposed, which packing would turn at every call; recurrent
+// layers for their steps of few sequences.
+#pragma once
+#include "core/registry.h"
+#include "ops/gemm/gemm.h"
+
+namespace striate {
+
+// Rows of a matrix: `row` elements apart, unit stride along a row.
+template <class T>
+struct Rows {
+  T* data;
+  ptrdiff_t row;
+  // Inlined always: a copy of its own would be a weak symbol in the files of an ISA.
+  __attribute__((always_inline)) T* at(ptrdiff_t i) const { return data + i * row; }
+  // From row i and column j on; nothing stays nothing.
+  __attribute__((always_inline)) Rows from(ptrdiff_t i, ptrdiff_t j) const {
+    return {data ? data + i * row + j : data, row};
+  }
+};
+
+constexpr ptrdiff_t kDotRows = 4;
+template <class T>
+struct DotRun {
+  const T* w;  // [n, k], rows w_row apart
+  ptrdiff_t w_row, n, k;
+  Rows<const T> a;
+  ptrdiff_t a_rows;  // kDotRows at most
+  Rows<T> c;         // with beta == 0 not read
+  T beta;
+  const T* bias;        // [n] or null
+  ptrdiff_t ahead = 0;  // rows from a row of W to the one that is asked for meanwhile
+};
+template <class T>
+using DotFn = void(const DotRun<T>&);
+
+// The preferred kernel on this machine.
+template <class T>
+DotFn<T>* dot_kernel();
+
+// Whether dot() can take the problem.
+template <class T>
+bool is_dot(const GemmProblem<T>& p) {
+  return p.a.col == 1 && p.b.row == 1 && p.c.col == 1 && !p.packed_b && p.k > 0 &&
+         p.alpha == T(1) && (p.beta == T(0) || p.beta == T(1));
+}
+
+// One problem (batch is not looked at) for which is_dot() holds.
+template <class T>
+void dot(const GemmProblem<T>& p);
+
+#define ROW(name, T, isa) STRIATE_WITH_##isa(DotFn<T> name;)
+#include "ops/dot/kernels.inc"
+#undef ROW
+
+}  // namespace striate
