@@ -39,6 +39,7 @@ struct Stats {
   template <int NV, class T>
   static void run(const BatchNormArgs<T>& a, ptrdiff_t j, Mask<T> last) {
     const T* x = a.x + j;
+    const ptrdiff_t next = a.rows * a.n;  // the same place of the next block
     Vec<T> base[NV], total[NV], mean[NV];
 #pragma GCC unroll 4
     for (int v = 0; v < NV; ++v) {
@@ -47,8 +48,10 @@ struct Stats {
     }
     for (ptrdiff_t i = 1; i < a.rows; ++i)
 #pragma GCC unroll 4
-      for (int v = 0; v < NV; ++v)
+      for (int v = 0; v < NV; ++v) {
+        fetch(x + i * a.n + v * Vec<T>::lanes, next);
         total[v] = total[v] + (load_of<T, NV>(x + i * a.n, v, last) - base[v]);
+      }
 #pragma GCC unroll 4
     for (int v = 0; v < NV; ++v) {
       mean[v] = base[v] + total[v] / broadcast(T(a.rows));
@@ -71,7 +74,8 @@ struct Stats {
 struct Sums {
   template <int NV, class T>
   static void run(const BatchNormArgs<T>& a, ptrdiff_t j, Mask<T> last) {
-    constexpr ptrdiff_t kBlock = 128;  // rows summed before they meet the total
+    constexpr ptrdiff_t kBlock = 128;     // rows summed before they meet the total
+    const ptrdiff_t next = a.rows * a.n;  // the same place of the next block
     Vec<T> mean[NV], total[NV], total2[NV];
 #pragma GCC unroll 4
     for (int v = 0; v < NV; ++v) {
@@ -86,6 +90,8 @@ struct Sums {
       for (ptrdiff_t i = i0; i < i1; ++i)
 #pragma GCC unroll 4
         for (int v = 0; v < NV; ++v) {
+          fetch(a.dy + i * a.n + j + v * Vec<T>::lanes, next);
+          fetch(a.x + i * a.n + j + v * Vec<T>::lanes, next);
           Vec<T> dy = load_of<T, NV>(a.dy + i * a.n + j, v, last);
           Vec<T> off = load_of<T, NV>(a.x + i * a.n + j, v, last) - mean[v];
           part[v] = part[v] + dy;
