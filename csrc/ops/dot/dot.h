@@ -3,8 +3,8 @@
 //
 //   C = (beta C) + bias + A W^T      A [M, K]  W [N, K]  C [M, N], beta 0 or 1
 //
-// GEMM takes them for few rows with B transposed, which packing would turn at every call; recurrent
-// layers for their steps of few sequences.
+// GEMM takes them for few rows with B along k, which packing would turn at every call, and for few
+// columns with A along k; recurrent layers for their steps of few sequences.
 #pragma once
 #include "core/registry.h"
 #include "ops/gemm/gemm.h"
@@ -33,8 +33,9 @@ struct DotRun {
   ptrdiff_t a_rows;  // kDotRows at most
   Rows<T> c;         // with beta == 0 not read
   T beta;
-  const T* bias;        // [n] or null
-  ptrdiff_t ahead = 0;  // rows from a row of W to the one that is asked for meanwhile
+  const T* bias;  // [n] or null
+  // Rows from one of W, or of A, to the one that is asked for meanwhile; 0: none is.
+  ptrdiff_t w_ahead = 0, a_ahead = 0;
 };
 template <class T>
 using DotFn = void(const DotRun<T>&);
@@ -43,11 +44,12 @@ using DotFn = void(const DotRun<T>&);
 template <class T>
 DotFn<T>* dot_kernel();
 
-// Whether dot() can take the problem.
+// Whether dot() can take the problem: the larger operand lies along k.
 template <class T>
 bool is_dot(const GemmProblem<T>& p) {
-  return p.a.col == 1 && p.b.row == 1 && p.c.col == 1 && !p.packed_b && p.k > 0 &&
-         p.alpha == T(1) && (p.beta == T(0) || p.beta == T(1));
+  const bool along = p.m <= p.n ? p.b.row == 1 : p.a.col == 1;
+  return along && p.c.col == 1 && !p.packed_b && p.k > 0 && p.alpha == T(1) &&
+         (p.beta == T(0) || p.beta == T(1));
 }
 
 // One problem (batch is not looked at) for which is_dot() holds.

@@ -29,17 +29,21 @@ void dot_columns(const DotRun<T>& f, ptrdiff_t j) {
   for (auto& group : acc)
     for (auto& v : group) v = broadcast(T(0));
   const T* w = f.w + j * f.w_row;
-  const uintptr_t ahead = uintptr_t(f.ahead * f.w_row) * sizeof(T);
+  // As an integer: beyond the array no pointer may point.
+  auto ask = [](const T* p, ptrdiff_t ahead) {
+    const uintptr_t there = reinterpret_cast<uintptr_t>(p) + uintptr_t(ahead) * sizeof(T);
+    __builtin_prefetch(reinterpret_cast<const void*>(there));
+  };
   row_each<T>(0, f.k, [&](ptrdiff_t k, ptrdiff_t left) {
     Vec<T> a[M];
 #pragma GCC unroll 4
-    for (int i = 0; i < M; ++i) a[i] = load_filled(f.a.at(i) + k, left, T(0));
+    for (int i = 0; i < M; ++i) {
+      if (f.a_ahead) ask(f.a.at(i) + k, f.a_ahead * f.a.row);
+      a[i] = load_filled(f.a.at(i) + k, left, T(0));
+    }
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r) {
-      if (f.ahead) {  // an integer: beyond the array no pointer may point
-        const uintptr_t there = reinterpret_cast<uintptr_t>(w + r * f.w_row + k);
-        __builtin_prefetch(reinterpret_cast<const void*>(there + ahead));
-      }
+      if (f.w_ahead) ask(w + r * f.w_row + k, f.w_ahead * f.w_row);
       const Vec<T> b = load_filled(w + r * f.w_row + k, left, T(0));
 #pragma GCC unroll 4
       for (int i = 0; i < M; ++i) {

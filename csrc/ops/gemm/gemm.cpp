@@ -100,17 +100,25 @@ double cost(Method method, const GemmProblem<T>& p, const GemmKernel& kernel) {
   const double pack_a = (a.col == 1 ? 0.3 : 0.8) * a_size + 500;
   const double pack_b = p.packed_b ? 0 : 0.8 * b_size + 1000;
   const bool b_as_it_lies = !p.packed_b && b.col == 1;
+  // Multiply-adds of the part of the last vector that is beyond the columns.
+  const ptrdiff_t lanes = kernel.nr / 2, beyond = ceil_div(p.n, lanes) * lanes - p.n;
+  const double idle = double(beyond) / double(lanes) * a_size;
   switch (method) {
     case Method::direct:
-      return b_as_it_lies ? beside_panels + in_place * (panels - 1) : infinite;
+      return b_as_it_lies ? idle + beside_panels + in_place * (panels - 1) : infinite;
     case Method::pack_a:
-      return b_as_it_lies ? pack_a : infinite;
+      return b_as_it_lies ? idle + pack_a : infinite;
     case Method::pack_b:
-      return pack_b + beside_panels * panels;
+      return idle + pack_b + beside_panels * panels;
     case Method::pack_ab:
-      return pack_b + pack_a;
-    case Method::dot:  // sums across a vector, and a load for two multiply-adds
-      return is_dot(p) ? (8 + 0.016 * double(p.k)) * double(p.m) * double(p.n) : infinite;
+      return idle + pack_b + pack_a;
+    case Method::dot: {
+      if (!is_dot(p)) return infinite;
+      const bool few_rows = p.m <= p.n;
+      const double copy = few_rows ? (a.col == 1 ? 0 : a_size) : b.row == 1 ? 0 : b_size;
+      // Sums across a vector, and a load for two multiply-adds.
+      return copy + (8 + 0.016 * double(p.k)) * double(p.m) * double(p.n);
+    }
     case Method::gemv: {
       const GemmProblem<T> q = as_columns(p);
       if (!is_gemv(q)) return infinite;

@@ -82,9 +82,8 @@ inline __attribute__((always_inline)) void finish(const GemmTile<T>& t,
   each<M, NV>([&](int i, int v) { columns.put(t.c[i], v, acc[i][v]); });
 }
 
-// acc += one step of k; row(i) is A[i, k]. B is asked for 8 steps ahead: it comes from L2 or
-// beyond, where 14 cycles a step are time enough for one to arrive, but not for the first one of a
-// panel.
+// acc += one step of k; row(i) is A[i, k]. B is asked for ahead (GemmTile): in L2, 8 steps of 14
+// cycles are time enough for a line to arrive.
 template <class T, int M, int NV, bool Full, class Row>
 inline __attribute__((always_inline)) void add_step(const T* b, ptrdiff_t b_ahead,
                                                     const Columns<T, NV, Full>& columns,

@@ -9,8 +9,11 @@
 //           for each tile of MR rows          A's rows [MR, KC]: L1
 //             for each panel of NR columns    B's panel streams from L2, asked for 8 steps ahead
 //
-// Tasks pack for themselves: a block of B is packed again for other rows of C, which costs 3 % at
-// 336 rows, and saves the barrier between packing and multiplying.
+// Where B is read in place, NC is all of N and the two loops inside change places: a panel of B
+// comes once, asked for two panels ahead, and tiles of rows pass over it.
+//
+// Tasks pack for themselves: a block of B is packed again for other rows of C, which saves the
+// barrier between packing and multiplying.
 //
 // What A and B are made of is the caller's: `Operands` has
 //
@@ -73,7 +76,7 @@ class Product {
       return task({0, p_.m, 0, p_.n});
     // Enough tasks to go round. Their edges do not change a result.
     const ptrdiff_t wanted = 4 * ptrdiff_t(num_threads());
-    ptrdiff_t mc = p_.m, nc = std::min(o_.nc, p_.n);
+    ptrdiff_t mc = p_.m, nc = std::min(std::max(o_.nc, 4 * kLeastBlockN), p_.n);
     auto tasks = [&] { return ceil_div(p_.m, mc) * ceil_div(p_.n, nc); };
     auto halve = [&](ptrdiff_t& size, ptrdiff_t unit, ptrdiff_t least_units) {
       while (num_threads() > 1 && tasks() < wanted && size > least_units * unit)
@@ -94,6 +97,7 @@ class Product {
  private:
   struct Part {  // of C
     ptrdiff_t i0, i1, j0, j1;
+    bool whole_a = false;  // its rows are all of the task's
   };
 
   // A part of C, over all of K.
@@ -114,9 +118,9 @@ class Product {
         const PanelsOfB<T> b = o_.panels(step, j, j_end, b_space.data());
         for (ptrdiff_t i = part.i0; i < part.i1; i += mc) {
           const ptrdiff_t i_end = std::min(i + mc, part.i1);
-          const bool kept = j > part.j0 && part.i1 - part.i0 <= mc;  // the only block of A
-          if (!kept) a = o_.rows(step, i, i_end, a_space.data());
-          multiply(a, b, step, {i, i_end, j, j_end});
+          const bool whole = part.i1 - part.i0 <= mc;  // then A is kept for the next columns
+          if (!whole || j == part.j0) a = o_.rows(step, i, i_end, a_space.data());
+          multiply(a, b, step, {i, i_end, j, j_end, whole});
         }
       }
       k0 += o_.kc;
@@ -149,11 +153,15 @@ class Product {
     // ahead: runs of 128 bytes at a distance are beyond every prefetcher, and 8 steps are shorter
     // than the way from L3. (Zen 4, 16 x 1760 x 1760: 31 GF/s with 8 steps, 65 with one panel, 109
     // with two; three and more are no better.)
-    if (o_.panel_by_panel && p_.n > nr_) tile.ahead = 2 * nr_;
+    const ptrdiff_t ahead = 2 * nr_, width = ceil_div(block.j1 - block.j0, nr_) * nr_;
+    // The last two ask for the first two of what follows: the next block of k, or of A.
+    const bool asks = o_.panel_by_panel && width > ahead;
+    const ptrdiff_t back = (block.whole_a ? step.k * b.step : 0) - width;
     if (step.last) tile.low = e.low, tile.high = e.high;
     const T* bias = step.last ? e.bias : nullptr;
     auto run = [&](ptrdiff_t i, ptrdiff_t j) {
       segment.b = b.data + (j - block.j0) / nr_ * b.panel;
+      if (asks) tile.ahead = j + ahead < block.j1 ? ahead : ahead + back;
       tile.n = int(std::min(nr_, block.j1 - j));
       tile.m = int(std::min(mr, block.i1 - i));
       if (bias && e.bias_axis == BiasAxis::column) tile.bias_n = bias + j;

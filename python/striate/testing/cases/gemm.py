@@ -89,6 +89,12 @@ def _dot_kernel(
         return _C.gemm(x, w.T, bias=b, activation=activation, out=out)
 
 
+def _dot_turned(a: Array, b: Array, out: Any = None) -> Any:
+    """A few columns of b, which dot copies."""
+    with _C.pin_rows([f"gemm_f{8 * a.itemsize}_dot"]):
+        return _C.gemm(a, b, out=out)
+
+
 CASES = [
     Case(
         name="gemm_packed",
@@ -158,9 +164,19 @@ CASES = [
                 for n, k in ((1, 5), (4, 16), (7, 33), (8, 1), (21, 100))
                 for bias, f in (((n,), "relu"), (None, None), ((n,), "tanh"))
             ),
-            Sample(((3, 8200), (5, 8200), (5,)), {"activation": None}),  # two blocks of k
+            Sample(((70, 900), (75, 900), (75,)), {"activation": None}),  # two blocks of k
+            Sample(((60, 2000), (3, 2000), None), {"activation": "relu"}),  # few columns
             Sample(((7, 70), (9000, 70), (9000,)), {"activation": "relu"}),  # shared by threads
         ],
+        bound=_bound,
+    ),
+    Case(
+        name="dot_turned",
+        rows=("dot_",),
+        function=None,
+        kernel=_dot_turned,
+        reference=np.matmul,
+        samples=[Sample(((m, k), (k, n))) for m, n, k in ((40, 5, 70), (9, 8, 33), (9000, 7, 70))],
         bound=_bound,
     ),
     Case(
