@@ -29,21 +29,22 @@ void dot_columns(const DotRun<T>& f, ptrdiff_t j) {
   for (auto& group : acc)
     for (auto& v : group) v = broadcast(T(0));
   const T* w = f.w + j * f.w_row;
-  // As an integer: beyond the array no pointer may point.
-  auto ask = [](const T* p, ptrdiff_t ahead) {
-    const uintptr_t there = reinterpret_cast<uintptr_t>(p) + uintptr_t(ahead) * sizeof(T);
-    __builtin_prefetch(reinterpret_cast<const void*>(there));
+  // Unsigned integers: beyond the array no pointer may point, and a row that stands alone may have
+  // any stride.
+  auto ask = [](const T* p, ptrdiff_t rows, ptrdiff_t row) {
+    const uintptr_t ahead = uintptr_t(rows) * uintptr_t(row) * sizeof(T);
+    __builtin_prefetch(reinterpret_cast<const void*>(reinterpret_cast<uintptr_t>(p) + ahead));
   };
   row_each<T>(0, f.k, [&](ptrdiff_t k, ptrdiff_t left) {
     Vec<T> a[M];
 #pragma GCC unroll 4
     for (int i = 0; i < M; ++i) {
-      if (f.a_ahead) ask(f.a.at(i) + k, f.a_ahead * f.a.row);
+      if (f.a_ahead) ask(f.a.at(i) + k, f.a_ahead, f.a.row);
       a[i] = load_filled(f.a.at(i) + k, left, T(0));
     }
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r) {
-      if (f.w_ahead) ask(w + r * f.w_row + k, f.w_ahead * f.w_row);
+      if (f.w_ahead) ask(w + r * f.w_row + k, f.w_ahead, f.w_row);
       const Vec<T> b = load_filled(w + r * f.w_row + k, left, T(0));
 #pragma GCC unroll 4
       for (int i = 0; i < M; ++i) {

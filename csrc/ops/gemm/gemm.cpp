@@ -15,7 +15,6 @@
 #include "ops/gemm/gemm.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <limits>
 #include <numeric>
 
@@ -72,8 +71,8 @@ ptrdiff_t block_of_k(const GemmProblem<T>& p, bool in_place, bool pack_a, ptrdif
 // How many of `rows` elements that far apart an L1 lacks ways for, as a part of its ways.
 template <class T>
 double crowding(ptrdiff_t stride, ptrdiff_t rows) {
-  const ptrdiff_t bytes = std::abs(stride) * ptrdiff_t(sizeof(T)), ways = l1_ways();
-  const ptrdiff_t sets = std::max<ptrdiff_t>(kL1WayBytes / std::gcd(bytes, kL1WayBytes), 1);
+  const ptrdiff_t bytes = ptrdiff_t(size_t(stride) * sizeof(T) % size_t(kL1WayBytes));
+  const ptrdiff_t sets = kL1WayBytes / std::gcd(bytes, kL1WayBytes), ways = l1_ways();
   return double(std::max<ptrdiff_t>(ceil_div(rows, sets) - ways, 0)) / double(ways);
 }
 

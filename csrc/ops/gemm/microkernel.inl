@@ -85,11 +85,11 @@ inline __attribute__((always_inline)) void finish(const GemmTile<T>& t,
 // acc += one step of k; row(i) is A[i, k]. B is asked for ahead (GemmTile): in L2, 8 steps of 14
 // cycles are time enough for a line to arrive.
 template <class T, int M, int NV, bool Full, class Row>
-inline __attribute__((always_inline)) void add_step(const T* b, ptrdiff_t b_ahead,
+inline __attribute__((always_inline)) void add_step(const T* b, uintptr_t b_ahead,
                                                     const Columns<T, NV, Full>& columns,
                                                     Vec<T> (&acc)[M][NV], Row&& row) {
   // An integer: beyond the array no pointer may point.
-  const uintptr_t ahead = reinterpret_cast<uintptr_t>(b) + uintptr_t(b_ahead) * sizeof(T);
+  const uintptr_t ahead = reinterpret_cast<uintptr_t>(b) + b_ahead * sizeof(T);
   Vec<T> bv[NV];
 #pragma GCC unroll 4
   for (int v = 0; v < NV; ++v) {
@@ -117,7 +117,8 @@ void tile(const GemmTile<T>& t) {
     for (int v = 0; v < NV; ++v) __builtin_prefetch(t.c[i] + v * Vec<T>::lanes, 1);
   };
   ptrdiff_t asked = 0;
-  const ptrdiff_t ahead = t.ahead ? t.ahead : 8 * t.b_step;
+  // Unsigned: a row of B that stands alone may have any stride, and 8 of it overflow.
+  const uintptr_t ahead = t.ahead ? uintptr_t(t.ahead) : 8 * uintptr_t(t.b_step);
 
   if constexpr (Packed) {
     const GemmSegment<T>& segment = t.segments[0];

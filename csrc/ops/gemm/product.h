@@ -156,12 +156,13 @@ class Product {
     const ptrdiff_t ahead = 2 * nr_, width = ceil_div(block.j1 - block.j0, nr_) * nr_;
     // The last two ask for the first two of what follows: the next block of k, or of A.
     const bool asks = o_.panel_by_panel && width > ahead;
-    const ptrdiff_t back = (block.whole_a ? step.k * b.step : 0) - width;
+    const size_t down = block.whole_a ? size_t(step.k) * size_t(b.step) : 0;  // any stride
+    const ptrdiff_t on = ptrdiff_t(down + size_t(ahead - width));
     if (step.last) tile.low = e.low, tile.high = e.high;
     const T* bias = step.last ? e.bias : nullptr;
     auto run = [&](ptrdiff_t i, ptrdiff_t j) {
       segment.b = b.data + (j - block.j0) / nr_ * b.panel;
-      if (asks) tile.ahead = j + ahead < block.j1 ? ahead : ahead + back;
+      if (asks) tile.ahead = j + ahead < block.j1 ? ahead : on;
       tile.n = int(std::min(nr_, block.j1 - j));
       tile.m = int(std::min(mr, block.i1 - i));
       if (bias && e.bias_axis == BiasAxis::column) tile.bias_n = bias + j;

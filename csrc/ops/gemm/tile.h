@@ -43,8 +43,8 @@ struct GemmTile {
   const T* bias_m;      // [m], one a row, or null
   T low, high;          // -inf, inf: no clamp. NaN stays NaN.
   bool packed = false;  // one segment, a_step 1, and its rows lie kPackedRow<T> apart
-  ptrdiff_t ahead =
-      0;  // elements from a step's row of B to what is asked for meanwhile; 0: 8 steps
+  // Elements from a step's row of B to what is asked for meanwhile; 0: 8 steps.
+  ptrdiff_t ahead = 0;
 };
 
 // Where rows lie at a distance that the compiler knows, they need one register for all. A packed
