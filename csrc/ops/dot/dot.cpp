@@ -36,15 +36,11 @@ constexpr double kSerialFlops = 4e6;  // below, waking a second core costs more 
 template <class T>
 void finish(const GemmProblem<T>& p, ptrdiff_t i0, ptrdiff_t i1, ptrdiff_t j0, ptrdiff_t j1) {
   const Epilogue<T>& e = p.epilogue;
-  const bool by_row = e.bias && e.bias_axis == BiasAxis::row;
-  const bool clamps = e.low != Epilogue<T>().low || e.high != Epilogue<T>().high;
+  const bool by_row = e.bias && e.bias_axis == BiasAxis::row, clamps = e.clamps();
   for (ptrdiff_t i = i0; i < i1; ++i) {
     T* c = p.c.data + i * p.c.row;
     for (ptrdiff_t j = j0; by_row && j < j1; ++j) c[j] += e.bias[i];
-    for (ptrdiff_t j = j0; clamps && j < j1; ++j) {
-      const T below = e.high < c[j] ? e.high : c[j];  // NaN stays NaN
-      c[j] = e.low > below ? e.low : below;
-    }
+    for (ptrdiff_t j = j0; clamps && j < j1; ++j) c[j] = e.clamped(c[j]);
     if (e.activation) e.activation(c + j0, c + j0, j1 - j0, e.parameter);
   }
 }

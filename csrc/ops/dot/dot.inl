@@ -12,10 +12,9 @@
 // Bound: memory, 4 K bytes a column for m K multiply-adds. A core of an Emerald Rapids
 // reads some 130 GB/s from L2 and 25 from L3, whatever the order, streams or prefetches, which is
 // why steps sweep back and forth over the weights (over_step).
-#include <cstdint>
-
 #include "ops/dot/dot.h"
 #include "simd/row.h"
+#include "simd/write.h"
 
 namespace striate {
 namespace {
@@ -29,22 +28,19 @@ void dot_columns(const DotRun<T>& f, ptrdiff_t j) {
   for (auto& group : acc)
     for (auto& v : group) v = broadcast(T(0));
   const T* w = f.w + j * f.w_row;
-  // Unsigned integers: beyond the array no pointer may point, and a row that stands alone may have
-  // any stride.
-  auto ask = [](const T* p, ptrdiff_t rows, ptrdiff_t row) {
-    const uintptr_t ahead = uintptr_t(rows) * uintptr_t(row) * sizeof(T);
-    __builtin_prefetch(reinterpret_cast<const void*>(reinterpret_cast<uintptr_t>(p) + ahead));
-  };
+  // Unsigned: a row that stands alone may have any stride.
+  const auto w_ahead = ptrdiff_t(size_t(f.w_ahead) * size_t(f.w_row));
+  const auto a_ahead = ptrdiff_t(size_t(f.a_ahead) * size_t(f.a.row));
   row_each<T>(0, f.k, [&](ptrdiff_t k, ptrdiff_t left) {
     Vec<T> a[M];
 #pragma GCC unroll 4
     for (int i = 0; i < M; ++i) {
-      if (f.a_ahead) ask(f.a.at(i) + k, f.a_ahead, f.a.row);
+      if (f.a_ahead) fetch(f.a.at(i) + k, a_ahead);
       a[i] = load_filled(f.a.at(i) + k, left, T(0));
     }
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r) {
-      if (f.w_ahead) ask(w + r * f.w_row + k, f.w_ahead, f.w_row);
+      if (f.w_ahead) fetch(w + r * f.w_row + k, w_ahead);
       const Vec<T> b = load_filled(w + r * f.w_row + k, left, T(0));
 #pragma GCC unroll 4
       for (int i = 0; i < M; ++i) {

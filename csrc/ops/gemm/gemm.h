@@ -33,6 +33,12 @@ struct Epilogue {
   UnaryFn<T>* activation = nullptr;  // applied to C while it is in cache
   Parameters<T> parameter;
   Epilogue();  // no bias, no clamp, no activation
+
+  bool clamps() const { return low != Epilogue().low || high != Epilogue().high; }
+  T clamped(T value) const {  // NaN stays NaN
+    const T below = high < value ? high : value;
+    return low > below ? low : below;
+  }
 };
 
 template <class T>

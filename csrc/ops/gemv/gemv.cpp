@@ -42,8 +42,7 @@ void finish(const GemmProblem<T>& p, ptrdiff_t j, T* y) {
     T value = p.alpha * y[i];
     if (p.beta != T(0)) value += p.beta * p.c.data[i * p.c.row + j * p.c.col];
     if (e.bias) value += e.bias[e.bias_axis == BiasAxis::row ? i : j];
-    value = e.high < value ? e.high : value;
-    y[i] = e.low > value ? e.low : value;
+    y[i] = e.clamped(value);
   }
   if (e.activation) e.activation(y, y, p.m, e.parameter);
 }
@@ -54,8 +53,7 @@ template <class T>
 void gemv(const GemmProblem<T>& p) {
   const bool in_rows = p.n == 1 && (p.a.row != 1 || (p.a.col == 1 && p.k > p.m));
   const bool bare = p.alpha == T(1) && p.beta == T(0) && p.epilogue.bias == nullptr &&
-                    p.epilogue.activation == nullptr && p.epilogue.low == Epilogue<T>().low &&
-                    p.epilogue.high == Epilogue<T>().high;
+                    p.epilogue.activation == nullptr && !p.epilogue.clamps();
   const bool in_place = p.c.row == 1 && p.beta == T(0);
 
   Workspace<T> x_space(p.b.row == 1 ? 0 : size_t(p.k * p.n));

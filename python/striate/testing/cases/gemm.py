@@ -95,6 +95,16 @@ def _dot_turned(a: Array, b: Array, out: Any = None) -> Any:
         return _C.gemm(a, b, out=out)
 
 
+def _dot_by_columns(x: Array, w: Array, b: Array, activation: Any = None, out: Any = None) -> Any:
+    """Into a C that lies by columns: the transposed product, whose bias is one a row."""
+    columns = np.empty((len(w), len(x)), x.dtype).T
+    made = _dot_kernel(x, w, b, activation, columns)
+    if out is None:
+        return made
+    out[...] = made
+    return out
+
+
 CASES = [
     Case(
         name="gemm_packed",
@@ -177,6 +187,19 @@ CASES = [
         kernel=_dot_turned,
         reference=np.matmul,
         samples=[Sample(((m, k), (k, n))) for m, n, k in ((40, 5, 70), (9, 8, 33), (9000, 7, 70))],
+        bound=_bound,
+    ),
+    Case(
+        name="dot_by_columns",
+        rows=("dot_",),
+        function=None,
+        kernel=_dot_by_columns,
+        reference=_linear_reference,
+        samples=[
+            Sample(((m, k), (n, k), (n,)), {"activation": f})
+            for m, n, k in ((2, 9, 40), (17, 3, 33))
+            for f in ACTIVATIONS
+        ],
         bound=_bound,
     ),
     Case(
