@@ -12,6 +12,11 @@
 // A B with contiguous rows is read where it lies, at any size: the tile asks for it two panels
 // ahead. (One core of a Zen 4, GF/s in place and in panels: 16 x 1760 x 1760 109 and 79, 64 x 4096
 // x 4096 105 and 81, 1760 cubed 102 and 100; before the tile asked so far ahead, panels won.)
+//
+// Each is asked about the product and about its transpose, C^T = B^T A^T. With few rows and a B
+// that lies along k, the transpose turns A and C, which are small, and reads B in place as rows:
+// 32 x 1760 x 1760 from 125 to 250 GF/s, 128 x 4096 x 4096 from 197 to 244; 35 columns are better
+// 35 rows: 1500 x 35 x 2048 from 122 to 193 (Zen 5, one core).
 #include "ops/gemm/gemm.h"
 
 #include <algorithm>
@@ -25,6 +30,7 @@
 #include "ops/gemm/product.h"
 #include "ops/gemm/tile.h"
 #include "ops/gemv/gemv.h"
+#include "ops/layout/layout.h"
 
 namespace striate {
 namespace {
@@ -51,8 +57,8 @@ const Table<MethodRow> methods{
 #undef ROW
 };
 
-constexpr ptrdiff_t kNarrowK = 2048;  // steps of k where C is one panel and A in place
-constexpr double kFar = 16 << 20;     // bytes of B from which on it comes from afar
+constexpr ptrdiff_t kNarrowK = 2048;  // steps of k at most where C is narrow and A in place
+constexpr double kFar = 16 << 20;     // bytes of an operand from which on it comes from afar
 #define ROW(name, T, isa, mr, nr)                                                  \
   static_assert(kLeastBlockN % nr == 0 && kBlockM % mr <= 4 && mr <= kMaxTileRows, \
                 "the blocking does not fit " #name);
@@ -60,10 +66,15 @@ constexpr double kFar = 16 << 20;     // bytes of B from which on it comes from 
 #undef ROW
 
 // Steps of k at a time, in blocks of like size: a short last one would pay a tile's beginning and
-// end for few steps.
+// end for few steps. Rows in place are fastest in long runs, of which panels of few columns leave
+// room in L2 for more.
 template <class T>
 ptrdiff_t block_of_k(const GemmProblem<T>& p, bool in_place, bool pack_a, ptrdiff_t nr) {
-  const ptrdiff_t most = in_place && !pack_a && p.n <= nr ? kNarrowK : kPackedK<T>;
+  ptrdiff_t most = kPackedK<T>;
+  if (!pack_a && (!in_place || p.n <= nr)) {
+    const ptrdiff_t row = ceil_div(p.n, nr) * nr * ptrdiff_t(sizeof(T));
+    most = std::clamp(l2_bytes() / 2 / row, kPackedK<T>, kNarrowK);
+  }
   const ptrdiff_t blocks = ceil_div(p.k, most);
   return blocks <= 1 ? p.k : ceil_div(ceil_div(p.k, blocks), 8) * 8;
 }
@@ -76,37 +87,61 @@ double crowding(ptrdiff_t stride, ptrdiff_t rows) {
   return double(std::max<ptrdiff_t>(ceil_div(rows, sets) - ways, 0)) / double(ways);
 }
 
+// Whether L2, of 16 ways, lacks ways for half of so many rows.
+template <class T>
+bool crowds_l2(ptrdiff_t stride, ptrdiff_t rows) {
+  const ptrdiff_t way = l2_bytes() / 16,
+                  bytes = ptrdiff_t(size_t(stride) * sizeof(T) % size_t(way));
+  return rows > 2 * 16 * (way / std::gcd(bytes, way));
+}
+
+// Rows of a tile whose A lies in place. Half as many take no more loads than fit beside the
+// multiply-adds, and need half the ways of L1. One vector of columns makes a chain a row, and has
+// no loads to spare for pointers beyond eight.
+template <class T>
+ptrdiff_t tile_height(const GemmProblem<T>& p, const GemmKernel& kernel) {
+  const ptrdiff_t most = p.n <= kernel.nr / 2 ? std::min(kernel.mr, 8) : kernel.mr;
+  const bool crowded = p.a.col == 1 && crowding<T>(p.a.row, std::min(most, p.m)) > 0;
+  return crowded ? std::min<ptrdiff_t>(ceil_div(kernel.mr, 2), most) : most;
+}
+
 // The product with few columns, if it has few rows.
 template <class T>
 GemmProblem<T> as_columns(const GemmProblem<T>& p) {
   return p.m <= kFewVectors && p.n > p.m && !p.packed_b ? transposed(p) : p;
 }
 
-// Cycles per element, measured on Emerald Rapids and Zen 4: what a method adds to the
+// Cycles per element, measured on Emerald Rapids, Zen 4 and Zen 5: what a method adds to the
 // multiply-adds, which all share.
 template <class T>
 double cost(Method method, const GemmProblem<T>& p, const GemmKernel& kernel) {
   const double infinite = std::numeric_limits<double>::infinity();
   const double panels = double(ceil_div(p.n, kernel.nr));
-  const ptrdiff_t tile_rows = ceil_div(p.m, std::max<ptrdiff_t>(ceil_div(p.m, kernel.mr), 1));
   const Matrix<const T>&a = p.a, &b = p.b;
   const double a_size = double(p.m) * double(p.k), b_size = double(p.k) * double(p.n);
-  // Rows of A pass again for every panel. Beside packed panels a block of them stays in L1.
-  const double crowd = a.col == 1 ? crowding<T>(a.row, tile_rows) : crowding<T>(a.col, p.k);
-  const double scattered = 0.15 + 0.5 * std::min(crowd, 1.0);
+  // Rows of A pass again for every panel, from as far as all of them reach; beside packed panels a
+  // block of them stays in L1.
+  const ptrdiff_t height = std::min(tile_height(p, kernel), p.m);
+  const double crowd = a.col == 1 ? crowding<T>(a.row, height) : crowding<T>(a.col, p.k);
+  const double scattered = 0.15 + 0.5 * std::min(crowd, 1.0), bytes = a_size * sizeof(T);
+  const double again = bytes > kFar ? 0.4 : bytes > double(l2_bytes()) / 2 ? 0.07 : 0.04;
   const double beside_panels = (a.col == 1 ? 0.002 + crowd * crowd : scattered) * a_size;
-  const double in_place = (a.col == 1 ? 0.04 + 1.2 * crowd : scattered) * a_size;
+  const double in_place = (a.col == 1 ? again + 1.2 * crowd : scattered) * a_size;
   const double pack_a = (a.col == 1 ? 0.3 : 0.8) * a_size + 500;
-  const double pack_b = p.packed_b ? 0 : 0.8 * b_size + 1000;
+  const double turn_b = b_size * sizeof(T) > kFar ? 1 : 0.5;
+  const double pack_b = p.packed_b ? 0 : (b.col == 1 ? 0.3 : turn_b) * b_size + 1000;
   const bool b_as_it_lies = !p.packed_b && b.col == 1;
+  // A panel of B that L2 can't hold comes from further away for every tile of rows.
+  const double reread = crowds_l2<T>(b.row, std::min(p.k, kPackedK<T>)) ? 0.001 * double(p.m) : 0;
   // Multiply-adds of the part of the last vector that is beyond the columns.
   const ptrdiff_t lanes = kernel.nr / 2, beyond = ceil_div(p.n, lanes) * lanes - p.n;
   const double idle = double(beyond) / double(lanes) * a_size;
   switch (method) {
     case Method::direct:
-      return b_as_it_lies ? idle + beside_panels + in_place * (panels - 1) : infinite;
+      return b_as_it_lies ? idle + reread * b_size + beside_panels + in_place * (panels - 1)
+                          : infinite;
     case Method::pack_a:
-      return b_as_it_lies ? idle + pack_a : infinite;
+      return b_as_it_lies ? idle + reread * b_size + pack_a : infinite;
     case Method::pack_b:
       return idle + pack_b + beside_panels * panels;
     case Method::pack_ab:
@@ -116,7 +151,7 @@ double cost(Method method, const GemmProblem<T>& p, const GemmKernel& kernel) {
       const bool few_rows = p.m <= p.n;
       const double copy = few_rows ? (a.col == 1 ? 0 : a_size) : b.row == 1 ? 0 : b_size;
       // Sums across a vector, and a load for two multiply-adds.
-      return copy + (8 + 0.016 * double(p.k)) * double(p.m) * double(p.n);
+      return copy + (8 + 0.03 * double(p.k)) * double(p.m) * double(p.n);
     }
     case Method::gemv: {
       const GemmProblem<T> q = as_columns(p);
@@ -127,16 +162,23 @@ double cost(Method method, const GemmProblem<T>& p, const GemmKernel& kernel) {
   return infinite;
 }
 
+// The cheapest method.
 template <class T>
-Method choose(const GemmProblem<T>& p, const GemmKernel& kernel) {
-  double cheapest = std::numeric_limits<double>::infinity();
-  Method chosen = Method::pack_b;
-  for (const MethodRow* row : methods.runnable(dtype_of<T>, 0)) {
-    double c = cost(row->method, p, kernel);
-    if (c < cheapest) cheapest = c, chosen = row->method;
+struct Choice {
+  Method method = Method::pack_b;
+  double cost = std::numeric_limits<double>::infinity();
+
+  Choice(const GemmProblem<T>& p, const GemmKernel& kernel) {
+    for (const MethodRow* row : methods.runnable(dtype_of<T>, 0)) {
+      const double c = striate::cost(row->method, p, kernel);
+      if (c < cost) cost = c, method = row->method;
+    }
+    if (method == Method::gemv || p.c.col == 1) return;
+    // C is made elsewhere and turned.
+    const double size = double(p.m) * double(p.n);
+    cost += (p.beta == T(0) ? 1 : 2) * (size * sizeof(T) > kFar ? 4 : 2) * size + 1000;
   }
-  return chosen;
-}
+};
 
 // A and B of a product in one type, as a method hands them to the tile.
 template <class T>
@@ -144,7 +186,7 @@ struct Operands {
   const GemmProblem<T>& problem;
   ptrdiff_t nr;
   bool packs_a, packs_b, panel_by_panel;
-  ptrdiff_t k, kc, nc;
+  ptrdiff_t k, kc, nc, height;
 
   Operands(const GemmProblem<T>& p, const GemmKernel& kernel, Method method)
       : problem(p),
@@ -154,12 +196,13 @@ struct Operands {
         panel_by_panel(!packs_b && p.packed_b == nullptr),
         k(p.k),
         kc(block_of_k(p, panel_by_panel, packs_a, nr)),
-        nc(panel_by_panel ? p.n : ceil_div(ceil_div(p.n, ceil_div(p.n, block_n(p.m))), nr) * nr) {}
+        nc(panel_by_panel ? p.n : ceil_div(ceil_div(p.n, ceil_div(p.n, block_n(p.m))), nr) * nr),
+        height(tile_height(p, kernel)) {}
 
   RowsOfA<T> rows(const ProductStep& step, ptrdiff_t i0, ptrdiff_t i1, T* space) const {
     const Matrix<const T>& a = problem.a;
     const T* from = a.data + i0 * a.row + step.k0 * a.col;
-    if (!packs_a) return {from, a.row, a.col};
+    if (!packs_a) return {from, a.row, a.col, height};
     pack_rows<T>({from, a.row, a.col, 0}, i1 - i0, step.k, space);
     return {space, kPackedRow<T>, 1};
   }
@@ -187,12 +230,16 @@ Plan<T> plan(GemmProblem<T> p) {
   if (p.n == 1) p.c.col = 1;
   if (p.m == 1) p.c.row = p.n;
   const GemmKernel& kernel = gemm_kernel(dtype_of<T>);
-  const Method method = choose(p, kernel);
-  if (method == Method::gemv) return {as_columns(p), method, kernel};
-  const bool column_vector = p.n == 1 && p.c.row == 1 && p.a.row == 1;
-  if (p.packed_b || !((p.c.col != 1 && p.c.row == 1) || column_vector)) return {p, method, kernel};
-  p = transposed(p);
-  return {p, choose(p, kernel), kernel};
+  const Choice<T> straight(p, kernel);
+  if (straight.method == Method::gemv) return {as_columns(p), Method::gemv, kernel};
+  // Where C is small, turning the problem brings less than asking takes.
+  constexpr double kSmall = 1 << 15;
+  const bool small = double(p.m) * double(p.n) * double(p.k) < kSmall;
+  if (p.packed_b || (small && p.c.col == 1)) return {p, straight.method, kernel};
+  const GemmProblem<T> t = transposed(p);
+  const Choice<T> turned(t, kernel);
+  if (turned.cost < straight.cost) return {t, turned.method, kernel};
+  return {p, straight.method, kernel};
 }
 
 template <class T>
@@ -208,15 +255,12 @@ void gemm_one(const Plan<T>& plan, GemmProblem<T> p) {
   if (p.c.col == 1) return multiply(plan, p);
 
   Workspace<T> space(size_t(p.m) * size_t(p.n));
-  Matrix<T> c = p.c;
+  const Operand c{p.c.data, dtype_of<T>, 2, {p.m, p.n}, {p.c.row, p.c.col}};
+  const Operand ours{space.data(), dtype_of<T>, 2, {p.m, p.n}, {p.n, 1}};
+  if (p.beta != T(0)) copy(c, ours);
   p.c = {space.data(), p.n, 1, 0};
-  auto each = [&](auto&& copy) {
-    for (ptrdiff_t i = 0; i < p.m; ++i)
-      for (ptrdiff_t j = 0; j < p.n; ++j) copy(space[i * p.n + j], c.data[i * c.row + j * c.col]);
-  };
-  if (p.beta != T(0)) each([](T& ours, T& theirs) { ours = theirs; });
   multiply(plan, p);
-  each([](T& ours, T& theirs) { theirs = ours; });
+  copy(ours, c);
 }
 
 }  // namespace

@@ -137,14 +137,21 @@ void tile(const GemmTile<T>& t) {
     // So many row pointers don't fit the general registers. Left to itself GCC keeps some of them
     // in vector registers, and each way back takes a slot of the multiply-adds: 74 % of the peak at
     // 12 rows, 86 at 13. Read from L1 at every step they cost nothing.
-    constexpr int kHeld = M < (Full && NV > 1 ? 12 : 9) ? M : 7;
+    constexpr int kHeld = M < 9 ? M : 5;
     const T* held[kHeld];
 #pragma GCC unroll 16
     for (int i = 0; i < kHeld; ++i) held[i] = segment.a[i];
     const T* const volatile* others = segment.a;
     const T* b = segment.b;
     ptrdiff_t at = segment.a_offset, k = segment.k;
+    // A line holds as many steps as elements, so each asks for one or two rows.
+    constexpr ptrdiff_t line = 64 / ptrdiff_t(sizeof(T));
     auto step = [&] {
+      if (t.a_ahead)
+        for (ptrdiff_t i = k % line; i < M; i += line)
+          __builtin_prefetch(reinterpret_cast<const void*>(reinterpret_cast<uintptr_t>(others[i]) +
+                                                           uintptr_t(at + t.a_ahead) * sizeof(T)),
+                             0, 2);
       add_step<T, M, NV, Full>(b, ahead, columns, acc,
                                [&](int i) { return i < kHeld ? held[i][at] : others[i][at]; });
       --k, at += t.a_step, b += t.b_step;

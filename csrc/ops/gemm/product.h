@@ -45,6 +45,7 @@ template <class T>
 struct RowsOfA {  // A[i, k] = data[(i - i0) * row + k * step], i0 the block's first row
   const T* data;
   ptrdiff_t row, step;
+  ptrdiff_t height = kMaxTileRows;  // of a tile at most
 };
 template <class T>
 struct PanelsOfB {  // B[k, j] = data[(j - j0) / NR * panel + k * step + (j - j0) % NR]
@@ -131,7 +132,8 @@ class Product {
                 const Part& block) const {
     const Epilogue<T>& e = p_.epilogue;
     // Tiles of like height: 16 rows are 8 and 8, not 14 and a slow 2.
-    const ptrdiff_t height = block.i1 - block.i0, mr = ceil_div(height, ceil_div(height, mr_));
+    const ptrdiff_t height = block.i1 - block.i0;
+    const ptrdiff_t mr = ceil_div(height, ceil_div(height, std::min(mr_, a.height)));
     const T* rows[kMaxTileRows];
     T* c[kMaxTileRows];
     GemmSegment<T> segment{rows, 0, nullptr, step.k};
@@ -158,11 +160,14 @@ class Product {
     const bool asks = o_.panel_by_panel && width > ahead;
     const size_t down = block.whole_a ? size_t(step.k) * size_t(b.step) : 0;  // any stride
     const ptrdiff_t on = ptrdiff_t(down + size_t(ahead - width));
+    // Rows of A that lie in memory ask for those of the next tile while they pass the first panel.
+    const ptrdiff_t next_a = !o_.packs_a && a.step == 1 ? mr * a.row : 0;
     if (step.last) tile.low = e.low, tile.high = e.high;
     const T* bias = step.last ? e.bias : nullptr;
     auto run = [&](ptrdiff_t i, ptrdiff_t j) {
       segment.b = b.data + (j - block.j0) / nr_ * b.panel;
       if (asks) tile.ahead = j + ahead < block.j1 ? ahead : on;
+      tile.a_ahead = j == block.j0 && i + mr < block.i1 ? next_a : 0;
       tile.n = int(std::min(nr_, block.j1 - j));
       tile.m = int(std::min(mr, block.i1 - i));
       if (bias && e.bias_axis == BiasAxis::column) tile.bias_n = bias + j;

@@ -45,6 +45,8 @@ struct GemmTile {
   bool packed = false;  // one segment, a_step 1, and its rows lie kPackedRow<T> apart
   // Elements from a step's row of B to what is asked for meanwhile; 0: 8 steps.
   ptrdiff_t ahead = 0;
+  // The same for rows of A, where a_step is 1 and they are not packed; 0: nothing is asked for.
+  ptrdiff_t a_ahead = 0;
 };
 
 // Where rows lie at a distance that the compiler knows, they need one register for all. A packed

@@ -5,9 +5,10 @@
 //   rows     a step of 4 rows loads 4 vectors of A and one of x for 4 multiply-adds: 102 bytes of A
 //            a cycle at two loads a cycle, where L2 gives 63
 //   columns  a step of 8 columns loads 8 vectors of A and one of y, stores y: 113 bytes a cycle.
-//            Several x share what was loaded of A. From 78 MB, in runs of some KiB, 23 GB/s for 2
-//            of them, 20 for 4, 16 for 8; the register tile, whose runs are 128 bytes, some 9
-//            (Emerald Rapids, one core).
+//            Several x share what was loaded of A, and are broadcast from L1 where registers end.
+//            Memory is fastest in long runs, side by side: 79 MB for 4 vectors in runs of 6 KiB, 4
+//            columns at a time 17 GB/s, runs of 32 KiB 20, 8 columns 30; for 2 of them 24 and 37
+//            (Zen 5, one core). The register tile, whose runs are 128 bytes, gets some 9.
 //
 // Included by gemv_<isa>.cpp after its vec_<isa>.h.
 #include "ops/gemv/gemv.h"
@@ -81,18 +82,17 @@ void add_columns(const GemvRun<T>& r, ptrdiff_t k) {
   if (i < r.m) step(i, first<T>(int(r.m - i)));
 }
 
-// Columns of A at a time: their x, y and one of A fit the registers.
+// Columns of A at a time: twice the registers hold their x, y and one of A.
 constexpr int columns_together(int n, int registers) {
-  int together = n == 1 ? 8 : 4;
-  while (together > 1 && n * together + n + 1 > registers) together /= 2;
+  int together = 8;
+  while (together > 1 && n * together + n + 1 > 2 * registers) together /= 2;
   return together;
 }
 
 template <class T, int N, int Registers>
 void gemv_columns_of(GemvRun<T> r) {
   constexpr int R = columns_together(N, Registers);
-  // Elements of y at a time, of all vectors a third or half of L1.
-  constexpr ptrdiff_t kBlock = ptrdiff_t((N == 1 ? 16384 : 24576 / N) / 64 * 64 / sizeof(T));
+  constexpr ptrdiff_t kBlock = 32768 / sizeof(T);  // elements of y at a time, which L2 holds
   const ptrdiff_t m = r.m;
   for (ptrdiff_t i = 0; i < m; i += kBlock, r.a += kBlock, r.y += kBlock) {
     r.m = m - i < kBlock ? m - i : kBlock;

@@ -30,7 +30,7 @@ _BATCHES = [
 # Rows and columns around the vectors, chains and groups of the kernels, and y's blocks.
 _VECTORS = [
     *((m, k) for m in (1, 3, 4, 9) for k in (0, 1, 15, 17, 63, 64, 65, 83, 300)),
-    *((m, k) for m in (15, 16, 17, 33, 64, 4095, 4099) for k in (1, 7, 8, 9, 21)),
+    *((m, k) for m in (15, 16, 17, 33, 64, 4095, 4099, 8195) for k in (1, 7, 8, 9, 21)),
     (600, 500),
 ]
 
@@ -156,7 +156,7 @@ CASES = [
         samples=[
             Sample(((rows, k), (k, m)))
             for rows in range(2, 5)
-            for m, k in ((9, 3), (16, 4), (17, 1), (33, 9), (64, 0), (1031, 6), (6200, 3))
+            for m, k in ((9, 3), (16, 4), (17, 1), (33, 9), (64, 0), (1031, 6), (8200, 3))
         ]
         + [Sample(((3, 5), (5, 66000)))],  # shared by threads
         bound=_bound,
@@ -208,7 +208,14 @@ CASES = [
         function=striate.matmul,
         kernel=_C.gemm,
         reference=np.matmul,
-        samples=[*_TILES, *_SIZES, *_BATCHES],
+        samples=[
+            *_TILES,
+            *_SIZES,
+            *_BATCHES,
+            Sample(((45, 2048), (2048, 40))),  # rows of A that share the sets of L1
+            Sample(((45, 2048), (2048, 7))),
+            Sample(((100, 300), (300, 35))),  # turned: 35 rows fill tiles, 35 columns do not
+        ],
         bound=_bound,
         flops=lambda a, b: 2.0 * np.prod(a) * b[-1],
         bytes=lambda a, b: 4.0 * (np.prod(a) + np.prod(b) + np.prod(a[:-1]) * b[-1]),
@@ -244,6 +251,9 @@ CASES = [
                 for bias in [(n,), None]
                 for f in ACTIVATIONS
             ),
+            # Turned: B stays in place, C is made by columns.
+            Sample(((32, 300), (700, 300), (700,)), {"activation": "relu"}),
+            Sample(((32, 300), (700, 300), (700,)), {"activation": "tanh"}),
         ],
         bound=_bound,
         flops=lambda x, w, b, **_: 2.0 * x[0] * x[1] * w[0],
