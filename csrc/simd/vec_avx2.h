@@ -26,7 +26,7 @@ Mask<T> first(int n);
 template <class T>
 Mask<T> from(int n);
 template <class T>
-Vec<T> load_u8(const uint8_t* p, int n);
+Mask<T> equal_u8(const uint8_t* p, int value, int n);
 template <class T>
 Mask<T> not_below(const uint32_t* p, uint32_t least);
 
@@ -132,10 +132,11 @@ inline Split2<float> split2(Vec<float> x) {
   return {{_mm256_castsi256_ps(bits)}, {_mm256_cvtepi32_ps(exponent)}};
 }
 template <>
-inline Vec<float> load_u8<float>(const uint8_t* p, int n) {
-  __m128i bytes =
+inline Mask<float> equal_u8<float>(const uint8_t* p, int value, int n) {
+  const __m128i bytes =
       n < 8 ? load_bytes(p, n, 8) : _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p));
-  return {_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes))};
+  const __m128i equal = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(char(value)));
+  return first<float>(n) & Mask<float>{_mm256_castsi256_ps(_mm256_cvtepi8_epi32(equal))};
 }
 inline void store_u8(uint8_t* p, Vec<float> x, int n) {
   __m256i whole = _mm256_cvtps_epi32(x.v);
@@ -266,8 +267,9 @@ inline Split2<double> split2(Vec<double> x) {
           {_mm256_sub_pd(exponent, _mm256_set1_pd(4503599627370496.0 + 1023))}};
 }
 template <>
-inline Vec<double> load_u8<double>(const uint8_t* p, int n) {
-  return {_mm256_cvtepi32_pd(_mm_cvtepu8_epi32(load_bytes(p, n, 4)))};
+inline Mask<double> equal_u8<double>(const uint8_t* p, int value, int n) {
+  const __m128i equal = _mm_cmpeq_epi8(load_bytes(p, n, 4), _mm_set1_epi8(char(value)));
+  return first<double>(n) & Mask<double>{_mm256_castsi256_pd(_mm256_cvtepi8_epi64(equal))};
 }
 inline void store_u8(uint8_t* p, Vec<double> x, int n) {
   __m128i whole = _mm256_cvtpd_epi32(x.v);

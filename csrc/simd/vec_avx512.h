@@ -25,7 +25,7 @@ Mask<T> first(int n);
 template <class T>
 Mask<T> from(int n);
 template <class T>
-Vec<T> load_u8(const uint8_t* p, int n);
+Mask<T> equal_u8(const uint8_t* p, int value, int n);
 template <class T>
 Mask<T> not_below(const uint32_t* p, uint32_t least);
 
@@ -108,9 +108,9 @@ inline Split2<float> split2(Vec<float> x) {
   return {{_mm512_castsi512_ps(bits)}, {_mm512_cvtepi32_ps(exponent)}};
 }
 template <>
-inline Vec<float> load_u8<float>(const uint8_t* p, int n) {
-  __m128i bytes = _mm_maskz_loadu_epi8(__mmask16((1u << n) - 1), p);
-  return {_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(bytes))};
+inline Mask<float> equal_u8<float>(const uint8_t* p, int value, int n) {
+  const __mmask16 on = __mmask16((1u << n) - 1);
+  return {_mm_mask_cmpeq_epi8_mask(on, _mm_maskz_loadu_epi8(on, p), _mm_set1_epi8(char(value)))};
 }
 inline void store_u8(uint8_t* p, Vec<float> x, int n) {
   _mm512_mask_cvtepi32_storeu_epi8(p, __mmask16((1u << n) - 1), _mm512_cvtps_epi32(x.v));
@@ -215,9 +215,10 @@ inline Split2<double> split2(Vec<double> x) {
   return {{_mm512_castsi512_pd(bits)}, {_mm512_cvtepi64_pd(exponent)}};
 }
 template <>
-inline Vec<double> load_u8<double>(const uint8_t* p, int n) {
-  __m128i bytes = _mm_maskz_loadu_epi8(__mmask16((1u << n) - 1), p);
-  return {_mm512_cvtepi32_pd(_mm256_cvtepu8_epi32(bytes))};
+inline Mask<double> equal_u8<double>(const uint8_t* p, int value, int n) {
+  const __mmask16 on = __mmask16((1u << n) - 1);
+  const __m128i bytes = _mm_maskz_loadu_epi8(on, p);
+  return {__mmask8(_mm_mask_cmpeq_epi8_mask(on, bytes, _mm_set1_epi8(char(value))))};
 }
 inline void store_u8(uint8_t* p, Vec<double> x, int n) {
   _mm256_mask_cvtepi32_storeu_epi8(p, __mmask8((1u << n) - 1), _mm512_cvtpd_epi32(x.v));

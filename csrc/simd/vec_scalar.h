@@ -21,7 +21,8 @@
 //   sum(x), largest(x)   over the lanes
 //   sums(x)           of an array of `lanes` vectors: the sum of x[i] in lane i, each in the same
 //                     order, with a third of the instructions
-//   load_u8<T>(p, n), store_u8(p, x, n)   the first n lanes as bytes; x holds whole numbers 0 … 255
+//   store_u8(p, x, n)        the first n lanes as bytes; x holds whole numbers 0 … 255
+//   equal_u8<T>(p, value, n) those of the first n lanes whose byte at p is `value`, 0 … 255
 //   load_bf16(p, n), store_bf16(p, x, n)   the first n lanes as bfloat16: widened, which is exact;
 //                     rounded to nearest, ties to even, denormals kept, NaN made quiet
 //   not_below<T>(p, least)   the lanes whose 32-bit word at p is >= least, unsigned
@@ -227,8 +228,8 @@ inline Split2<double> split2(Vec<double> x) {
 }
 
 template <class T>
-inline Vec<T> load_u8(const uint8_t* p, int n) {
-  return {n > 0 ? T(*p) : T(0)};
+inline Mask<T> equal_u8(const uint8_t* p, int value, int n) {
+  return {n > 0 && *p == value};
 }
 template <class T>
 inline void store_u8(uint8_t* p, Vec<T> x, int n) {

@@ -41,6 +41,10 @@ struct PoolArgs {
   uint8_t* taps8;        // [Q, channels], or null
   T* taps;               // the same for wide windows, or null
   bool past_caches;      // y, which then lies in whole vectors
+  // Elements from a window's rows, from number `ask` on, to those of the next output row, which are
+  // asked for meanwhile.
+  ptrdiff_t ahead;
+  int ask;
 };
 
 // An output whose window holds a given input, as its tap number `tap` along the axis.
@@ -62,12 +66,13 @@ struct PoolBackwardArgs {
   const PoolHit* cols;  // those of input column w: cols[col_begin[w] … [w + 1])
   const int* col_begin;
   ptrdiff_t w, channels;
-  const T* row_divisor;  // [P]
-  const T* col_divisor;  // [Q]
-  int width;             // S
-  T* dx;                 // [W, channels]
+  const T* scale;  // [P, Q], 1 / divisor
+  ptrdiff_t q;     // Q
+  int width;       // S
+  T* dx;           // [W, channels]
   ptrdiff_t dx_col;
-  bool past_caches;  // dx, which then lies in whole vectors
+  bool past_caches;         // dx, which then lies in whole vectors
+  const PoolWindow* apart;  // [Q], where no two windows hold the same input; else null
 };
 
 template <class T>

@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // Channels are unit stride: a strip of 4 vectors of them stays in registers over the taps of a
-// window. Bound: memory (one stream in, overlapping rows come from L2).
+// window. Bound: memory (one stream in, overlapping rows come from L2). Where the input comes from
+// DRAM the rows that the next output row adds are asked for meanwhile: 8 x 64 x 112 x 112, 3x3 at
+// every second pixel, from 24 to 46 GB/s; 2x2 from 34 to 52 (Zen 5, one core). From L3 on asking
+// costs up to a quarter.
 //
 // A sum adds up each row of taps first, then the rows, so its error grows with R + S, not R * S.
 // The gradients gather: every input asks the outputs that hold it, so that dx is written once,
 // rows do not depend on each other, and the order is fixed. A maximum over few channels scatters
 // instead: see scatter.h.
 #include "ops/pool2d/pool2d.h"
+#include "simd/row.h"
+#include "simd/write.h"
 
 namespace striate {
 namespace {
@@ -31,11 +36,13 @@ inline void store_result(T* p, Vec<T> x, bool past) {
     store(p, x);
 }
 
-inline void load_tap(const uint8_t* p, Vec<float>& x, int n) { x = load_u8<float>(p, n); }
-inline void load_tap(const uint8_t* p, Vec<double>& x, int n) { x = load_u8<double>(p, n); }
 template <class T>
-inline void load_tap(const T* p, Vec<T>& x, int n) {
-  x = load(p, first<T>(n));
+inline Mask<T> is_tap(const uint8_t* p, int tap, int n) {
+  return equal_u8<T>(p, tap, n);
+}
+template <class T>
+inline Mask<T> is_tap(const T* p, int tap, int n) {
+  return load(p, first<T>(n)) == broadcast(T(tap));
 }
 template <class T>
 inline void store_tap(uint8_t* p, Vec<T> x, int n) {
@@ -70,6 +77,7 @@ struct MaxWindow {
 #pragma GCC unroll 4
         for (int v = 0; v < NV; ++v) {
           Vec<T> x = v == NV - 1 ? load(row + v * lanes, last) : load(row + v * lanes);
+          if (r >= a.ask) fetch(row + v * lanes, a.ahead);
           // max keeps a NaN in best. Only max and select wait for the tap before.
           Mask<T> nan = is_nan(x);
           if (kTaps) tap[v] = select(nan | (x > best[v]), here, tap[v]);
@@ -144,9 +152,11 @@ struct SumWindow {
       for (int v = 0; v < NV; ++v) part[v] = broadcast(T(0));
       for (int s = 0; s < cols.count; ++s, row += a.dilation_w * a.x_col)
 #pragma GCC unroll 4
-        for (int v = 0; v < NV; ++v)
+        for (int v = 0; v < NV; ++v) {
+          if (r >= a.ask) fetch(row + v * lanes, a.ahead);
           part[v] = Kind::term(v == NV - 1 ? load(row + v * lanes, last) : load(row + v * lanes),
                                part[v]);
+        }
 #pragma GCC unroll 4
       for (int v = 0; v < NV; ++v) total[v] = total[v] + part[v];
     }
@@ -161,8 +171,40 @@ struct SumWindow {
   }
 };
 
+// Wide windows of many channels row by row, with the total in y: a strip would take a few lines of
+// every pixel, where whole pixels are long runs.
+template <class Kind, class T>
+void sum_window_by_rows(const PoolArgs<T>& a, const PoolWindow& cols, T divisor, T* y) {
+  constexpr int kTogether = 8;  // pixels
+  const ptrdiff_t next = a.dilation_w * a.x_col;
+  const int rows = cols.count > 0 ? a.rows.count : 0;
+  for (ptrdiff_t c = 0; c < a.channels && rows == 0; ++c) y[c] = T(0);
+  for (int r = 0; r < rows; ++r) {
+    const T* row = a.x + (a.rows.begin + r * a.dilation_h) * a.x_row + cols.begin * a.x_col;
+    for (int s = 0; s < cols.count; s += kTogether, row += kTogether * next) {
+      const int count = cols.count - s < kTogether ? cols.count - s : kTogether;
+      row_each<T>(0, a.channels, [&](ptrdiff_t c, ptrdiff_t left) {
+        Vec<T> part = broadcast(T(0));
+        for (int i = 0; i < count; ++i)
+          part = Kind::term(load_filled(row + i * next + c, left, T(0)), part);
+        if (r + s > 0) part = part + load_filled(y + c, left, T(0));
+        store_first(y + c, part, left);
+      });
+    }
+  }
+  row_each<T>(0, a.channels, [&](ptrdiff_t c, ptrdiff_t left) {
+    store_first(y + c, Kind::finish(load_filled(y + c, left, T(1)) / broadcast(divisor)), left);
+  });
+}
+
 template <class Kind, class T>
 void sum_row(const PoolArgs<T>& a) {
+  constexpr ptrdiff_t kWide = 4, kMany = 2 * kStrip * Vec<T>::lanes;
+  if (a.width >= kWide && a.channels >= kMany) {
+    for (ptrdiff_t q = 0; q < a.q; ++q)
+      sum_window_by_rows<Kind>(a, a.cols[q], a.row_divisor * a.col_divisor[q], a.y + q * a.y_col);
+    return;
+  }
   for (ptrdiff_t q = 0; q < a.q; ++q)
     for_strips<T>(a.channels, SumWindow<Kind, T>{a, a.cols[q], a.row_divisor * a.col_divisor[q],
                                                  a.y + q * a.y_col});
@@ -186,18 +228,17 @@ struct Gather {
       for (int j = a.col_begin[w]; j < a.col_begin[w + 1]; ++j) {
         const PoolHit row = a.rows[i], col = a.cols[j];
         ptrdiff_t at = row.out * a.dy_row + col.out * a.dy_col + c;
-        Vec<T> here = kTaps ? broadcast(T(row.tap * a.width + col.tap))
-                            : broadcast(T(1) / (a.row_divisor[row.out] * a.col_divisor[col.out]));
+        const int tap = row.tap * a.width + col.tap;
+        const Vec<T> scale = broadcast(kTaps ? T(1) : a.scale[row.out * a.q + col.out]);
 #pragma GCC unroll 4
         for (int v = 0; v < NV; ++v) {
           const T* from = a.dy + at + v * lanes;
           Vec<T> dy = v == NV - 1 ? load(from, last) : load(from);
           if (kTaps) {
-            Vec<T> tap;
-            load_tap(taps + at + v * lanes, tap, v == NV - 1 ? left : lanes);
-            dx[v] = dx[v] + select(tap == here, dy, broadcast(T(0)));
+            const Mask<T> ours = is_tap<T>(taps + at + v * lanes, tap, v == NV - 1 ? left : lanes);
+            dx[v] = dx[v] + select(ours, dy, broadcast(T(0)));
           } else {
-            dx[v] = fma(dy, here, dx[v]);
+            dx[v] = fma(dy, scale, dx[v]);
           }
         }
       }
@@ -213,8 +254,66 @@ struct Gather {
   }
 };
 
+// The inputs of one output, none of which another one holds.
+template <class T, class Tap>
+struct Spread {
+  const PoolBackwardArgs<T>& a;
+  const PoolWindow& window;
+  ptrdiff_t at;  // the output
+  const Tap* taps;
+
+  template <int NV>
+  void strip(ptrdiff_t c, int left) {
+    constexpr int lanes = Vec<T>::lanes;
+    const Mask<T> last = first<T>(left);
+    Vec<T> dy[NV];
+#pragma GCC unroll 4
+    for (int v = 0; v < NV; ++v) {
+      const T* from = a.dy + at + c + v * lanes;
+      dy[v] = v == NV - 1 ? load(from, last) : load(from);
+    }
+    T* dx = a.dx + window.begin * a.dx_col + c;
+    for (int s = 0; s < window.count; ++s, dx += a.dx_col) {
+      const int tap = a.rows[0].tap * a.width + window.tap + s;
+#pragma GCC unroll 4
+      for (int v = 0; v < NV; ++v) {
+        const Mask<T> ours = is_tap<T>(taps + at + c + v * lanes, tap, v == NV - 1 ? left : lanes);
+        const Vec<T> part = select(ours, dy[v], broadcast(T(0)));
+        if (v == NV - 1 && !a.past_caches)
+          store(dx + v * lanes, part, last);
+        else
+          store_result(dx + v * lanes, part, a.past_caches);
+      }
+    }
+  }
+};
+
+// Windows that do not overlap: every output writes its inputs.
+template <class T, class Tap>
+void max_backward_row_apart(const PoolBackwardArgs<T>& a, const Tap* taps) {
+  auto clear = [&](ptrdiff_t begin, ptrdiff_t end) {
+    for (ptrdiff_t w = begin; w < end; ++w)
+      row_each<T>(0, a.channels, [&](ptrdiff_t c, ptrdiff_t left) {
+        store_first(a.dx + w * a.dx_col + c, broadcast(T(0)), left);
+      });
+  };
+  ptrdiff_t done = 0;
+  for (ptrdiff_t q = 0; q < a.q && a.row_count > 0; ++q) {
+    const PoolWindow& window = a.apart[q];
+    if (window.count == 0) continue;
+    clear(done, window.begin);
+    done = window.begin + window.count;
+    const ptrdiff_t at = a.rows[0].out * a.dy_row + q * a.dy_col;
+    for_strips<T>(a.channels, Spread<T, Tap>{a, window, at, taps});
+  }
+  clear(done, a.w);
+  if (a.past_caches) drain();
+}
+
 template <class T>
 void max_backward_row(const PoolBackwardArgs<T>& a) {
+  if (a.apart)
+    return a.taps8 ? max_backward_row_apart(a, a.taps8) : max_backward_row_apart(a, a.taps);
   for (ptrdiff_t w = 0; w < a.w; ++w) {
     if (a.taps8)
       for_strips<T>(a.channels, Gather<T, uint8_t, true>{a, a.taps8, w});
@@ -226,7 +325,19 @@ void max_backward_row(const PoolBackwardArgs<T>& a) {
 
 template <class T>
 void sum_backward_row(const PoolBackwardArgs<T>& a) {
-  for (ptrdiff_t w = 0; w < a.w; ++w) for_strips<T>(a.channels, Gather<T, T, false>{a, nullptr, w});
+  for (ptrdiff_t w = 0; w < a.w; ++w) {
+    const ptrdiff_t hits = a.row_count * (a.col_begin[w + 1] - a.col_begin[w]);
+    if (hits != 1 || a.past_caches) {
+      for_strips<T>(a.channels, Gather<T, T, false>{a, nullptr, w});
+      continue;
+    }
+    const ptrdiff_t p = a.rows[0].out, q = a.cols[a.col_begin[w]].out;
+    const T *dy = a.dy + p * a.dy_row + q * a.dy_col, scale = a.scale[p * a.q + q];
+    T* dx = a.dx + w * a.dx_col;
+    row_each<T>(0, a.channels, [&](ptrdiff_t c, ptrdiff_t left) {
+      store_first(dx + c, load_filled(dy + c, left, T(0)) * broadcast(scale), left);
+    });
+  }
   if (a.past_caches) drain();
 }
 

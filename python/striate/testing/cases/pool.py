@@ -189,6 +189,10 @@ _SHAPES: list[tuple[tuple[int, ...], dict[str, Any]]] = [
     ((2, 5, 7, 10), {"kernel_size": (3, 2), "stride": (1, 3), "padding": (1, 0)}),
     ((1, 5, 6, 6), {"kernel_size": 2, "stride": 3, "ceil_mode": True}),
     ((1, 5, 7, 7), {"kernel_size": 7}),
+    ((2, 140, 7, 9), {"kernel_size": 7, "stride": 2}),
+    ((1, 140, 4, 10), {"kernel_size": (2, 9), "stride": 1, "padding": (0, 1)}),
+    ((1, 32, 8, 11), {"kernel_size": 2, "stride": 3}),  # inputs that no window holds
+    ((2, 80, 9, 8), {"kernel_size": 3, "padding": 1}),
     ((1, 3, 1, 1), {"kernel_size": 1}),
     ((1, 3, 20, 19), {"kernel_size": (17, 18), "stride": 1}),  # more taps than a byte counts
     ((0, 3, 4, 4), {"kernel_size": 2}),
