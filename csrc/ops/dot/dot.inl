@@ -19,7 +19,7 @@
 namespace striate {
 namespace {
 
-constexpr int kDotAccumulators = HERE_scalar(8) HERE_avx2(8) HERE_avx512(16);
+constexpr int kDotAccumulators = HERE_scalar(8) HERE_avx2(8) HERE_avx512(24);
 
 template <class T, int M, int R>
 void dot_columns(const DotRun<T>& f, ptrdiff_t j) {
@@ -68,6 +68,7 @@ void dot_rows_of(const DotRun<T>& f) {
   constexpr int R = kDotAccumulators / M < 8 ? kDotAccumulators / M / 2 * 2 : 8;
   ptrdiff_t j = 0;
   for (; j + R <= f.n; j += R) dot_columns<T, M, R>(f, j);
+  for (; j + 2 <= f.n; j += 2) dot_columns<T, M, 2>(f, j);
   for (; j < f.n; ++j) dot_columns<T, M, 1>(f, j);
 }
 
