@@ -294,8 +294,9 @@ call(
 NO_CALL = """
     Dataset Distribution Generator Identity LRScheduler Module NotFound Optimizer PackedSequence
     RNNBase RNNCellBase SequentialLR Size Summary as_index cast clone contiguous default_ digits
-    explained fans get_cmake_dir get_include get_library get_num_threads is_tensor load mnist
-    read_idx seed set_default_dtype set_num_threads set_printoptions set_rng_state
+    explained fans get_cmake_dir get_include get_library get_float32_precision get_num_threads
+    is_tensor load mnist read_idx seed set_default_dtype set_float32_precision set_num_threads
+    set_printoptions set_rng_state
 """
 APART = set(NO_CALL.split())
 HELPERS = ("striate.nn.arguments", "striate.random")  # what init imports for itself

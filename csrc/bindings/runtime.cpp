@@ -11,6 +11,7 @@
 #include "core/check.h"
 #include "core/isa.h"
 #include "core/memory.h"
+#include "core/precision.h"
 #include "core/threads.h"
 
 namespace striate {
@@ -48,6 +49,14 @@ class Pin {
   std::vector<std::string> names_;
   std::unique_ptr<PinRows> pin_;
 };
+
+void precision_binding(py::handle precision) {
+  if (!py::isinstance<py::str>(precision))
+    throw TypeMismatch(
+        "set_float32_precision: precision: expected 'highest', 'high' or 'medium', got " +
+        std::string(py::repr(precision)));
+  set_float32_precision(precision_of(precision.cast<std::string>()));
+}
 
 py::dict memory_stats() {
   PoolStats s = pool_stats();
@@ -96,6 +105,13 @@ void bind_runtime(py::module_& m) {
       .def("__enter__", &Pin::enter)
       .def("__exit__", &Pin::exit);
   m.def("num_threads", &num_threads, "How many threads a kernel may use.");
+  m.def(
+      "float32_precision", [] { return precision_name(float32_precision()); },
+      "'highest', 'high' or 'medium'.");
+  m.def(
+      "set_float32_precision", &precision_binding, py::arg("precision"),
+      "How closely float32 has to be computed: 'highest' keeps to direct sums and Winograd F(2x2); "
+      "'high', the default, also takes F(4x4); 'medium' is the same on the CPU.");
   m.def("set_num_threads", &threads_binding, py::arg("count"),
         "How many threads a kernel may use, 1 to 1024. Results don't depend on it.");
   m.def("memory_stats", &memory_stats, "Bytes in use, cached, peak; hits and misses of the pool.");

@@ -5,8 +5,9 @@ from typing import Any as _Any
 
 from striate.tensor import Tensor  # isort: skip  (first: the operations need the class)
 from striate import _C, autograd, dtypes, ops
+from striate._C import float32_precision as get_float32_precision
 from striate._C import num_threads as get_num_threads
-from striate._C import set_num_threads
+from striate._C import set_float32_precision, set_num_threads
 from striate.autograd import (
     enable_grad,
     inference_mode,

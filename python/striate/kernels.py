@@ -26,6 +26,7 @@ from striate._C import *  # noqa: F403  (what the stub declares, for type checke
 # What tells of the machine and the process; `striate info` and others show it.
 _RUNTIME = {
     "cpu_name",
+    "float32_precision",
     "isa",
     "isas",
     "memory_reset_peak",
@@ -36,6 +37,7 @@ _RUNTIME = {
     "num_threads",
     "pin_rows",
     "rows",
+    "set_float32_precision",
     "set_num_threads",
 }
 __all__ = sorted(n for n in dir(_C) if not n.startswith("_") and n not in _RUNTIME)

@@ -1,28 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which method computes a pass, and how it sees the problem. In table order, the first that
 // accepts:
-//   gemm       1x1 filters at stride 1 without padding: pixels are the rows of a plain product
-//   depthwise  one filter a channel
-//   rows       few channels: the image is copied once into a padded one, where the S * C values
-//   under
-//              a filter row are neighbours, so that a tap is a whole row
-//   implicit   everything else: row pointers, zero rows for padding (implicit.h, weight.h)
+//   gemm           1x1 filters at stride 1 without padding: pixels are the rows of a plain product
+//   depthwise      one filter a channel
+//   winograd_f4x4  3x3 filters at stride 1: a quarter of the multiplications (winograd.h)
+//   winograd_f2x2  the same with 4/9 of them, as exact as direct sums
+//   rows           few channels: the image is copied once into a padded one, where the S * C values
+//                  under a filter row are neighbours, so that a tap is a whole row
+//   implicit       everything else: row pointers, zero rows for padding (implicit.h, weight.h)
 #include "ops/conv2d/conv2d.h"
 
 #include <algorithm>
 
 #include "core/check.h"
 #include "core/memory.h"
+#include "core/precision.h"
 #include "core/threads.h"
 #include "ops/conv2d/depthwise.h"
 #include "ops/conv2d/implicit.h"
 #include "ops/conv2d/weight.h"
+#include "ops/conv2d/winograd.h"
 #include "ops/gemm/tile.h"
 
 namespace striate {
 namespace {
 
-enum class Method { gemm, depthwise, rows, implicit };
+enum class Method { gemm, depthwise, winograd_f4x4, winograd_f2x2, rows, implicit };
 struct MethodRow : Row {
   Method method;
 };
@@ -48,13 +51,17 @@ bool copy_is_modest(ConvPass pass, const ConvShape& s) {
   return n * height * width * double(s.c) <= 4 * image + 1e6;
 }
 
-bool accepts(Method method, ConvPass pass, const ConvShape& s) {
+bool accepts(Method method, ConvPass pass, const ConvShape& s, Dtype dtype) {
   switch (method) {
     case Method::gemm:
       return s.r == 1 && s.s == 1 && s.stride_h == 1 && s.stride_w == 1 && s.top == 0 &&
              s.left == 0 && s.p == s.h && s.q == s.w && s.groups == 1;
     case Method::depthwise:
       return s.groups == s.c && s.k == s.c && s.groups > 1;
+    case Method::winograd_f4x4:
+      return winograd_accepts(s, 4, item_size(dtype));
+    case Method::winograd_f2x2:
+      return winograd_accepts(s, 2, item_size(dtype));
     case Method::rows:
       return s.groups == 1 && s.dilation_w == 1 && copy_is_modest(pass, s) &&
              (pass != ConvPass::bwd_data || (s.stride_h == 1 && s.stride_w == 1 && s.left < s.s));
@@ -70,13 +77,29 @@ bool few_channels(ConvPass pass, const ConvShape& s) {
   return s.s > 1 && (pass == ConvPass::bwd_data ? s.k < 64 : s.c < 32);
 }
 
+// Fewer leave the vectors of a transform part empty.
+bool many_channels(const ConvShape& s) { return s.c >= 16 && s.k >= 16; }
+
+// Whether a method that is there for speed is quicker than those below it.
+bool pays(Method method, ConvPass pass, const ConvShape& s) {
+  switch (method) {
+    case Method::winograd_f4x4:
+      return many_channels(s) && float32_precision() != Precision::highest &&
+             winograd_cost(s, 4) < std::min(winograd_cost(s, 2), winograd_cost(s, 0));
+    case Method::winograd_f2x2:
+      return many_channels(s) && winograd_cost(s, 2) < winograd_cost(s, 0);
+    case Method::rows:
+      return few_channels(pass, s);
+    default:
+      return true;
+  }
+}
+
 const MethodRow& choose(const ConvShape& s, ConvPass pass, Dtype dtype) {
   const std::vector<const MethodRow*>& rows = methods.runnable(dtype, int(pass));
   bool pinned = rows.size() == 1;
   for (const MethodRow* row : rows) {
-    if (!accepts(row->method, pass, s)) continue;
-    if (!pinned && row->method == Method::rows && !few_channels(pass, s)) continue;
-    return *row;
+    if (accepts(row->method, pass, s, dtype) && (pinned || pays(row->method, pass, s))) return *row;
   }
   static const MethodRow fallback{
       {"conv2d", "method", "conv2d_implicit", dtype, Isa::scalar, int(pass)}, Method::implicit};
@@ -293,6 +316,10 @@ void conv2d_fwd(const ConvShape& s, const T* x, const T* w, const Epilogue<T>& e
     }
     case Method::depthwise:
       return depthwise_fwd(s, x, w, e, y);
+    case Method::winograd_f4x4:
+      return winograd_fwd(s, 4, x, w, e, y);
+    case Method::winograd_f2x2:
+      return winograd_fwd(s, 2, x, w, e, y);
     case Method::rows:
       return fwd_rows(s, x, w, e, y);
     case Method::implicit:
@@ -313,6 +340,10 @@ void conv2d_bwd_data(const ConvShape& s, const T* dy, const T* w, const Epilogue
     }
     case Method::depthwise:
       return depthwise_bwd_data(s, dy, w, e, dx);
+    case Method::winograd_f4x4:
+      return winograd_bwd_data(s, 4, dy, w, e, dx);
+    case Method::winograd_f2x2:
+      return winograd_bwd_data(s, 2, dy, w, e, dx);
     case Method::rows:
       return bwd_data_rows(s, dy, w, e, dx);
     case Method::implicit:
@@ -332,7 +363,7 @@ void conv2d_bwd_weight(const ConvShape& s, const T* x, const T* dy, T* dw) {
       return depthwise_bwd_weight(s, x, dy, dw);
     case Method::rows:
       return bwd_weight_rows(s, x, dy, dw);
-    case Method::implicit:
+    default:
       return bwd_weight_implicit(s, x, dy, dw);
   }
 }

@@ -118,6 +118,70 @@ _LAYERS = [
 ]
 
 
+# 3x3 at stride 1: tiles that reach over every edge, channels around the vectors and the panels.
+_WINOGRAD = [
+    _layer(2, 3, 5, 6, 4, 3, 3, pad=1),
+    _layer(1, 17, 7, 5, 33, 3, 3, pad=1),
+    _layer(1, 16, 8, 8, 32, 3, 3),
+    _layer(1, 40, 3, 3, 20, 3, 3),
+    _layer(2, 5, 9, 10, 70, 3, 3, pad=((1, 0), (2, 1))),
+    _layer(1, 33, 4, 17, 16, 3, 3, pad=2),
+    _layer(1, 2, 3, 4, 3, 3, 3, pad=4),
+    _layer(3, 20, 14, 13, 40, 3, 3, pad=1),  # several blocks of tiles
+    _layer(0, 20, 5, 5, 20, 3, 3, pad=1),
+]
+
+
+def _winograd(kernel: Any, tile: str) -> Any:
+    """The kernel by Winograd's method, which needs many channels to be chosen."""
+
+    def pinned(a: Array, *rest: Any, **options: Any) -> Any:
+        bits = 8 * a.itemsize
+        rows = [f"conv2d_{p}_f{bits}_winograd_{tile}" for p in ("fwd", "bwd_data")]
+        with _C.pin_rows(rows):
+            return kernel(a, *rest, **options)
+
+    return pinned
+
+
+def _winograd_bound(depth: Any, factor: float) -> Any:
+    """eps factor (channels + 6) max|a| max|b|: nine taps are nine terms, as in direct sums."""
+
+    def bound(reference: Any, eps: float, a: Array, b: Array, *rest: Any, **options: Any) -> Any:
+        largest = np.max(np.abs(a), initial=0) * np.max(np.abs(b), initial=0)
+        return eps * factor * (9 * depth(a, b) + 6) * (largest + np.abs(reference))
+
+    return bound
+
+
+def _winograd_cases(tile: str, factor: float) -> list[Case]:
+    rows = tuple(f"conv2d_winograd_{part}_{tile}_" for part in ("input", "filter", "output"))
+    return [
+        Case(
+            name=f"conv2d_winograd_{tile}",
+            rows=rows,
+            function=None,
+            kernel=_winograd(_fwd_kernel, tile),
+            reference=_fwd,
+            samples=[
+                Sample((x, w, (w[0],) if f else None), {**o, "activation": f})
+                for x, w, _, o in _WINOGRAD
+                for f in ACTIVATIONS
+            ],
+            bound=_winograd_bound(lambda x, w: w.shape[1], factor),
+        ),
+        Case(
+            name=f"conv2d_winograd_{tile}_bwd_data",
+            rows=rows,
+            function=None,
+            kernel=_winograd(_bwd_data_kernel, tile),
+            reference=_bwd_data,
+            samples=[Sample((y, w, None), {**o, "size": x[2:]}) for x, w, y, o in _WINOGRAD],
+            bound=_winograd_bound(lambda dy, w: w.shape[0], factor),
+        ),
+    ]
+
+
 def _bound(depth: Any) -> Any:
     """eps (length of the sum + 3) max|a| max|b|, as for a matrix product."""
 
@@ -208,6 +272,8 @@ _MISUSES = [
 ]
 
 CASES = [
+    *_winograd_cases("f2x2", 1),
+    *_winograd_cases("f4x4", 8),
     Case(
         name="conv2d",
         rows=_FWD_ROWS,

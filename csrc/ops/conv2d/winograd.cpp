@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: Apache-2.0
+// Drives Winograd convolution over blocks of tiles that stay in L2 through all three stages:
+//
+//   the filters, panel by panel of NR outputs     U [panel][xi][C][NR]       once, all threads
+//   for (block of tiles) x (group of panels)      one task, any thread
+//     for each tile                               V [xi][tile][C]            L2
+//     for each panel
+//       for each xi, for MR tiles at a time       M [xi][tile][NR]           the register tile
+//       for each tile                             y, bias and clamp
+//
+// No sum is cut between tasks, so results do not depend on threads.
+#include "ops/conv2d/winograd.h"
+
+#include <algorithm>
+
+#include "core/blocks.h"
+#include "core/caches.h"
+#include "core/memory.h"
+#include "core/threads.h"
+#include "ops/gemm/pack.h"
+#include "ops/gemm/tile.h"
+
+namespace striate {
+namespace {
+
+enum Stage { kInput, kFilter, kOutput };
+constexpr int variant(Stage stage, ptrdiff_t m) { return 2 * stage + (m == 4); }
+
+const Table<Kernel> kernels{
+#define ROW(name, T, isa, what, m) STRIATE_KERNEL(conv2d, name, T, isa, variant(STAGE_##what, m))
+#define STAGE_input kInput
+#define STAGE_filter kFilter
+#define STAGE_output kOutput
+#include "ops/conv2d/winograd_kernels.inc"
+#undef ROW
+};
+
+template <class Args>
+using TransformFn = void(const Args&);
+
+constexpr double kMostFilterBytes = 64 << 20;
+constexpr ptrdiff_t kFewestTiles = 14, kMostTiles = 56;  // of a block
+
+// An output image, and the input that its tiles read, which begins `top` above and `left` of it.
+template <class T>
+struct Images {
+  ptrdiff_t n, rows, cols;
+  Image<T> out;
+  Image<const T> in;
+  ptrdiff_t in_h, in_w, top, left, depth, width;
+};
+
+// U is [panel][xi][depth][NR], a line from each xi to the next: 36 matrices of a power of two of
+// bytes are written side by side, and would press into the same sets of L1.
+template <class T>
+ptrdiff_t filters_xi(const Images<T>& g) {
+  return packed_panel<T>(g.depth, gemm_kernel(dtype_of<T>).nr);
+}
+template <class T>
+size_t filters_size(const Images<T>& g, ptrdiff_t m) {
+  const ptrdiff_t panels = ceil_div(g.width, gemm_kernel(dtype_of<T>).nr);
+  return size_t((m + 2) * (m + 2) * panels * filters_xi(g));
+}
+
+template <class T>
+class Tiles {
+ public:
+  Tiles(const Images<T>& g, ptrdiff_t m, const T* u, const Epilogue<T>& e)
+      : g_(g),
+        m_(m),
+        a_(m + 2),
+        xis_(a_ * a_),
+        u_(u),
+        e_(e),
+        kernel_(gemm_kernel(dtype_of<T>)),
+        down_(ceil_div(g.rows, m)),
+        across_(ceil_div(g.cols, m)),
+        tiles_(g.n * down_ * across_),
+        panels_(ceil_div(g.width, kernel_.nr)),
+        input_(kernels.best(dtype_of<T>, variant(kInput, m))
+                   .template as<TransformFn<WinogradInput<T>>>()),
+        output_(kernels.best(dtype_of<T>, variant(kOutput, m))
+                    .template as<TransformFn<WinogradOutput<T>>>()) {
+    const ptrdiff_t tile_bytes = xis_ * g.depth * ptrdiff_t(sizeof(T));
+    block_ = l2_bytes() / 2 / tile_bytes / kFewestTiles * kFewestTiles;
+    block_ = std::clamp(block_, kFewestTiles, kMostTiles);
+  }
+
+  void run() const {
+    ptrdiff_t block = std::min(block_, tiles_), group = panels_;
+    const ptrdiff_t wanted = num_threads() > 1 ? 3 * ptrdiff_t(num_threads()) : 1;
+    auto tasks = [&] { return ceil_div(tiles_, block) * ceil_div(panels_, group); };
+    while (tasks() < wanted && block > kFewestTiles) block = ceil_div(block, 2);
+    while (tasks() < wanted && group > 1) group = ceil_div(group, 2);
+    const ptrdiff_t across = ceil_div(panels_, group);
+    parallel_for(ceil_div(tiles_, block) * across, [&](ptrdiff_t part) {
+      const ptrdiff_t tile = part / across * block, panel = part % across * group;
+      task(tile, std::min(tile + block, tiles_), panel, std::min(panel + group, panels_));
+    });
+  }
+
+ private:
+  // Where a tile lies: image, and its first output pixel.
+  struct Place {
+    ptrdiff_t n, row, col;
+  };
+  Place place(ptrdiff_t tile) const {
+    const ptrdiff_t in_image = tile % (down_ * across_);
+    return {tile / (down_ * across_), in_image / across_ * m_, in_image % across_ * m_};
+  }
+
+  void task(ptrdiff_t begin, ptrdiff_t end, ptrdiff_t panel0, ptrdiff_t panel1) const {
+    constexpr ptrdiff_t line = 64 / ptrdiff_t(sizeof(T));
+    const ptrdiff_t count = end - begin, nr = kernel_.nr;
+    // Lines between rows and between the matrices keep both out of the same sets of L1.
+    const ptrdiff_t v_row = g_.depth + line, v_xi = count * v_row + line, m_xi = count * nr + line;
+    Workspace<T> v(size_t(xis_ * v_xi)), m(size_t(xis_ * m_xi));
+    for (ptrdiff_t tile = begin; tile < end; ++tile) {
+      const Place at = place(tile);
+      const ptrdiff_t h = at.row - g_.top, w = at.col - g_.left;
+      input_({g_.in.data + at.n * g_.in.image + h * g_.in.row + w * g_.in.pixel, g_.in.row,
+              g_.in.pixel, std::max<ptrdiff_t>(-h, 0), std::min(a_, g_.in_h - h),
+              std::max<ptrdiff_t>(-w, 0), std::min(a_, g_.in_w - w), g_.depth,
+              v.data() + (tile - begin) * v_row, v_xi});
+    }
+    for (ptrdiff_t panel = panel0; panel < panel1; ++panel) {
+      multiply(v.data(), v_row, v_xi, count, panel, m.data(), m_xi);
+      const ptrdiff_t j = panel * nr, channels = std::min(nr, g_.width - j);
+      for (ptrdiff_t tile = begin; tile < end; ++tile) {
+        const Place at = place(tile);
+        T* y = g_.out.data + at.n * g_.out.image + at.row * g_.out.row + at.col * g_.out.pixel + j;
+        const ptrdiff_t rows = std::min(m_, g_.rows - at.row);
+        const ptrdiff_t cols = std::min(m_, g_.cols - at.col);
+        output_({m.data() + (tile - begin) * nr, m_xi, rows, cols, channels,
+                 e_.bias ? e_.bias + j : nullptr, e_.low, e_.high, y, g_.out.row, g_.out.pixel});
+        if (e_.activation == nullptr) continue;
+        for (ptrdiff_t r = 0; r < rows; ++r)
+          for (ptrdiff_t s = 0; s < cols; ++s) {
+            T* pixel = y + r * g_.out.row + s * g_.out.pixel;
+            e_.activation(pixel, pixel, channels, e_.parameter);
+          }
+      }
+    }
+  }
+
+  // M[xi] = V[xi] U[xi] for one panel, tiles in groups of like height.
+  void multiply(const T* v, ptrdiff_t v_row, ptrdiff_t v_xi, ptrdiff_t count, ptrdiff_t panel, T* m,
+                ptrdiff_t m_xi) const {
+    const ptrdiff_t nr = kernel_.nr, height = ceil_div(count, ceil_div(count, kernel_.mr));
+    const Epilogue<T> none;
+    const T* rows[kMaxTileRows];
+    T* c[kMaxTileRows];
+    GemmSegment<T> segment{rows, 0, nullptr, g_.depth};
+    GemmTile<T> tile{&segment, 1,    1,       nr,      c,        0,        0,
+                     T(1),     T(0), nullptr, nullptr, none.low, none.high};
+    tile.n = int(std::min(nr, g_.width - panel * nr));
+    tile.ahead = kAhead * nr;
+    for (ptrdiff_t xi = 0; xi < xis_; ++xi) {
+      segment.b = u_ + (panel * xis_ + xi) * filters_xi(g_);
+      for (ptrdiff_t first = 0; first < count; first += height) {
+        tile.m = int(std::min(height, count - first));
+        for (int r = 0; r < tile.m; ++r) {
+          rows[r] = v + xi * v_xi + (first + r) * v_row;
+          c[r] = m + xi * m_xi + (first + r) * nr;
+        }
+        kernel_.run(tile);
+      }
+    }
+  }
+
+  static constexpr ptrdiff_t kAhead = 32;  // steps that U is asked for: it comes from L3
+
+  const Images<T>& g_;
+  const ptrdiff_t m_, a_, xis_;
+  const T* u_;
+  const Epilogue<T>& e_;
+  const GemmKernel& kernel_;
+  const ptrdiff_t down_, across_, tiles_, panels_;
+  TransformFn<WinogradInput<T>>* const input_;
+  TransformFn<WinogradOutput<T>>* const output_;
+  ptrdiff_t block_;
+};
+
+// The filters of one panel as filter(panel, space) tells, transformed: U [panel][xi][depth][NR].
+template <class T, class Filter>
+void transform_filters(const Images<T>& g, ptrdiff_t m, size_t space, T* u, Filter filter) {
+  auto* const kernel =
+      kernels.best(dtype_of<T>, variant(kFilter, m)).template as<TransformFn<WinogradFilter<T>>>();
+  const ptrdiff_t nr = gemm_kernel(dtype_of<T>).nr, xis = (m + 2) * (m + 2);
+  parallel_for(ceil_div(g.width, nr), [&](ptrdiff_t panel) {
+    Workspace<T> packed(space);
+    WinogradFilter<T> f = filter(panel * nr, packed.data());
+    f.rows = g.depth, f.n = std::min(nr, g.width - panel * nr);
+    f.u = u + panel * xis * filters_xi(g), f.u_xi = filters_xi(g), f.u_row = nr;
+    kernel(f);
+  });
+}
+
+}  // namespace
+
+bool winograd_accepts(const ConvShape& s, ptrdiff_t m, size_t item) {
+  const double filters = double(m + 2) * double(m + 2) * double(s.k + 32) * double(s.c + 32);
+  return s.r == 3 && s.s == 3 && s.stride_h == 1 && s.stride_w == 1 && s.dilation_h == 1 &&
+         s.dilation_w == 1 && s.groups == 1 && filters * double(item) <= kMostFilterBytes &&
+         s.p > 0 && s.q > 0 && s.c > 0 && s.k > 0;
+}
+
+// In cycles of a core that takes two multiply-adds of 16 floats. What a stage costs was measured on
+// a Zen 5, from the transforms of 4 x 512 x 14 x 14, 1 x 512 x 7 x 7 and 8 x 16 x 112 x 112: the
+// filters' is bound by writing them.
+double winograd_cost(const ConvShape& s, ptrdiff_t m) {
+  const double filters = double(s.c) * double(s.k), channels = double(s.c) + double(s.k);
+  if (m == 0) return 9 * double(s.n) * double(s.p) * double(s.q) * filters / 32;
+  const double tiles = double(s.n) * double(ceil_div(s.p, m)) * double(ceil_div(s.q, m));
+  const double xis = double(m + 2) * double(m + 2);
+  return 1.1 * xis * tiles * filters / 32 + (m == 4 ? 47 : 20) * filters +
+         (m == 4 ? 14 : 6) * tiles * channels;
+}
+
+template <class T>
+void winograd_fwd(const ConvShape& s, ptrdiff_t m, const T* x, const T* w, const Epilogue<T>& e,
+                  T* y) {
+  const Images<T> g{
+      s.n,    s.p, s.q, image(y, s.p, s.q, s.k), image(x, s.h, s.w, s.c), s.h, s.w, s.top,
+      s.left, s.c, s.k};
+  const ptrdiff_t nr = gemm_kernel(dtype_of<T>).nr;
+  Workspace<T> u(filters_size(g, m));
+  // Filters side by side, C values under each of 9 taps.
+  transform_filters(g, m, size_t(packed_panel<T>(9 * s.c, nr)), u.data(), [&](ptrdiff_t j, T* to) {
+    pack_panels<T>({w + j * 9 * s.c, 1, 9 * s.c, 0}, 9 * s.c, std::min(nr, s.k - j), nr, to);
+    return WinogradFilter<T>{to, s.c * nr, nr, 0, 0, nullptr, 0, 0};
+  });
+  Tiles<T>(g, m, u.data(), e).run();
+}
+
+// dx is the correlation of dy with the filters turned by half a turn.
+template <class T>
+void winograd_bwd_data(const ConvShape& s, ptrdiff_t m, const T* dy, const T* w,
+                       const Epilogue<T>& e, T* dx) {
+  const Images<T> g{
+      s.n,        s.h, s.w, image(dx, s.h, s.w, s.c), image(dy, s.p, s.q, s.k), s.p, s.q, 2 - s.top,
+      2 - s.left, s.k, s.c};
+  Workspace<T> u(filters_size(g, m));
+  transform_filters(g, m, 0, u.data(), [&](ptrdiff_t j, T*) {
+    return WinogradFilter<T>{w + 8 * s.c + j, -s.c, 9 * s.c, 0, 0, nullptr, 0, 0};
+  });
+  Tiles<T>(g, m, u.data(), e).run();
+}
+
+#define INSTANCES(T)                                                                              \
+  template void winograd_fwd(const ConvShape&, ptrdiff_t, const T*, const T*, const Epilogue<T>&, \
+                             T*);                                                                 \
+  template void winograd_bwd_data(const ConvShape&, ptrdiff_t, const T*, const T*,                \
+                                  const Epilogue<T>&, T*);
+INSTANCES(float)
+INSTANCES(double)
+
+}  // namespace striate

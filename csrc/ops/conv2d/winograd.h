@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+// Convolution with 3x3 filters at stride 1 by Winograd's minimal filtering (Winograd 1980; Lavin
+// and Gray, "Fast algorithms for convolutional neural networks", 2016): m x m outputs at a time
+// from a = m + 2 by a inputs d and the filter g,
+//
+//   y = A^T ((G g G^T) * (B^T d B)) A          * element by element
+//
+// so that a^2 multiplications make what takes 9 m^2 directly: 2.25 times fewer for m = 2, 4 times
+// for m = 4. Over many tiles and channels, the products for one of the a^2 elements, `xi`, are a
+// matrix product:
+//
+//   M[xi] [tiles, K] = V[xi] [tiles, C] U[xi] [C, K]      U of the filters, V of the input, M of y
+//
+// Points of interpolation: 0, 1, -1 and infinity for m = 2; also 1/2 and -2 for m = 4, which keep
+// its matrices' entries small (errors are stated in docs/accuracy.rst).
+#pragma once
+#include "ops/conv2d/conv2d.h"
+#include "ops/conv2d/implicit.h"
+
+namespace striate {
+
+// v[xi][c] = (B^T d B)[xi] for one tile of a x a pixels, zeros outside the image.
+template <class T>
+struct WinogradInput {
+  const T* x;  // the tile's first pixel, maybe outside
+  ptrdiff_t x_row, x_col;
+  ptrdiff_t h0, h1, w0, w1;  // its rows and columns inside
+  ptrdiff_t channels;
+  T* v;
+  ptrdiff_t v_xi;
+};
+// u[xi][i][j] = (G g G^T)[xi] for `rows` rows of n filters side by side; tap t of a row lies w_tap
+// on.
+template <class T>
+struct WinogradFilter {
+  const T* w;
+  ptrdiff_t w_tap, w_row, rows, n;
+  T* u;
+  ptrdiff_t u_xi, u_row;
+};
+// y = clamp(A^T m A + bias, low, high) for one tile, of which `rows` by `cols` pixels are y's.
+template <class T>
+struct WinogradOutput {
+  const T* m;
+  ptrdiff_t m_xi, rows, cols, channels;
+  const T* bias;  // or null
+  T low, high;
+  T* y;
+  ptrdiff_t y_row, y_col;
+};
+
+#define WINOGRAD_input(T) WinogradInput<T>
+#define WINOGRAD_filter(T) WinogradFilter<T>
+#define WINOGRAD_output(T) WinogradOutput<T>
+#define ROW(name, T, isa, what, m) STRIATE_WITH_##isa(void name(const WINOGRAD_##what(T) &);)
+#include "ops/conv2d/winograd_kernels.inc"
+#undef ROW
+
+// Whether the passes can go this way: 3x3 at stride 1, one group, transformed filters of 64 MB at
+// most.
+bool winograd_accepts(const ConvShape& s, ptrdiff_t m, size_t item);
+// What F(m x m) takes, or direct sums (m == 0), to compare.
+double winograd_cost(const ConvShape& s, ptrdiff_t m);
+
+template <class T>
+void winograd_fwd(const ConvShape& s, ptrdiff_t m, const T* x, const T* w, const Epilogue<T>& e,
+                  T* y);
+template <class T>
+void winograd_bwd_data(const ConvShape& s, ptrdiff_t m, const T* dy, const T* w,
+                       const Epilogue<T>& e, T* dx);
+
+}  // namespace striate

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Winograd convolution: errors at real depths, the precision that allows it, threads."""
+
+import numpy as np
+import pytest
+import striate
+from striate import _C
+
+OPTIONS = {"stride": (1, 1), "padding": ((1, 1), (1, 1)), "dilation": (1, 1), "groups": 1}
+
+
+def images(*shape, seed=0, scale=1.0):
+    """Channels-last memory of shape (N, C, H, W)."""
+    n, c, h, w = shape
+    values = np.random.default_rng(seed).standard_normal((n, h, w, c)) * scale
+    return values.astype(np.float32).transpose(0, 3, 1, 2)
+
+
+def convolve(x, w, way=None):
+    bits = 8 * x.itemsize
+    rows = [f"conv2d_fwd_f{bits}_{way}"] if way else []
+    with _C.pin_rows(rows):
+        return _C.conv2d(x, w, None, **OPTIONS)
+
+
+def exact(x, w):
+    return convolve(x.astype(np.float64, order="K"), w.astype(np.float64, order="K"), "implicit")
+
+
+@pytest.fixture
+def precision():
+    before = striate.get_float32_precision()
+    yield striate.set_float32_precision
+    striate.set_float32_precision(before)
+
+
+@pytest.mark.parametrize("channels", [16, 64, 256, 512])
+@pytest.mark.parametrize(("way", "rms"), [("winograd_f2x2", 1e-6), ("winograd_f4x4", 4e-6)])
+def test_errors_stay_within_the_stated_bounds(channels, way, rms):
+    x, w = images(1, channels, 14, 13), images(32, channels, 3, 3, seed=1)
+    reference = exact(x, w)
+    error = convolve(x, w, way) - reference
+    assert np.sqrt(np.mean(error**2) / np.mean(reference**2)) < rms
+    assert np.abs(error).max() < 3 * rms * np.abs(reference).max()
+
+
+@pytest.mark.parametrize("way", ["winograd_f2x2", "winograd_f4x4"])
+def test_scales_of_channels_do_not_add_up(way):
+    """Large channels drown small ones in direct sums too, not more than that."""
+    scale = np.logspace(-4, 4, 64)
+    x, w = images(1, 64, 12, 12, scale=scale), images(32, 64, 3, 3, seed=1)
+    reference = exact(x, w)
+    error = convolve(x, w, way) - reference
+    assert np.sqrt(np.mean(error**2) / np.mean(reference**2)) < 4e-6
+    x = images(1, 64, 12, 12, scale=1e-30)
+    error = convolve(x, w, way) - exact(x, w)
+    assert np.abs(error).max() < 1e-30 * 64 * 9 * 4e-6
+
+
+def test_precision_decides_between_tiles(precision):
+    x, w = images(2, 64, 28, 28), images(64, 64, 3, 3, seed=1)
+    assert striate.get_float32_precision() == "high"
+    fast = convolve(x, w)
+    np.testing.assert_array_equal(fast, convolve(x, w, "winograd_f4x4"))
+    precision("highest")
+    close = convolve(x, w)
+    np.testing.assert_array_equal(close, convolve(x, w, "winograd_f2x2"))
+    assert np.any(fast != close)
+    with pytest.raises(ValueError, match=r"set_float32_precision.*'highest'.*got 'low'"):
+        precision("low")
+    with pytest.raises(TypeError):
+        precision(1)
+    assert striate.get_float32_precision() == "highest"
+
+
+@pytest.mark.parametrize("way", ["winograd_f2x2", "winograd_f4x4"])
+def test_threads_change_no_bit(way):
+    x, w = images(3, 40, 23, 21), images(70, 40, 3, 3, seed=1)
+    before = striate.get_num_threads()
+    results = []
+    try:
+        for threads in (1, 2, 3):
+            striate.set_num_threads(threads)
+            results.append(convolve(x, w, way))
+    finally:
+        striate.set_num_threads(before)
+    for other in results[1:]:
+        np.testing.assert_array_equal(results[0], other)
+
+
+def test_few_tiles_and_few_channels_go_directly():
+    """One image of 7 x 7 does not pay for transforming 512 x 512 filters, nor do 3 channels."""
+    for shape, filters in (((1, 512, 7, 7), 512), ((2, 3, 32, 32), 64)):
+        x, w = images(*shape), images(filters, shape[1], 3, 3, seed=1)
+        direct = "rows" if shape[1] == 3 else "implicit"
+        np.testing.assert_array_equal(convolve(x, w), convolve(x, w, direct))
