@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Drives Winograd convolution over blocks of tiles that stay in L2 through all three stages:
 //
-//   the filters, panel by panel of NR outputs     U [panel][xi][C][NR]       once, all threads
+//   the filters, panel by panel of NR outputs     U [panel][xi][C][NR]       once, all threads;
+//                                                 or in the task, see Tiles
 //   for (block of tiles) x (group of panels)      one task, any thread
 //     for each tile                               V [xi][tile][C]            L2
 //     for each panel
@@ -12,6 +13,7 @@
 #include "ops/conv2d/winograd.h"
 
 #include <algorithm>
+#include <functional>
 
 #include "core/blocks.h"
 #include "core/caches.h"
@@ -39,6 +41,7 @@ template <class Args>
 using TransformFn = void(const Args&);
 
 constexpr double kMostFilterBytes = 64 << 20;
+constexpr ptrdiff_t kFusedBytes = 16 << 20;              // of V of all tiles
 constexpr ptrdiff_t kFewestTiles = 14, kMostTiles = 56;  // of a block
 
 // An output image, and the input that its tiles read, which begins `top` above and `left` of it.
@@ -56,21 +59,22 @@ template <class T>
 ptrdiff_t filters_xi(const Images<T>& g) {
   return packed_panel<T>(g.depth, gemm_kernel(dtype_of<T>).nr);
 }
+// Writes the transformed filters of a panel.
 template <class T>
-size_t filters_size(const Images<T>& g, ptrdiff_t m) {
-  const ptrdiff_t panels = ceil_div(g.width, gemm_kernel(dtype_of<T>).nr);
-  return size_t((m + 2) * (m + 2) * panels * filters_xi(g));
-}
+using Transform = std::function<void(ptrdiff_t panel, T* u)>;
 
+// Where V of all tiles is smaller than U, one block holds them, and each panel of filters is
+// transformed when it is its turn: U [xi][C][NR] then comes from the nearest cache that holds it,
+// instead of going to memory and back. 512 filters of 512 channels are 38 MB.
 template <class T>
 class Tiles {
  public:
-  Tiles(const Images<T>& g, ptrdiff_t m, const T* u, const Epilogue<T>& e)
+  Tiles(const Images<T>& g, ptrdiff_t m, const Transform<T>& transform, const Epilogue<T>& e)
       : g_(g),
         m_(m),
         a_(m + 2),
         xis_(a_ * a_),
-        u_(u),
+        transform_(transform),
         e_(e),
         kernel_(gemm_kernel(dtype_of<T>)),
         down_(ceil_div(g.rows, m)),
@@ -84,13 +88,22 @@ class Tiles {
     const ptrdiff_t tile_bytes = xis_ * g.depth * ptrdiff_t(sizeof(T));
     block_ = l2_bytes() / 2 / tile_bytes / kFewestTiles * kFewestTiles;
     block_ = std::clamp(block_, kFewestTiles, kMostTiles);
+    const ptrdiff_t v_bytes = tile_bytes * tiles_;
+    fused_ = v_bytes <= l2_bytes() / 2 || (tiles_ < g.width && v_bytes <= kFusedBytes);
+    if (fused_) block_ = tiles_;
+    panel_size_ = xis_ * filters_xi(g);
   }
 
-  void run() const {
+  void run() {
+    Workspace<T> u(fused_ ? 0 : size_t(panels_ * panel_size_));
+    u_ = u.data();
+    if (!fused_)
+      parallel_for(panels_, [&](ptrdiff_t panel) { transform_(panel, &u[panel * panel_size_]); });
+    // Tasks of one block transform its tiles each for themselves: one a thread then.
     ptrdiff_t block = std::min(block_, tiles_), group = panels_;
-    const ptrdiff_t wanted = num_threads() > 1 ? 3 * ptrdiff_t(num_threads()) : 1;
+    const ptrdiff_t wanted = num_threads() * (fused_ ? 1 : num_threads() > 1 ? 3 : 1);
     auto tasks = [&] { return ceil_div(tiles_, block) * ceil_div(panels_, group); };
-    while (tasks() < wanted && block > kFewestTiles) block = ceil_div(block, 2);
+    while (!fused_ && tasks() < wanted && block > kFewestTiles) block = ceil_div(block, 2);
     while (tasks() < wanted && group > 1) group = ceil_div(group, 2);
     const ptrdiff_t across = ceil_div(panels_, group);
     parallel_for(ceil_div(tiles_, block) * across, [&](ptrdiff_t part) {
@@ -115,6 +128,7 @@ class Tiles {
     // Lines between rows and between the matrices keep both out of the same sets of L1.
     const ptrdiff_t v_row = g_.depth + line, v_xi = count * v_row + line, m_xi = count * nr + line;
     Workspace<T> v(size_t(xis_ * v_xi)), m(size_t(xis_ * m_xi));
+    Workspace<T> own(fused_ ? size_t(panel_size_) : 0);
     for (ptrdiff_t tile = begin; tile < end; ++tile) {
       const Place at = place(tile);
       const ptrdiff_t h = at.row - g_.top, w = at.col - g_.left;
@@ -124,7 +138,10 @@ class Tiles {
               v.data() + (tile - begin) * v_row, v_xi});
     }
     for (ptrdiff_t panel = panel0; panel < panel1; ++panel) {
-      multiply(v.data(), v_row, v_xi, count, panel, m.data(), m_xi);
+      if (fused_) transform_(panel, own.data());
+      const T* u = fused_ ? own.data() : u_ + panel * panel_size_;
+      multiply(v.data(), v_row, v_xi, count, u, std::min(nr, g_.width - panel * nr), m.data(),
+               m_xi);
       const ptrdiff_t j = panel * nr, channels = std::min(nr, g_.width - j);
       for (ptrdiff_t tile = begin; tile < end; ++tile) {
         const Place at = place(tile);
@@ -144,8 +161,8 @@ class Tiles {
   }
 
   // M[xi] = V[xi] U[xi] for one panel, tiles in groups of like height.
-  void multiply(const T* v, ptrdiff_t v_row, ptrdiff_t v_xi, ptrdiff_t count, ptrdiff_t panel, T* m,
-                ptrdiff_t m_xi) const {
+  void multiply(const T* v, ptrdiff_t v_row, ptrdiff_t v_xi, ptrdiff_t count, const T* u,
+                ptrdiff_t width, T* m, ptrdiff_t m_xi) const {
     const ptrdiff_t nr = kernel_.nr, height = ceil_div(count, ceil_div(count, kernel_.mr));
     const Epilogue<T> none;
     const T* rows[kMaxTileRows];
@@ -153,10 +170,10 @@ class Tiles {
     GemmSegment<T> segment{rows, 0, nullptr, g_.depth};
     GemmTile<T> tile{&segment, 1,    1,       nr,      c,        0,        0,
                      T(1),     T(0), nullptr, nullptr, none.low, none.high};
-    tile.n = int(std::min(nr, g_.width - panel * nr));
+    tile.n = int(width);
     tile.ahead = kAhead * nr;
     for (ptrdiff_t xi = 0; xi < xis_; ++xi) {
-      segment.b = u_ + (panel * xis_ + xi) * filters_xi(g_);
+      segment.b = u + xi * filters_xi(g_);
       for (ptrdiff_t first = 0; first < count; first += height) {
         tile.m = int(std::min(height, count - first));
         for (int r = 0; r < tile.m; ++r) {
@@ -172,28 +189,30 @@ class Tiles {
 
   const Images<T>& g_;
   const ptrdiff_t m_, a_, xis_;
-  const T* u_;
+  const Transform<T>& transform_;
   const Epilogue<T>& e_;
   const GemmKernel& kernel_;
   const ptrdiff_t down_, across_, tiles_, panels_;
   TransformFn<WinogradInput<T>>* const input_;
   TransformFn<WinogradOutput<T>>* const output_;
-  ptrdiff_t block_;
+  ptrdiff_t block_, panel_size_;
+  bool fused_;
+  const T* u_ = nullptr;  // unless fused
 };
 
-// The filters of one panel as filter(panel, space) tells, transformed: U [panel][xi][depth][NR].
+// Transforms the filters from column j on as filter(j, space) tells.
 template <class T, class Filter>
-void transform_filters(const Images<T>& g, ptrdiff_t m, size_t space, T* u, Filter filter) {
+Transform<T> transform_of(const Images<T>& g, ptrdiff_t m, size_t space, Filter filter) {
   auto* const kernel =
       kernels.best(dtype_of<T>, variant(kFilter, m)).template as<TransformFn<WinogradFilter<T>>>();
-  const ptrdiff_t nr = gemm_kernel(dtype_of<T>).nr, xis = (m + 2) * (m + 2);
-  parallel_for(ceil_div(g.width, nr), [&](ptrdiff_t panel) {
+  const ptrdiff_t nr = gemm_kernel(dtype_of<T>).nr;
+  return [=](ptrdiff_t panel, T* u) {
     Workspace<T> packed(space);
     WinogradFilter<T> f = filter(panel * nr, packed.data());
     f.rows = g.depth, f.n = std::min(nr, g.width - panel * nr);
-    f.u = u + panel * xis * filters_xi(g), f.u_xi = filters_xi(g), f.u_row = nr;
+    f.u = u, f.u_xi = filters_xi(g), f.u_row = nr;
     kernel(f);
-  });
+  };
 }
 
 }  // namespace
@@ -205,15 +224,14 @@ bool winograd_accepts(const ConvShape& s, ptrdiff_t m, size_t item) {
          s.p > 0 && s.q > 0 && s.c > 0 && s.k > 0;
 }
 
-// In cycles of a core that takes two multiply-adds of 16 floats. What a stage costs was measured on
-// a Zen 5, from the transforms of 4 x 512 x 14 x 14, 1 x 512 x 7 x 7 and 8 x 16 x 112 x 112: the
-// filters' is bound by writing them.
+// In cycles of a core that takes two multiply-adds of 16 floats. What the transforms cost is
+// estimated from 4 x 512 x 14 x 14, 1 x 512 x 7 x 7 and 8 x 16 x 112 x 112 on a Zen 5.
 double winograd_cost(const ConvShape& s, ptrdiff_t m) {
   const double filters = double(s.c) * double(s.k), channels = double(s.c) + double(s.k);
   if (m == 0) return 9 * double(s.n) * double(s.p) * double(s.q) * filters / 32;
   const double tiles = double(s.n) * double(ceil_div(s.p, m)) * double(ceil_div(s.q, m));
   const double xis = double(m + 2) * double(m + 2);
-  return 1.1 * xis * tiles * filters / 32 + (m == 4 ? 47 : 20) * filters +
+  return 1.1 * xis * tiles * filters / 32 + (m == 4 ? 16 : 9) * filters +
          (m == 4 ? 14 : 6) * tiles * channels;
 }
 
@@ -224,13 +242,13 @@ void winograd_fwd(const ConvShape& s, ptrdiff_t m, const T* x, const T* w, const
       s.n,    s.p, s.q, image(y, s.p, s.q, s.k), image(x, s.h, s.w, s.c), s.h, s.w, s.top,
       s.left, s.c, s.k};
   const ptrdiff_t nr = gemm_kernel(dtype_of<T>).nr;
-  Workspace<T> u(filters_size(g, m));
   // Filters side by side, C values under each of 9 taps.
-  transform_filters(g, m, size_t(packed_panel<T>(9 * s.c, nr)), u.data(), [&](ptrdiff_t j, T* to) {
+  const size_t space = size_t(packed_panel<T>(9 * s.c, nr));
+  const Transform<T> transform = transform_of(g, m, space, [=](ptrdiff_t j, T* to) {
     pack_panels<T>({w + j * 9 * s.c, 1, 9 * s.c, 0}, 9 * s.c, std::min(nr, s.k - j), nr, to);
     return WinogradFilter<T>{to, s.c * nr, nr, 0, 0, nullptr, 0, 0};
   });
-  Tiles<T>(g, m, u.data(), e).run();
+  Tiles<T>(g, m, transform, e).run();
 }
 
 // dx is the correlation of dy with the filters turned by half a turn.
@@ -240,11 +258,10 @@ void winograd_bwd_data(const ConvShape& s, ptrdiff_t m, const T* dy, const T* w,
   const Images<T> g{
       s.n,        s.h, s.w, image(dx, s.h, s.w, s.c), image(dy, s.p, s.q, s.k), s.p, s.q, 2 - s.top,
       2 - s.left, s.k, s.c};
-  Workspace<T> u(filters_size(g, m));
-  transform_filters(g, m, 0, u.data(), [&](ptrdiff_t j, T*) {
+  const Transform<T> transform = transform_of(g, m, 0, [=](ptrdiff_t j, T*) {
     return WinogradFilter<T>{w + 8 * s.c + j, -s.c, 9 * s.c, 0, 0, nullptr, 0, 0};
   });
-  Tiles<T>(g, m, u.data(), e).run();
+  Tiles<T>(g, m, transform, e).run();
 }
 
 #define INSTANCES(T)                                                                              \
