@@ -44,6 +44,27 @@ def test_errors_stay_within_the_stated_bounds(channels, way, rms):
     assert np.abs(error).max() < 3 * rms * np.abs(reference).max()
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("way", ["winograd_f2x2", "winograd_f4x4"])
+def test_many_blocks_of_tiles(way, threads):
+    """More tiles than filters, and more than L2 holds: the filters are transformed beforehand."""
+    x, w = images(3, 40, 45, 44), images(36, 40, 3, 3, seed=1)
+    dy = images(3, 36, 45, 44, seed=2)
+    before = striate.get_num_threads()
+    striate.set_num_threads(threads)
+    try:
+        made = convolve(x, w, way)
+        with _C.pin_rows([f"conv2d_bwd_data_f32_{way}"]):
+            back = _C.conv2d_bwd_data(dy, w, size=(45, 44), **OPTIONS)
+    finally:
+        striate.set_num_threads(before)
+    # The gradient is the forward pass with the filters turned and their axes exchanged.
+    turned = np.ascontiguousarray(w.transpose(1, 2, 3, 0)[:, ::-1, ::-1]).transpose(0, 3, 1, 2)
+    for result, reference in ((made, exact(x, w)), (back, exact(dy, turned))):
+        error = result - reference
+        assert np.sqrt(np.mean(error**2) / np.mean(reference**2)) < 2e-6
+
+
 @pytest.mark.parametrize("way", ["winograd_f2x2", "winograd_f4x4"])
 def test_scales_of_channels_do_not_add_up(way):
     """Large channels drown small ones in direct sums too, not more than that."""

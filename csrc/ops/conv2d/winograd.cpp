@@ -59,6 +59,7 @@ template <class T>
 ptrdiff_t filters_xi(const Images<T>& g) {
   return packed_panel<T>(g.depth, gemm_kernel(dtype_of<T>).nr);
 }
+
 // Writes the transformed filters of a panel.
 template <class T>
 using Transform = std::function<void(ptrdiff_t panel, T* u)>;
@@ -140,9 +141,8 @@ class Tiles {
     for (ptrdiff_t panel = panel0; panel < panel1; ++panel) {
       if (fused_) transform_(panel, own.data());
       const T* u = fused_ ? own.data() : u_ + panel * panel_size_;
-      multiply(v.data(), v_row, v_xi, count, u, std::min(nr, g_.width - panel * nr), m.data(),
-               m_xi);
       const ptrdiff_t j = panel * nr, channels = std::min(nr, g_.width - j);
+      multiply(v.data(), v_row, v_xi, count, u, channels, m.data(), m_xi);
       for (ptrdiff_t tile = begin; tile < end; ++tile) {
         const Place at = place(tile);
         T* y = g_.out.data + at.n * g_.out.image + at.row * g_.out.row + at.col * g_.out.pixel + j;

@@ -8,7 +8,7 @@
 //   A[1] ->  acc10       acc11                 many side by side as a vector has lanes
 //
 // Every C has a chain of its own, so its sum does not depend on what it is computed beside.
-// Registers: avx512 up to 4 x 4 or 2 x 8 accumulators, avx2 8.
+// Registers: avx512 up to 4 x 6 or 3 x 8 accumulators, avx2 8.
 // Bound: memory, 4 K bytes a column for m K multiply-adds. A core of an Emerald Rapids
 // reads some 130 GB/s from L2 and 25 from L3, whatever the order, streams or prefetches, which is
 // why steps sweep back and forth over the weights (over_step).

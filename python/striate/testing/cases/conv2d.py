@@ -127,7 +127,7 @@ _WINOGRAD = [
     _layer(2, 5, 9, 10, 70, 3, 3, pad=((1, 0), (2, 1))),
     _layer(1, 33, 4, 17, 16, 3, 3, pad=2),
     _layer(1, 2, 3, 4, 3, 3, 3, pad=4),
-    _layer(3, 20, 14, 13, 40, 3, 3, pad=1),  # several blocks of tiles
+    _layer(3, 20, 14, 13, 40, 3, 3, pad=1),
     _layer(0, 20, 5, 5, 20, 3, 3, pad=1),
 ]
 
@@ -144,50 +144,47 @@ def _winograd(kernel: Any, tile: str) -> Any:
     return pinned
 
 
-def _winograd_bound(depth: Any, factor: float) -> Any:
-    """eps factor (channels + 6) max|a| max|b|: nine taps are nine terms, as in direct sums."""
-
-    def bound(reference: Any, eps: float, a: Array, b: Array, *rest: Any, **options: Any) -> Any:
-        largest = np.max(np.abs(a), initial=0) * np.max(np.abs(b), initial=0)
-        return eps * factor * (9 * depth(a, b) + 6) * (largest + np.abs(reference))
-
-    return bound
-
-
 def _winograd_cases(tile: str, factor: float) -> list[Case]:
     rows = tuple(f"conv2d_winograd_{part}_{tile}_" for part in ("input", "filter", "output"))
+
+    def case(name: str, kernel: Any, reference: Any, samples: list[Sample], bound: Any) -> Case:
+        return Case(
+            name=name,
+            rows=rows,
+            function=None,
+            kernel=_winograd(kernel, tile),
+            reference=reference,
+            samples=samples,
+            bound=bound,
+        )
+
+    forward = [
+        Sample((x, w, (w[0],) if f else None), {**o, "activation": f})
+        for x, w, _, o in _WINOGRAD
+        for f in ACTIVATIONS
+    ]
+    backward = [Sample((y, w, None), {**o, "size": x[2:]}) for x, w, y, o in _WINOGRAD]
+    name = f"conv2d_winograd_{tile}"
     return [
-        Case(
-            name=f"conv2d_winograd_{tile}",
-            rows=rows,
-            function=None,
-            kernel=_winograd(_fwd_kernel, tile),
-            reference=_fwd,
-            samples=[
-                Sample((x, w, (w[0],) if f else None), {**o, "activation": f})
-                for x, w, _, o in _WINOGRAD
-                for f in ACTIVATIONS
-            ],
-            bound=_winograd_bound(lambda x, w: w.shape[1], factor),
-        ),
-        Case(
-            name=f"conv2d_winograd_{tile}_bwd_data",
-            rows=rows,
-            function=None,
-            kernel=_winograd(_bwd_data_kernel, tile),
-            reference=_bwd_data,
-            samples=[Sample((y, w, None), {**o, "size": x[2:]}) for x, w, y, o in _WINOGRAD],
-            bound=_winograd_bound(lambda dy, w: w.shape[0], factor),
-        ),
+        case(name, _fwd_kernel, _fwd, forward, _bound(_fwd_depth, factor)),
+        case(f"{name}_bwd_data", _bwd_data_kernel, _bwd_data, backward, _bound(_bwd_depth, factor)),
     ]
 
 
-def _bound(depth: Any) -> Any:
-    """eps (length of the sum + 3) max|a| max|b|, as for a matrix product."""
+def _fwd_depth(x: Array, w: Array) -> Any:
+    return np.prod(w.shape[1:])
+
+
+def _bwd_depth(dy: Array, w: Array) -> Any:
+    return w.shape[0] * np.prod(w.shape[2:])
+
+
+def _bound(depth: Any, factor: float = 1) -> Any:
+    """factor eps (length of the sum + 6) max|a| max|b|, as for a matrix product."""
 
     def bound(reference: Any, eps: float, a: Array, b: Array, *rest: Any, **options: Any) -> Any:
         largest = np.max(np.abs(a), initial=0) * np.max(np.abs(b), initial=0)
-        return eps * (depth(a, b) + 6) * (largest + np.abs(reference))
+        return factor * eps * (depth(a, b) + 6) * (largest + np.abs(reference))
 
     return bound
 
@@ -285,7 +282,7 @@ CASES = [
             *(Sample((x, w, None), {**o, "activation": "relu"}) for x, w, _, o in _LAYERS[:8]),
             *(Sample((x, w, (w[0],)), {**o, "activation": "tanh"}) for x, w, _, o in _LAYERS),
         ],
-        bound=_bound(lambda x, w: np.prod(w.shape[1:])),
+        bound=_bound(_fwd_depth),
         flops=_flops,
         misuses=_MISUSES,
     ),
@@ -296,7 +293,7 @@ CASES = [
         kernel=_bwd_data_kernel,
         reference=_bwd_data,
         samples=[Sample((y, w, None), {**o, "size": x[2:]}) for x, w, y, o in _LAYERS],
-        bound=_bound(lambda dy, w: w.shape[0] * np.prod(w.shape[2:])),
+        bound=_bound(_bwd_depth),
     ),
     Case(
         name="conv2d_bwd_weight",
@@ -328,7 +325,7 @@ CASES = [
             for x, w, y, o in _LAYERS
             if o["stride"] != (5, 5)
         ],
-        bound=_bound(lambda dy, w: w.shape[0] * np.prod(w.shape[2:])),
+        bound=_bound(_bwd_depth),
         misuses=[
             Misuse(
                 lambda: striate.ops.conv_transpose2d(_zeros(1, 3, 8, 8), _zeros(4, 2, 3, 3)),
