@@ -96,6 +96,20 @@ bool crowds_l2(ptrdiff_t stride, ptrdiff_t rows) {
   return rows > 2 * 16 * (way / std::gcd(bytes, way));
 }
 
+// What the rows of a B in place cost an element of it, since every tile of rows reads them again:
+// panels that L2 can't hold come from further away; those of one line a step don't stay in L1,
+// which six rows of multiply-adds are too short to hide. (Zen 3, in place and in panels, GF/s: 16
+// x 1760 x 1760 74 and 55, 128 rows 67 and 85, 64 x 3072 x 1024 51 and 78, 512 cubed 62 and 95.)
+template <class T>
+double reread_b(const GemmProblem<T>& p, const GemmKernel& kernel) {
+  const ptrdiff_t steps = std::min(p.k, kPackedK<T>);
+  if (kernel.nr * ptrdiff_t(sizeof(T)) > 64)
+    return crowds_l2<T>(p.b.row, steps) ? 0.001 * double(p.m) : 0;
+  const double crowd = crowding<T>(p.b.row, steps);
+  if (crowd == 0 && steps <= 256) return 0;
+  return 0.04 * double(std::max<ptrdiff_t>(p.m - (crowd > 4 ? 24 : 48), 0));
+}
+
 // Rows of a tile whose A lies in place. Half as many take no more loads than fit beside the
 // multiply-adds, and need half the ways of L1. One vector of columns makes a chain a row, and has
 // no loads to spare for pointers beyond eight.
@@ -132,8 +146,7 @@ double cost(Method method, const GemmProblem<T>& p, const GemmKernel& kernel) {
   const double turn_b = b_size * sizeof(T) > kFar ? 1 : 0.5;
   const double pack_b = p.packed_b ? 0 : (b.col == 1 ? 0.3 : turn_b) * b_size + 1000;
   const bool b_as_it_lies = !p.packed_b && b.col == 1;
-  // A panel of B that L2 can't hold comes from further away for every tile of rows.
-  const double reread = crowds_l2<T>(b.row, std::min(p.k, kPackedK<T>)) ? 0.001 * double(p.m) : 0;
+  const double reread = reread_b<T>(p, kernel);
   // Multiply-adds of the part of the last vector that is beyond the columns.
   const ptrdiff_t lanes = kernel.nr / 2, beyond = ceil_div(p.n, lanes) * lanes - p.n;
   const double idle = double(beyond) / double(lanes) * a_size;
@@ -197,7 +210,8 @@ struct Operands {
         panel_by_panel(!packs_b && p.packed_b == nullptr),
         k(p.k),
         kc(block_of_k(p, panel_by_panel, packs_a, nr)),
-        nc(panel_by_panel ? p.n : ceil_div(ceil_div(p.n, ceil_div(p.n, block_n(p.m))), nr) * nr),
+        nc(panel_by_panel ? p.n
+                          : ceil_div(ceil_div(p.n, ceil_div(p.n, block_n<T>(p.m, nr))), nr) * nr),
         height(tile_height(p, kernel)) {}
 
   RowsOfA<T> rows(const ProductStep& step, ptrdiff_t i0, ptrdiff_t i1, T* space) const {

@@ -82,8 +82,8 @@ inline __attribute__((always_inline)) void finish(const GemmTile<T>& t,
   each<M, NV>([&](int i, int v) { columns.put(t.c[i], v, acc[i][v]); });
 }
 
-// acc += one step of k; row(i) is A[i, k]. B is asked for ahead (GemmTile): in L2, 8 steps of 14
-// cycles are time enough for a line to arrive.
+// acc += one step of k; row(i) is A[i, k]. B is asked for ahead (GemmTile), each line once: asking
+// for both vectors of one took 8 % of 1024 cubed on a Zen 3.
 template <class T, int M, int NV, bool Full, class Row>
 inline __attribute__((always_inline)) void add_step(const T* b, uintptr_t b_ahead,
                                                     const Columns<T, NV, Full>& columns,
@@ -93,7 +93,8 @@ inline __attribute__((always_inline)) void add_step(const T* b, uintptr_t b_ahea
   Vec<T> bv[NV];
 #pragma GCC unroll 4
   for (int v = 0; v < NV; ++v) {
-    __builtin_prefetch(reinterpret_cast<const void*>(ahead + v * sizeof(Vec<T>)));
+    if (v * sizeof(Vec<T>) % 64 == 0)
+      __builtin_prefetch(reinterpret_cast<const void*>(ahead + v * sizeof(Vec<T>)));
     bv[v] = columns.get(b, v);
   }
 #pragma GCC unroll 16
@@ -117,8 +118,10 @@ void tile(const GemmTile<T>& t) {
     for (int v = 0; v < NV; ++v) __builtin_prefetch(t.c[i] + v * Vec<T>::lanes, 1);
   };
   ptrdiff_t asked = 0;
-  // Unsigned: a row of B that stands alone may have any stride, and 8 of it overflow.
-  const uintptr_t ahead = t.ahead ? uintptr_t(t.ahead) : 8 * uintptr_t(t.b_step);
+  // In L2, 8 steps of 14 cycles are time enough for a line to arrive, or 16 of 6. Unsigned: a row
+  // of B that stands alone may have any stride, and 8 of it overflow.
+  constexpr uintptr_t kSteps = sizeof(Vec<T>) < 64 ? 16 : 8;
+  const uintptr_t ahead = t.ahead ? uintptr_t(t.ahead) : kSteps * uintptr_t(t.b_step);
 
   if constexpr (Packed) {
     const GemmSegment<T>& segment = t.segments[0];

@@ -7,7 +7,7 @@
 //       for jc in its columns by NC           pack B into panels of NR columns: [KC, NC], L2
 //         for ic in its rows by MC            pack A: [MC, KC], L2
 //           for each tile of MR rows          A's rows [MR, KC]: L1
-//             for each panel of NR columns    B's panel streams from L2, asked for 8 steps ahead
+//             for each panel of NR columns    B's panel streams from L2, asked for ahead
 //
 // Where B is read in place, NC is all of N and the two loops inside change places: a panel of B
 // comes once, asked for two panels ahead, and tiles of rows pass over it.
@@ -54,10 +54,14 @@ struct PanelsOfB {  // B[k, j] = data[(j - j0) / NR * panel + k * step + (j - j0
 };
 
 // NC: packed B takes three quarters of L2, or little of it where one block of A is all that meets
-// it. It moves no result.
-inline ptrdiff_t block_n(ptrdiff_t m) {
-  const ptrdiff_t column = kPackedK<float> * ptrdiff_t(sizeof(float));
-  const ptrdiff_t units = m <= kBlockM ? 1 : l2_bytes() / 4 * 3 / (column * kLeastBlockN);
+// it. A panel of one line a step comes as fast from L3, asked for in time, and A then passes over
+// more columns: 1024 cubed 91 to 94 GF/s on a Zen 3. It moves no result.
+template <class T>
+ptrdiff_t block_n(ptrdiff_t m, ptrdiff_t nr) {
+  constexpr ptrdiff_t column = kPackedK<float> * ptrdiff_t(sizeof(float));
+  if (m <= kBlockM) return kLeastBlockN;
+  if (nr * ptrdiff_t(sizeof(T)) <= 64) return 24 * kLeastBlockN;
+  const ptrdiff_t units = l2_bytes() / 4 * 3 / (column * kLeastBlockN);
   return std::clamp<ptrdiff_t>(units, 1, 8) * kLeastBlockN;
 }
 

@@ -43,7 +43,7 @@ struct GemmTile {
   const T* bias_m;      // [m], one a row, or null
   T low, high;          // -inf, inf: no clamp. NaN stays NaN.
   bool packed = false;  // one segment, a_step 1, and its rows lie kPackedRow<T> apart
-  // Elements from a step's row of B to what is asked for meanwhile; 0: 8 steps.
+  // Elements from a step's row of B to what is asked for meanwhile; 0: 100 cycles of steps.
   ptrdiff_t ahead = 0;
   // The same for rows of A, where a_step is 1 and they are not packed; 0: nothing is asked for.
   ptrdiff_t a_ahead = 0;

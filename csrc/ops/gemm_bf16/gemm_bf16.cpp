@@ -60,7 +60,7 @@ struct WordOperands {
   bool packs_a = true, packs_b = true, panel_by_panel = false;
 
   WordOperands(const GemmBf16Problem& p, Words w, ptrdiff_t tile_nr)
-      : problem(p), words(w), nr(tile_nr), k(words_of(w, p.k)), nc(block_n(p.m)) {
+      : problem(p), words(w), nr(tile_nr), k(words_of(w, p.k)), nc(block_n<float>(p.m, nr)) {
     kc = k ? ceil_div(k, ceil_div(k, kPackedK<float>)) : 0;
   }
 
