@@ -23,8 +23,22 @@ def convolve(x, w, way=None):
         return _C.conv2d(x, w, None, **OPTIONS)
 
 
+def double(x):
+    return x.astype(np.float64, order="K")
+
+
 def exact(x, w):
-    return convolve(x.astype(np.float64, order="K"), w.astype(np.float64, order="K"), "implicit")
+    return convolve(double(x), double(w), "implicit")
+
+
+def weight_gradient(x, dy, way=None):
+    rows = [f"conv2d_bwd_weight_f{8 * x.itemsize}_{way}"] if way else []
+    with _C.pin_rows(rows):
+        return _C.conv2d_bwd_weight(x, dy, size=(3, 3), **OPTIONS)
+
+
+def rms(error, reference):
+    return np.sqrt(np.mean(error**2) / np.mean(reference**2))
 
 
 @pytest.fixture
@@ -35,13 +49,24 @@ def precision():
 
 
 @pytest.mark.parametrize("channels", [16, 64, 256, 512])
-@pytest.mark.parametrize(("way", "rms"), [("winograd_f2x2", 1e-6), ("winograd_f4x4", 4e-6)])
-def test_errors_stay_within_the_stated_bounds(channels, way, rms):
+@pytest.mark.parametrize(("way", "most"), [("winograd_f2x2", 1e-6), ("winograd_f4x4", 4e-6)])
+def test_errors_stay_within_the_stated_bounds(channels, way, most):
     x, w = images(1, channels, 14, 13), images(32, channels, 3, 3, seed=1)
     reference = exact(x, w)
     error = convolve(x, w, way) - reference
-    assert np.sqrt(np.mean(error**2) / np.mean(reference**2)) < rms
-    assert np.abs(error).max() < 3 * rms * np.abs(reference).max()
+    assert rms(error, reference) < most
+    assert np.abs(error).max() < 3 * most * np.abs(reference).max()
+
+
+@pytest.mark.parametrize("images_of", [(1, 14, 13), (2, 56, 55)])
+@pytest.mark.parametrize(("way", "most"), [("winograd_f2x2", 1e-6), ("winograd_f4x4", 4e-6)])
+def test_errors_of_the_weight_gradient(images_of, way, most):
+    n, h, w = images_of
+    x, dy = images(n, 48, h, w), images(n, 40, h, w, seed=1)
+    reference = weight_gradient(double(x), double(dy), "implicit")
+    error = weight_gradient(x, dy, way) - reference
+    assert rms(error, reference) < most
+    assert np.abs(error).max() < 3 * most * np.abs(reference).max()
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -61,8 +86,7 @@ def test_many_blocks_of_tiles(way, threads):
     # The gradient is the forward pass with the filters turned and their axes exchanged.
     turned = np.ascontiguousarray(w.transpose(1, 2, 3, 0)[:, ::-1, ::-1]).transpose(0, 3, 1, 2)
     for result, reference in ((made, exact(x, w)), (back, exact(dy, turned))):
-        error = result - reference
-        assert np.sqrt(np.mean(error**2) / np.mean(reference**2)) < 2e-6
+        assert rms(result - reference, reference) < 2e-6
 
 
 @pytest.mark.parametrize("way", ["winograd_f2x2", "winograd_f4x4"])
@@ -71,8 +95,7 @@ def test_scales_of_channels_do_not_add_up(way):
     scale = np.logspace(-4, 4, 64)
     x, w = images(1, 64, 12, 12, scale=scale), images(32, 64, 3, 3, seed=1)
     reference = exact(x, w)
-    error = convolve(x, w, way) - reference
-    assert np.sqrt(np.mean(error**2) / np.mean(reference**2)) < 4e-6
+    assert rms(convolve(x, w, way) - reference, reference) < 4e-6
     x = images(1, 64, 12, 12, scale=1e-30)
     error = convolve(x, w, way) - exact(x, w)
     assert np.abs(error).max() < 1e-30 * 64 * 9 * 4e-6
@@ -97,16 +120,18 @@ def test_precision_decides_between_tiles(precision):
 @pytest.mark.parametrize("way", ["winograd_f2x2", "winograd_f4x4"])
 def test_threads_change_no_bit(way):
     x, w = images(3, 40, 23, 21), images(70, 40, 3, 3, seed=1)
+    dy = images(3, 70, 23, 21, seed=2)
     before = striate.get_num_threads()
     results = []
     try:
         for threads in (1, 2, 3):
             striate.set_num_threads(threads)
-            results.append(convolve(x, w, way))
+            results.append((convolve(x, w, way), weight_gradient(x, dy, way)))
     finally:
         striate.set_num_threads(before)
     for other in results[1:]:
-        np.testing.assert_array_equal(results[0], other)
+        for first, second in zip(results[0], other, strict=True):
+            np.testing.assert_array_equal(first, second)
 
 
 def test_few_tiles_and_few_channels_go_directly():

@@ -361,9 +361,13 @@ void conv2d_bwd_weight(const ConvShape& s, const T* x, const T* dy, T* dw) {
                                     {dw, s.c, 1, 0}));
     case Method::depthwise:
       return depthwise_bwd_weight(s, x, dy, dw);
+    case Method::winograd_f4x4:
+      return winograd_bwd_weight(s, 4, x, dy, dw);
+    case Method::winograd_f2x2:
+      return winograd_bwd_weight(s, 2, x, dy, dw);
     case Method::rows:
       return bwd_weight_rows(s, x, dy, dw);
-    default:
+    case Method::implicit:
       return bwd_weight_implicit(s, x, dy, dw);
   }
 }

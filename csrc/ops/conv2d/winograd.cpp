@@ -12,10 +12,8 @@
 // No sum is cut between tasks, so results do not depend on threads.
 #include "ops/conv2d/winograd.h"
 
-#include <algorithm>
 #include <functional>
 
-#include "core/blocks.h"
 #include "core/caches.h"
 #include "core/memory.h"
 #include "core/threads.h"
@@ -25,24 +23,18 @@
 namespace striate {
 namespace {
 
-enum Stage { kInput, kFilter, kOutput };
-constexpr int variant(Stage stage, ptrdiff_t m) { return 2 * stage + (m == 4); }
+constexpr int variant(WinogradStage stage, ptrdiff_t m) { return 2 * int(stage) + (m == 4); }
 
 const Table<Kernel> kernels{
-#define ROW(name, T, isa, what, m) STRIATE_KERNEL(conv2d, name, T, isa, variant(STAGE_##what, m))
-#define STAGE_input kInput
-#define STAGE_filter kFilter
-#define STAGE_output kOutput
+#define ROW(name, T, isa, what, m) \
+  STRIATE_KERNEL(conv2d, name, T, isa, variant(WinogradStage::what, m))
 #include "ops/conv2d/winograd_kernels.inc"
 #undef ROW
 };
 
-template <class Args>
-using TransformFn = void(const Args&);
-
 constexpr double kMostFilterBytes = 64 << 20;
 constexpr ptrdiff_t kFusedBytes = 16 << 20;              // of V of all tiles
-constexpr ptrdiff_t kFewestTiles = 14, kMostTiles = 56;  // of a block
+constexpr ptrdiff_t kFewestTiles = 12, kMostTiles = 56;  // of a block
 
 // An output image, and the input that its tiles read, which begins `top` above and `left` of it.
 template <class T>
@@ -78,20 +70,19 @@ class Tiles {
         transform_(transform),
         e_(e),
         kernel_(gemm_kernel(dtype_of<T>)),
-        down_(ceil_div(g.rows, m)),
-        across_(ceil_div(g.cols, m)),
-        tiles_(g.n * down_ * across_),
+        tiles_{m, g.n, g.rows, g.cols},
         panels_(ceil_div(g.width, kernel_.nr)),
-        input_(kernels.best(dtype_of<T>, variant(kInput, m))
-                   .template as<TransformFn<WinogradInput<T>>>()),
-        output_(kernels.best(dtype_of<T>, variant(kOutput, m))
-                    .template as<TransformFn<WinogradOutput<T>>>()) {
+        input_(winograd_kernel(WinogradStage::input, m, dtype_of<T>)
+                   .template as<WinogradFn<WinogradInput<T>>>()),
+        output_(winograd_kernel(WinogradStage::output, m, dtype_of<T>)
+                    .template as<WinogradFn<WinogradOutput<T>>>()) {
     const ptrdiff_t tile_bytes = xis_ * g.depth * ptrdiff_t(sizeof(T));
-    block_ = l2_bytes() / 2 / tile_bytes / kFewestTiles * kFewestTiles;
-    block_ = std::clamp(block_, kFewestTiles, kMostTiles);
-    const ptrdiff_t v_bytes = tile_bytes * tiles_;
-    fused_ = v_bytes <= l2_bytes() / 2 || (tiles_ < g.width && v_bytes <= kFusedBytes);
-    if (fused_) block_ = tiles_;
+    fewest_ = ceil_div(kFewestTiles, kernel_.mr) * kernel_.mr;
+    block_ = l2_bytes() / 2 / tile_bytes / fewest_ * fewest_;
+    block_ = std::clamp(block_, fewest_, kMostTiles);
+    const ptrdiff_t v_bytes = tile_bytes * tiles_.count;
+    fused_ = v_bytes <= l2_bytes() / 2 || (tiles_.count < g.width && v_bytes <= kFusedBytes);
+    if (fused_) block_ = tiles_.count;
     panel_size_ = xis_ * filters_xi(g);
   }
 
@@ -101,28 +92,19 @@ class Tiles {
     if (!fused_)
       parallel_for(panels_, [&](ptrdiff_t panel) { transform_(panel, &u[panel * panel_size_]); });
     // Tasks of one block transform its tiles each for themselves: one a thread then.
-    ptrdiff_t block = std::min(block_, tiles_), group = panels_;
+    ptrdiff_t block = std::min(block_, tiles_.count), group = panels_;
     const ptrdiff_t wanted = num_threads() * (fused_ ? 1 : num_threads() > 1 ? 3 : 1);
-    auto tasks = [&] { return ceil_div(tiles_, block) * ceil_div(panels_, group); };
-    while (!fused_ && tasks() < wanted && block > kFewestTiles) block = ceil_div(block, 2);
+    auto tasks = [&] { return ceil_div(tiles_.count, block) * ceil_div(panels_, group); };
+    while (!fused_ && tasks() < wanted && block > fewest_) block = ceil_div(block, 2);
     while (tasks() < wanted && group > 1) group = ceil_div(group, 2);
     const ptrdiff_t across = ceil_div(panels_, group);
-    parallel_for(ceil_div(tiles_, block) * across, [&](ptrdiff_t part) {
+    parallel_for(ceil_div(tiles_.count, block) * across, [&](ptrdiff_t part) {
       const ptrdiff_t tile = part / across * block, panel = part % across * group;
-      task(tile, std::min(tile + block, tiles_), panel, std::min(panel + group, panels_));
+      task(tile, std::min(tile + block, tiles_.count), panel, std::min(panel + group, panels_));
     });
   }
 
  private:
-  // Where a tile lies: image, and its first output pixel.
-  struct Place {
-    ptrdiff_t n, row, col;
-  };
-  Place place(ptrdiff_t tile) const {
-    const ptrdiff_t in_image = tile % (down_ * across_);
-    return {tile / (down_ * across_), in_image / across_ * m_, in_image % across_ * m_};
-  }
-
   void task(ptrdiff_t begin, ptrdiff_t end, ptrdiff_t panel0, ptrdiff_t panel1) const {
     constexpr ptrdiff_t line = 64 / ptrdiff_t(sizeof(T));
     const ptrdiff_t count = end - begin, nr = kernel_.nr;
@@ -131,12 +113,9 @@ class Tiles {
     Workspace<T> v(size_t(xis_ * v_xi)), m(size_t(xis_ * m_xi));
     Workspace<T> own(fused_ ? size_t(panel_size_) : 0);
     for (ptrdiff_t tile = begin; tile < end; ++tile) {
-      const Place at = place(tile);
-      const ptrdiff_t h = at.row - g_.top, w = at.col - g_.left;
-      input_({g_.in.data + at.n * g_.in.image + h * g_.in.row + w * g_.in.pixel, g_.in.row,
-              g_.in.pixel, std::max<ptrdiff_t>(-h, 0), std::min(a_, g_.in_h - h),
-              std::max<ptrdiff_t>(-w, 0), std::min(a_, g_.in_w - w), g_.depth,
-              v.data() + (tile - begin) * v_row, v_xi});
+      const auto at = tiles_.place(tile);
+      input_(winograd_input(g_.in, g_.in_h, g_.in_w, {at.n, at.row - g_.top, at.col - g_.left}, a_,
+                            g_.depth, v.data() + (tile - begin) * v_row, v_xi));
     }
     for (ptrdiff_t panel = panel0; panel < panel1; ++panel) {
       if (fused_) transform_(panel, own.data());
@@ -144,7 +123,7 @@ class Tiles {
       const ptrdiff_t j = panel * nr, channels = std::min(nr, g_.width - j);
       multiply(v.data(), v_row, v_xi, count, u, channels, m.data(), m_xi);
       for (ptrdiff_t tile = begin; tile < end; ++tile) {
-        const Place at = place(tile);
+        const auto at = tiles_.place(tile);
         T* y = g_.out.data + at.n * g_.out.image + at.row * g_.out.row + at.col * g_.out.pixel + j;
         const ptrdiff_t rows = std::min(m_, g_.rows - at.row);
         const ptrdiff_t cols = std::min(m_, g_.cols - at.col);
@@ -180,6 +159,7 @@ class Tiles {
           rows[r] = v + xi * v_xi + (first + r) * v_row;
           c[r] = m + xi * m_xi + (first + r) * nr;
         }
+        tile.a_ahead = first + height < count ? height * v_row : v_xi - first * v_row;
         kernel_.run(tile);
       }
     }
@@ -192,10 +172,11 @@ class Tiles {
   const Transform<T>& transform_;
   const Epilogue<T>& e_;
   const GemmKernel& kernel_;
-  const ptrdiff_t down_, across_, tiles_, panels_;
-  TransformFn<WinogradInput<T>>* const input_;
-  TransformFn<WinogradOutput<T>>* const output_;
-  ptrdiff_t block_, panel_size_;
+  const WinogradTiles tiles_;
+  const ptrdiff_t panels_;
+  WinogradFn<WinogradInput<T>>* const input_;
+  WinogradFn<WinogradOutput<T>>* const output_;
+  ptrdiff_t fewest_, block_, panel_size_;
   bool fused_;
   const T* u_ = nullptr;  // unless fused
 };
@@ -203,8 +184,8 @@ class Tiles {
 // Transforms the filters from column j on as filter(j, space) tells.
 template <class T, class Filter>
 Transform<T> transform_of(const Images<T>& g, ptrdiff_t m, size_t space, Filter filter) {
-  auto* const kernel =
-      kernels.best(dtype_of<T>, variant(kFilter, m)).template as<TransformFn<WinogradFilter<T>>>();
+  auto* const kernel = winograd_kernel(WinogradStage::filter, m, dtype_of<T>)
+                           .template as<WinogradFn<WinogradFilter<T>>>();
   const ptrdiff_t nr = gemm_kernel(dtype_of<T>).nr;
   return [=](ptrdiff_t panel, T* u) {
     Workspace<T> packed(space);
@@ -217,11 +198,15 @@ Transform<T> transform_of(const Images<T>& g, ptrdiff_t m, size_t space, Filter 
 
 }  // namespace
 
+const Kernel& winograd_kernel(WinogradStage stage, ptrdiff_t m, Dtype dtype) {
+  return kernels.best(dtype, variant(stage, m));
+}
+
 bool winograd_accepts(const ConvShape& s, ptrdiff_t m, size_t item) {
   const double filters = double(m + 2) * double(m + 2) * double(s.k + 32) * double(s.c + 32);
   return s.r == 3 && s.s == 3 && s.stride_h == 1 && s.stride_w == 1 && s.dilation_h == 1 &&
-         s.dilation_w == 1 && s.groups == 1 && filters * double(item) <= kMostFilterBytes &&
-         s.p > 0 && s.q > 0 && s.c > 0 && s.k > 0;
+         s.dilation_w == 1 && s.groups == 1 && s.n > 0 &&
+         filters * double(item) <= kMostFilterBytes && s.p > 0 && s.q > 0 && s.c > 0 && s.k > 0;
 }
 
 // In cycles of a core that takes two multiply-adds of 16 floats. What the transforms cost is

@@ -11,15 +11,27 @@
 //
 //   M[xi] [tiles, K] = V[xi] [tiles, C] U[xi] [C, K]      U of the filters, V of the input, M of y
 //
+// The gradient of the filters is the same with their parts exchanged, 3 x 3 outputs from the same
+// inputs and m x m of dy, summed over the tiles before it is transformed back:
+//
+//   M[xi] [K, C] = E[xi]^T [K, tiles] V[xi] [tiles, C]    E of dy, M of dw
+//
 // Points of interpolation: 0, 1, -1 and infinity for m = 2; also 1/2 and -2 for m = 4, which keep
 // its matrices' entries small (errors are stated in docs/accuracy.rst).
 #pragma once
+#include <algorithm>
+
+#include "core/blocks.h"
 #include "ops/conv2d/conv2d.h"
 #include "ops/conv2d/implicit.h"
 
 namespace striate {
 
-// v[xi][c] = (B^T d B)[xi] for one tile of a x a pixels, zeros outside the image.
+// The stages of a pass. A kernel of one takes the struct below that names it.
+enum class WinogradStage { input, filter, output, dy, dw };
+
+// input: v[xi][c] = (B^T d B)[xi] for one tile of a x a pixels, zeros outside the image.
+// dy: the same of m x m pixels, with G of m columns.
 template <class T>
 struct WinogradInput {
   const T* x;  // the tile's first pixel, maybe outside
@@ -29,8 +41,8 @@ struct WinogradInput {
   T* v;
   ptrdiff_t v_xi;
 };
-// u[xi][i][j] = (G g G^T)[xi] for `rows` rows of n filters side by side; tap t of a row lies w_tap
-// on.
+// filter: u[xi][i][j] = (G g G^T)[xi] for `rows` rows of n filters side by side; tap t of a row
+// lies w_tap on.
 template <class T>
 struct WinogradFilter {
   const T* w;
@@ -38,7 +50,9 @@ struct WinogradFilter {
   T* u;
   ptrdiff_t u_xi, u_row;
 };
-// y = clamp(A^T m A + bias, low, high) for one tile, of which `rows` by `cols` pixels are y's.
+// output: y = clamp(A^T m A + bias, low, high) for one tile, of which `rows` by `cols` pixels are
+// y's.
+// dw: the same for 3 x 3 values, with A of 3 columns.
 template <class T>
 struct WinogradOutput {
   const T* m;
@@ -52,9 +66,47 @@ struct WinogradOutput {
 #define WINOGRAD_input(T) WinogradInput<T>
 #define WINOGRAD_filter(T) WinogradFilter<T>
 #define WINOGRAD_output(T) WinogradOutput<T>
+#define WINOGRAD_dy(T) WinogradInput<T>
+#define WINOGRAD_dw(T) WinogradOutput<T>
 #define ROW(name, T, isa, what, m) STRIATE_WITH_##isa(void name(const WINOGRAD_##what(T) &);)
 #include "ops/conv2d/winograd_kernels.inc"
 #undef ROW
+
+const Kernel& winograd_kernel(WinogradStage stage, ptrdiff_t m, Dtype dtype);
+template <class Args>
+using WinogradFn = void(const Args&);
+
+// Images of rows by cols pixels, cut into tiles of m x m.
+struct WinogradTiles {
+  ptrdiff_t m, n, rows, cols;
+  ptrdiff_t down = ceil_div(rows, m), across = ceil_div(cols, m);
+  ptrdiff_t count = n * down * across;
+
+  struct Place {
+    ptrdiff_t n, row, col;  // image, and the tile's first pixel in it
+  };
+  Place place(ptrdiff_t tile) const {
+    const ptrdiff_t in_image = tile % (down * across);
+    return {tile / (down * across), in_image / across * m, in_image % across * m};
+  }
+};
+
+// The tile of `size` by `size` pixels from (at.row, at.col) on, in images of h by w pixels.
+template <class T>
+WinogradInput<T> winograd_input(const Image<const T>& x, ptrdiff_t h, ptrdiff_t w,
+                                const WinogradTiles::Place& at, ptrdiff_t size, ptrdiff_t channels,
+                                T* v, ptrdiff_t v_xi) {
+  return {x.data + at.n * x.image + at.row * x.row + at.col * x.pixel,
+          x.row,
+          x.pixel,
+          std::max<ptrdiff_t>(-at.row, 0),
+          std::min(size, h - at.row),
+          std::max<ptrdiff_t>(-at.col, 0),
+          std::min(size, w - at.col),
+          channels,
+          v,
+          v_xi};
+}
 
 // Whether the passes can go this way: 3x3 at stride 1, one group, transformed filters of 64 MB at
 // most.
@@ -68,5 +120,7 @@ void winograd_fwd(const ConvShape& s, ptrdiff_t m, const T* x, const T* w, const
 template <class T>
 void winograd_bwd_data(const ConvShape& s, ptrdiff_t m, const T* dy, const T* w,
                        const Epilogue<T>& e, T* dx);
+template <class T>
+void winograd_bwd_weight(const ConvShape& s, ptrdiff_t m, const T* x, const T* dy, T* dw);
 
 }  // namespace striate

@@ -137,7 +137,7 @@ def _winograd(kernel: Any, tile: str) -> Any:
 
     def pinned(a: Array, *rest: Any, **options: Any) -> Any:
         bits = 8 * a.itemsize
-        rows = [f"conv2d_{p}_f{bits}_winograd_{tile}" for p in ("fwd", "bwd_data")]
+        rows = [f"conv2d_{p}_f{bits}_winograd_{tile}" for p in ("fwd", "bwd_data", "bwd_weight")]
         with _C.pin_rows(rows):
             return kernel(a, *rest, **options)
 
@@ -145,17 +145,19 @@ def _winograd(kernel: Any, tile: str) -> Any:
 
 
 def _winograd_cases(tile: str, factor: float) -> list[Case]:
-    rows = tuple(f"conv2d_winograd_{part}_{tile}_" for part in ("input", "filter", "output"))
+    name = f"conv2d_winograd_{tile}"
 
-    def case(name: str, kernel: Any, reference: Any, samples: list[Sample], bound: Any) -> Case:
+    def case(
+        suffix: str, stages: str, kernel: Any, reference: Any, samples: list[Sample], depth: Any
+    ) -> Case:
         return Case(
-            name=name,
-            rows=rows,
+            name=name + suffix,
+            rows=tuple(f"conv2d_winograd_{stage}_{tile}_" for stage in stages.split()),
             function=None,
             kernel=_winograd(kernel, tile),
             reference=reference,
             samples=samples,
-            bound=bound,
+            bound=_bound(depth, factor),
         )
 
     forward = [
@@ -164,10 +166,12 @@ def _winograd_cases(tile: str, factor: float) -> list[Case]:
         for f in ACTIVATIONS
     ]
     backward = [Sample((y, w, None), {**o, "size": x[2:]}) for x, w, y, o in _WINOGRAD]
-    name = f"conv2d_winograd_{tile}"
+    weight = [Sample((x, y), {**o, "size": (3, 3)}) for x, _, y, o in _WINOGRAD]
+    ends = "input filter output"
     return [
-        case(name, _fwd_kernel, _fwd, forward, _bound(_fwd_depth, factor)),
-        case(f"{name}_bwd_data", _bwd_data_kernel, _bwd_data, backward, _bound(_bwd_depth, factor)),
+        case("", ends, _fwd_kernel, _fwd, forward, _fwd_depth),
+        case("_bwd_data", ends, _bwd_data_kernel, _bwd_data, backward, _bwd_depth),
+        case("_bwd_weight", "input dy dw", _bwd_weight_kernel, _bwd_weight, weight, _weight_depth),
     ]
 
 
@@ -177,6 +181,10 @@ def _fwd_depth(x: Array, w: Array) -> Any:
 
 def _bwd_depth(dy: Array, w: Array) -> Any:
     return w.shape[0] * np.prod(w.shape[2:])
+
+
+def _weight_depth(x: Array, dy: Array) -> Any:
+    return dy.shape[0] * np.prod(dy.shape[2:])
 
 
 def _bound(depth: Any, factor: float = 1) -> Any:
@@ -302,7 +310,7 @@ CASES = [
         kernel=_bwd_weight_kernel,
         reference=_bwd_weight,
         samples=[Sample((x, y), {**o, "size": w[2:]}) for x, w, y, o in _LAYERS],
-        bound=_bound(lambda x, dy: dy.shape[0] * np.prod(dy.shape[2:])),
+        bound=_bound(_weight_depth),
     ),
     Case(
         name="conv_transpose2d",
