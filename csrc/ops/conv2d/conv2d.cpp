@@ -5,6 +5,8 @@
 //   depthwise      one filter a channel
 //   winograd_f4x4  3x3 filters at stride 1: a quarter of the multiplications (winograd.h)
 //   winograd_f2x2  the same with 4/9 of them, as exact as direct sums
+//   scatter        data gradient of fewer channels than a vector's lanes: all that a pixel of dy
+//                  gives is multiplied at once and added where it belongs (scatter.h)
 //   rows           few channels: the image is copied once into a padded one, where the S * C values
 //                  under a filter row are neighbours, so that a tap is a whole row
 //   implicit       everything else: row pointers, zero rows for padding (implicit.h, weight.h)
@@ -18,6 +20,7 @@
 #include "core/threads.h"
 #include "ops/conv2d/depthwise.h"
 #include "ops/conv2d/implicit.h"
+#include "ops/conv2d/scatter.h"
 #include "ops/conv2d/weight.h"
 #include "ops/conv2d/winograd.h"
 #include "ops/gemm/tile.h"
@@ -25,7 +28,7 @@
 namespace striate {
 namespace {
 
-enum class Method { gemm, depthwise, winograd_f4x4, winograd_f2x2, rows, implicit };
+enum class Method { gemm, depthwise, winograd_f4x4, winograd_f2x2, scatter, rows, implicit };
 struct MethodRow : Row {
   Method method;
 };
@@ -51,6 +54,12 @@ bool copy_is_modest(ConvPass pass, const ConvShape& s) {
   return n * height * width * double(s.c) <= 4 * image + 1e6;
 }
 
+// Whether products of them with sizes of the image overflow nothing.
+bool offsets_are_modest(const ConvShape& s) {
+  constexpr ptrdiff_t kMost = 1 << 16;
+  return std::max({s.stride_h, s.stride_w, s.top, s.left, s.dilation_h}) <= kMost;
+}
+
 bool accepts(Method method, ConvPass pass, const ConvShape& s, Dtype dtype) {
   switch (method) {
     case Method::gemm:
@@ -62,6 +71,8 @@ bool accepts(Method method, ConvPass pass, const ConvShape& s, Dtype dtype) {
       return winograd_accepts(s, 4, item_size(dtype));
     case Method::winograd_f2x2:
       return winograd_accepts(s, 2, item_size(dtype));
+    case Method::scatter:
+      return s.groups == 1 && s.dilation_w == 1 && s.p * s.q > 0 && offsets_are_modest(s);
     case Method::rows:
       return s.groups == 1 && s.dilation_w == 1 && copy_is_modest(pass, s) &&
              (pass != ConvPass::bwd_data || (s.stride_h == 1 && s.stride_w == 1 && s.left < s.s));
@@ -81,13 +92,15 @@ bool few_channels(ConvPass pass, const ConvShape& s) {
 bool many_channels(const ConvShape& s) { return s.c >= 16 && s.k >= 16; }
 
 // Whether a method that is there for speed is quicker than those below it.
-bool pays(Method method, ConvPass pass, const ConvShape& s) {
+bool pays(Method method, ConvPass pass, const ConvShape& s, Dtype dtype) {
   switch (method) {
     case Method::winograd_f4x4:
       return many_channels(s) && float32_precision() != Precision::highest &&
              winograd_cost(s, 4) < std::min(winograd_cost(s, 2), winograd_cost(s, 0));
     case Method::winograd_f2x2:
       return many_channels(s) && winograd_cost(s, 2) < winograd_cost(s, 0);
+    case Method::scatter:  // of one row of pixels, the methods below share out the pixels
+      return s.r > 1 && 2 * s.c < gemm_kernel(dtype).nr;
     case Method::rows:
       return few_channels(pass, s);
     default:
@@ -99,7 +112,8 @@ const MethodRow& choose(const ConvShape& s, ConvPass pass, Dtype dtype) {
   const std::vector<const MethodRow*>& rows = methods.runnable(dtype, int(pass));
   bool pinned = rows.size() == 1;
   for (const MethodRow* row : rows) {
-    if (accepts(row->method, pass, s, dtype) && (pinned || pays(row->method, pass, s))) return *row;
+    if (accepts(row->method, pass, s, dtype) && (pinned || pays(row->method, pass, s, dtype)))
+      return *row;
   }
   static const MethodRow fallback{
       {"conv2d", "method", "conv2d_implicit", dtype, Isa::scalar, int(pass)}, Method::implicit};
@@ -322,6 +336,7 @@ void conv2d_fwd(const ConvShape& s, const T* x, const T* w, const Epilogue<T>& e
       return winograd_fwd(s, 2, x, w, e, y);
     case Method::rows:
       return fwd_rows(s, x, w, e, y);
+    case Method::scatter:  // no row of this pass
     case Method::implicit:
       return fwd_implicit(s, x, w, e, y);
   }
@@ -344,6 +359,8 @@ void conv2d_bwd_data(const ConvShape& s, const T* dy, const T* w, const Epilogue
       return winograd_bwd_data(s, 4, dy, w, e, dx);
     case Method::winograd_f2x2:
       return winograd_bwd_data(s, 2, dy, w, e, dx);
+    case Method::scatter:
+      return scatter_bwd_data(s, dy, w, e, dx);
     case Method::rows:
       return bwd_data_rows(s, dy, w, e, dx);
     case Method::implicit:
@@ -367,6 +384,7 @@ void conv2d_bwd_weight(const ConvShape& s, const T* x, const T* dy, T* dw) {
       return winograd_bwd_weight(s, 2, x, dy, dw);
     case Method::rows:
       return bwd_weight_rows(s, x, dy, dw);
+    case Method::scatter:  // no row of this pass
     case Method::implicit:
       return bwd_weight_implicit(s, x, dy, dw);
   }

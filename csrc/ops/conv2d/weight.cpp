@@ -27,8 +27,6 @@ namespace {
 constexpr ptrdiff_t kBlockBytes = 512 << 10;  // of x and dy
 constexpr ptrdiff_t kLeastPixels = 128;       // a block, so that dw's traffic stays small
 
-ptrdiff_t floor_div(ptrdiff_t a, ptrdiff_t b) { return a >= 0 ? a / b : -ceil_div(-a, b); }
-
 template <class T>
 class WeightEngine {
  public:

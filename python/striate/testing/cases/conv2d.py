@@ -115,6 +115,9 @@ _LAYERS = [
     _layer(1, 1, 12, 12, 6, 5, 5),
     _layer(1, 200, 4, 4, 10, 3, 3, pad=1),
     _layer(3, 6, 14, 14, 16, 5, 5),
+    _layer(2, 3, 23, 21, 20, 11, 11, stride=4, pad=3),
+    _layer(1, 3, 6, 290, 5, 3, 3, pad=1),
+    _layer(1, 2, 5, 3, 4, 3, 5, pad=((0, 2), (3, 4)), dilation=(2, 1)),
 ]
 
 
@@ -296,7 +299,7 @@ CASES = [
     ),
     Case(
         name="conv2d_bwd_data",
-        rows=("conv2d_bwd_data_", "conv2d_depthwise_pixel_"),
+        rows=("conv2d_bwd_data_", "conv2d_depthwise_pixel_", "conv2d_scatter_windows_"),
         function=None,
         kernel=_bwd_data_kernel,
         reference=_bwd_data,
