@@ -2,10 +2,11 @@
 // Which method computes a pass, and how it sees the problem. In table order, the first that
 // accepts:
 //   gemm           1x1 filters at stride 1 without padding: pixels are the rows of a plain product
-//   depthwise      one filter a channel
-//   winograd_f4x4  3x3 filters at stride 1: a quarter of the multiplications (winograd.h)
-//   winograd_f2x2  the same with 4/9 of them, as exact as direct sums
-//   scatter        data gradient of fewer channels than a vector's lanes: all that a pixel of dy
+//   sampled        1x1 filters at a stride: the pixels they meet are copied side by side, then the
+//   same depthwise      one filter a channel winograd_f4x4  3x3 filters at stride 1: a quarter of
+//   the multiplications (winograd.h) winograd_f2x2  the same with 4/9 of them, as exact as direct
+//   sums scatter        data gradient of fewer channels than a vector's lanes: all that a pixel of
+//   dy
 //                  gives is multiplied at once and added where it belongs (scatter.h)
 //   rows           few channels: the image is copied once into a padded one, where the S * C values
 //                  under a filter row are neighbours, so that a tap is a whole row
@@ -28,7 +29,16 @@
 namespace striate {
 namespace {
 
-enum class Method { gemm, depthwise, winograd_f4x4, winograd_f2x2, scatter, rows, implicit };
+enum class Method {
+  gemm,
+  sampled,
+  depthwise,
+  winograd_f4x4,
+  winograd_f2x2,
+  scatter,
+  rows,
+  implicit
+};
 struct MethodRow : Row {
   Method method;
 };
@@ -65,6 +75,9 @@ bool accepts(Method method, ConvPass pass, const ConvShape& s, Dtype dtype) {
     case Method::gemm:
       return s.r == 1 && s.s == 1 && s.stride_h == 1 && s.stride_w == 1 && s.top == 0 &&
              s.left == 0 && s.p == s.h && s.q == s.w && s.groups == 1;
+    case Method::sampled:
+      return s.r == 1 && s.s == 1 && s.top == 0 && s.left == 0 && s.groups == 1 &&
+             (s.p - 1) * s.stride_h < s.h && (s.q - 1) * s.stride_w < s.w;
     case Method::depthwise:
       return s.groups == s.c && s.k == s.c && s.groups > 1;
     case Method::winograd_f4x4:
@@ -120,11 +133,40 @@ const MethodRow& choose(const ConvShape& s, ConvPass pass, Dtype dtype) {
   return fallback;  // the pinned row does not serve this shape
 }
 
+// 1x1 filters as a product over all pixels, [pixels, C] by [C, K].
 template <class T>
-GemmProblem<T> pixels_product(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, Matrix<const T> a,
-                              Matrix<const T> b, Matrix<T> c) {
-  GemmProblem<T> p{1, m, n, k, a, b, c};
-  return p;
+void gemm_fwd(const ConvShape& s, const T* x, const T* w, const Epilogue<T>& e, T* y) {
+  GemmProblem<T> p{1, s.n * s.p * s.q, s.k, s.c, {x, s.c, 1, 0}, {w, 1, s.c, 0}, {y, s.k, 1, 0}};
+  p.epilogue = of_group(e, 0);
+  gemm(p);
+}
+
+template <class T>
+void gemm_bwd_data(const ConvShape& s, const T* dy, const T* w, const Epilogue<T>& e, T* dx) {
+  GemmProblem<T> p{1, s.n * s.p * s.q, s.c, s.k, {dy, s.k, 1, 0}, {w, s.c, 1, 0}, {dx, s.c, 1, 0}};
+  p.epilogue = of_group(e, 0);
+  gemm(p);
+}
+
+template <class T>
+void gemm_bwd_weight(const ConvShape& s, const T* x, const T* dy, T* dw) {
+  gemm<T>({1, s.k, s.c, s.n * s.p * s.q, {dy, 1, s.k, 0}, {x, s.c, 1, 0}, {dw, s.c, 1, 0}});
+}
+
+// The pixels that 1x1 filters at a stride meet.
+template <class T>
+Workspace<T> sampled(const ConvShape& s, const T* x) {
+  Workspace<T> pixels(size_t(s.n * s.p * s.q * s.c));
+  parallel_ranges(s.n * s.p, (1 << 14) / (s.q * s.c + 1) + 1, 1,
+                  [&](ptrdiff_t begin, ptrdiff_t end) {
+                    for (ptrdiff_t row = begin; row < end; ++row) {
+                      const T* from = x + (row / s.p * s.h + row % s.p * s.stride_h) * s.w * s.c;
+                      T* to = pixels.data() + row * s.q * s.c;
+                      for (ptrdiff_t q = 0; q < s.q; ++q)
+                        std::copy_n(from + q * s.stride_w * s.c, s.c, to + q * s.c);
+                    }
+                  });
+  return pixels;
 }
 
 // Images copied into wider ones of zeros: pixel (h, w) to (h + top, w + left) of height x width.
@@ -322,12 +364,8 @@ void conv2d_fwd(const ConvShape& s, const T* x, const T* w, const Epilogue<T>& e
   if (s.n == 0) return;
   FlushDenormals flush;
   switch (choose(s, ConvPass::fwd, dtype_of<T>).method) {
-    case Method::gemm: {
-      auto p = pixels_product<T>(s.n * s.p * s.q, s.k, s.c, {x, s.c, 1, 0}, {w, 1, s.c, 0},
-                                 {y, s.k, 1, 0});
-      p.epilogue = of_group(e, 0);
-      return gemm(p);
-    }
+    case Method::gemm:
+      return gemm_fwd(s, x, w, e, y);
     case Method::depthwise:
       return depthwise_fwd(s, x, w, e, y);
     case Method::winograd_f4x4:
@@ -336,7 +374,8 @@ void conv2d_fwd(const ConvShape& s, const T* x, const T* w, const Epilogue<T>& e
       return winograd_fwd(s, 2, x, w, e, y);
     case Method::rows:
       return fwd_rows(s, x, w, e, y);
-    case Method::scatter:  // no row of this pass
+    case Method::sampled:  // no rows of this pass
+    case Method::scatter:
     case Method::implicit:
       return fwd_implicit(s, x, w, e, y);
   }
@@ -347,12 +386,8 @@ void conv2d_bwd_data(const ConvShape& s, const T* dy, const T* w, const Epilogue
   if (s.n * s.c == 0) return;
   FlushDenormals flush;
   switch (choose(s, ConvPass::bwd_data, dtype_of<T>).method) {
-    case Method::gemm: {
-      auto p = pixels_product<T>(s.n * s.p * s.q, s.c, s.k, {dy, s.k, 1, 0}, {w, s.c, 1, 0},
-                                 {dx, s.c, 1, 0});
-      p.epilogue = of_group(e, 0);
-      return gemm(p);
-    }
+    case Method::gemm:
+      return gemm_bwd_data(s, dy, w, e, dx);
     case Method::depthwise:
       return depthwise_bwd_data(s, dy, w, e, dx);
     case Method::winograd_f4x4:
@@ -363,6 +398,7 @@ void conv2d_bwd_data(const ConvShape& s, const T* dy, const T* w, const Epilogue
       return scatter_bwd_data(s, dy, w, e, dx);
     case Method::rows:
       return bwd_data_rows(s, dy, w, e, dx);
+    case Method::sampled:  // no row of this pass
     case Method::implicit:
       return bwd_data_implicit(s, dy, w, e, dx);
   }
@@ -374,8 +410,9 @@ void conv2d_bwd_weight(const ConvShape& s, const T* x, const T* dy, T* dw) {
   FlushDenormals flush;
   switch (choose(s, ConvPass::bwd_weight, dtype_of<T>).method) {
     case Method::gemm:
-      return gemm(pixels_product<T>(s.k, s.c, s.n * s.p * s.q, {dy, 1, s.k, 0}, {x, s.c, 1, 0},
-                                    {dw, s.c, 1, 0}));
+      return gemm_bwd_weight(s, x, dy, dw);
+    case Method::sampled:
+      return gemm_bwd_weight<T>(s, sampled(s, x).data(), dy, dw);
     case Method::depthwise:
       return depthwise_bwd_weight(s, x, dy, dw);
     case Method::winograd_f4x4:
