@@ -5,8 +5,8 @@
 
 namespace striate {
 
-void conv2d_depthwise_pixel_f32_scalar(const DepthwisePixel<float>& a) { pixel(a); }
-void conv2d_depthwise_pixel_f64_scalar(const DepthwisePixel<double>& a) { pixel(a); }
+void conv2d_depthwise_pixel_f32_scalar(const DepthwisePixels<float>& a) { pixel(a); }
+void conv2d_depthwise_pixel_f64_scalar(const DepthwisePixels<double>& a) { pixel(a); }
 void conv2d_depthwise_weight_f32_scalar(const DepthwiseWeight<float>& a) { weight(a); }
 void conv2d_depthwise_weight_f64_scalar(const DepthwiseWeight<double>& a) { weight(a); }
 

@@ -2,10 +2,13 @@
 #include "ops/conv2d/depthwise.h"
 
 #include <algorithm>
+#include <utility>
 #include <vector>
 
+#include "core/blocks.h"
 #include "core/memory.h"
 #include "core/threads.h"
+#include "ops/conv2d/implicit.h"
 #include "ops/layout/layout.h"
 
 namespace striate {
@@ -34,38 +37,106 @@ void share_rows(ptrdiff_t rows, ptrdiff_t work_a_row, F&& body) {
                   });
 }
 
-// One output pixel from the taps that `tap(r, s)` gives an input pixel for (null: outside).
-template <class T, class Find>
-void gather(const ConvShape& s, const T* w, DepthwisePixel<T>& a, const T** x, const T** weights,
-            Find&& find) {
-  a.taps = 0;
-  for (ptrdiff_t r = 0; r < s.r; ++r) {
-    for (ptrdiff_t t = 0; t < s.s; ++t) {
-      const T* pixel = find(r, t);
-      if (pixel == nullptr) continue;
-      x[a.taps] = pixel;
-      weights[a.taps++] = w + (r * s.s + t) * s.c;
-    }
-  }
-}
-
 // [C, R, S] to [R, S, C], so that a tap's weights are unit-stride over channels.
 template <class T>
 void by_tap(const ConvShape& s, const T* w, T* out) {
   transpose_kernel<T>()(w, s.r * s.s, s.c, s.r * s.s, out, s.c);
 }
 
+// A row of the filter and the row of the image that meets it.
+template <class T>
+struct RowPair {
+  const T *x, *w;  // [limit, C] pixels, [S, C] weights
+};
+
+// Outputs of a row of the image, `count` of them: output i is the sum over `rows` and `columns` of
+// pixel i * step + column.offset, where that lies in [0, limit), times weight column.filter.
+template <class T>
+class Line {
+ public:
+  Line(std::vector<Meeting> columns, ptrdiff_t count, ptrdiff_t step, ptrdiff_t limit,
+       ptrdiff_t channels, ptrdiff_t out_step)
+      : columns_(std::move(columns)),
+        count_(count),
+        step_(step),
+        limit_(limit),
+        channels_(channels),
+        out_step_(out_step) {
+    if (columns_.size() > 1) {
+      if (columns_[1].offset < columns_[0].offset) std::reverse(columns_.begin(), columns_.end());
+      apart_ = columns_[1].offset - columns_[0].offset;
+      w_apart_ = columns_[1].filter - columns_[0].filter;
+    }
+    begin_ = 0, end_ = count;
+    for (const Meeting& c : columns_)
+      begin_ = std::max(begin_, first(c)), end_ = std::min(end_, last(c));
+    begin_ = std::min(begin_, count), end_ = std::max(end_, begin_);
+  }
+
+  // Calls run(i, n, low, high) for pixels [i, i + n) that meet columns [low, high): the middle is
+  // one run, pixels at the edges stand alone.
+  template <class F>
+  void each_run(F&& run) const {
+    auto alone = [&](ptrdiff_t i) {
+      size_t low = 0, high = columns_.size();
+      while (low < high && !meets(i, columns_[low])) ++low;
+      while (high > low && !meets(i, columns_[high - 1])) --high;
+      run(i, ptrdiff_t(1), low, high);
+    };
+    for (ptrdiff_t i = 0; i < begin_; ++i) alone(i);
+    if (begin_ < end_) run(begin_, end_ - begin_, size_t(0), columns_.size());
+    for (ptrdiff_t i = end_; i < count_; ++i) alone(i);
+  }
+
+  void compute(DepthwisePixelFn<T>* kernel, const std::vector<RowPair<T>>& rows,
+               const Epilogue<T>& e, ptrdiff_t next_rows, T* out) const {
+    Workspace<const T*> x(rows.size() * columns_.size()), w(rows.size() * columns_.size());
+    each_run([&](ptrdiff_t i, ptrdiff_t n, size_t low, size_t high) {
+      // Columns that the kernel does not take together stand for rows of one.
+      const size_t columns = high - low, together = takes(columns) ? columns : 1;
+      size_t taps = 0;
+      for (const RowPair<T>& row : rows)
+        for (size_t c = low; c < high; c += together, ++taps) {
+          x[taps] = row.x + (i * step_ + columns_[c].offset) * channels_;
+          w[taps] = row.w + columns_[c].filter * channels_;
+        }
+      kernel({x.data(), w.data(), ptrdiff_t(taps), ptrdiff_t(together), n, step_ * channels_,
+              apart_ * channels_, w_apart_ * channels_, out_step_, channels_, limit_ * channels_,
+              taps > 0 ? next_rows : 0, e.bias, e.low, e.high, out + i * out_step_});
+    });
+  }
+
+  const std::vector<Meeting>& columns() const { return columns_; }
+
+ private:
+  static bool takes(size_t columns) { return columns == 2 || columns == 3 || columns == 5; }
+
+  // Where the outputs begin and end that meet a column.
+  ptrdiff_t first(const Meeting& c) const {
+    return c.offset >= 0 ? 0 : std::min(ceil_div(-c.offset, step_), count_);
+  }
+  ptrdiff_t last(const Meeting& c) const {
+    return std::clamp<ptrdiff_t>(floor_div(limit_ - 1 - c.offset, step_) + 1, 0, count_);
+  }
+  bool meets(ptrdiff_t i, const Meeting& c) const { return i >= first(c) && i < last(c); }
+
+  std::vector<Meeting> columns_;
+  ptrdiff_t count_, step_, limit_, channels_, out_step_;
+  ptrdiff_t apart_ = 0, w_apart_ = 0;  // pixels and weights between neighbouring columns
+  ptrdiff_t begin_, end_;              // outputs that meet all columns
+};
+
+// The filter's columns over a row of x: output q meets pixel q * stride_w + offset.
+template <class T>
+Line<T> line_of(const ConvShape& s) {
+  std::vector<Meeting> columns;
+  for (ptrdiff_t t = 0; t < s.s; ++t) columns.push_back({t, t * s.dilation_w - s.left});
+  return {std::move(columns), s.q, s.stride_w, s.w, s.c, s.c};
+}
+
 template <class T>
 void finish(const Epilogue<T>& e, T* row, ptrdiff_t n) {
   if (e.activation) e.activation(row, row, n, e.parameter);
-}
-
-// The row of the small image that meets row h of the large one under filter row r, or -1.
-ptrdiff_t meeting(ptrdiff_t h, ptrdiff_t pad, ptrdiff_t r, ptrdiff_t dilation, ptrdiff_t stride,
-                  ptrdiff_t limit) {
-  ptrdiff_t at = h + pad - r * dilation;
-  if (at < 0 || at % stride != 0) return -1;
-  return at / stride < limit ? at / stride : -1;
 }
 
 }  // namespace
@@ -75,20 +146,16 @@ void depthwise_fwd(const ConvShape& s, const T* x, const T* w, const Epilogue<T>
   Workspace<T> weights(size_t(s.r * s.s * s.c));
   by_tap(s, w, weights.data());
   auto* kernel = pixel_kernel<T>();
+  const Line<T> line = line_of<T>(s);
   share_rows(s.n * s.p, s.q * s.r * s.s * s.c, [&](ptrdiff_t row) {
-    Workspace<const T*> at(size_t(s.r * s.s)), weight(size_t(s.r * s.s));
-    ptrdiff_t n = row / s.p, h0 = row % s.p * s.stride_h - s.top;
-    DepthwisePixel<T> a{at.data(), weight.data(), 0, s.c, e.bias, e.low, e.high, nullptr};
-    for (ptrdiff_t q = 0; q < s.q; ++q) {
-      ptrdiff_t w0 = q * s.stride_w - s.left;
-      gather(s, weights.data(), a, at.data(), weight.data(), [&](ptrdiff_t r, ptrdiff_t t) {
-        ptrdiff_t h = h0 + r * s.dilation_h, v = w0 + t * s.dilation_w;
-        bool inside = size_t(h) < size_t(s.h) && size_t(v) < size_t(s.w);
-        return inside ? x + ((n * s.h + h) * s.w + v) * s.c : nullptr;
-      });
-      a.out = y + (row * s.q + q) * s.c;
-      kernel(a);
+    const ptrdiff_t n = row / s.p, h0 = row % s.p * s.stride_h - s.top;
+    std::vector<RowPair<T>> rows;
+    for (ptrdiff_t r = 0; r < s.r; ++r) {
+      const ptrdiff_t h = h0 + r * s.dilation_h;
+      if (h >= 0 && h < s.h)
+        rows.push_back({x + (n * s.h + h) * s.w * s.c, weights.data() + r * s.s * s.c});
     }
+    line.compute(kernel, rows, e, s.stride_h, y + row * s.q * s.c);
     finish(e, y + row * s.q * s.c, s.q * s.c);
   });
 }
@@ -98,20 +165,24 @@ void depthwise_bwd_data(const ConvShape& s, const T* dy, const T* w, const Epilo
   Workspace<T> weights(size_t(s.r * s.s * s.c));
   by_tap(s, w, weights.data());
   auto* kernel = pixel_kernel<T>();
+  // Pixels of dx a stride apart meet the same columns.
+  std::vector<Line<T>> lines;
+  for (ptrdiff_t v = 0; v < std::min(s.stride_w, s.w); ++v)
+    lines.push_back({meetings(v, s.left, s.s, s.dilation_w, s.stride_w),
+                     ceil_div(s.w - v, s.stride_w), 1, s.q, s.c, s.stride_w * s.c});
   share_rows(s.n * s.h, s.w * s.r * s.s * s.c, [&](ptrdiff_t row) {
-    Workspace<const T*> at(size_t(s.r * s.s)), weight(size_t(s.r * s.s));
-    ptrdiff_t n = row / s.h, h = row % s.h;
-    DepthwisePixel<T> a{at.data(), weight.data(), 0, s.c, e.bias, e.low, e.high, nullptr};
-    for (ptrdiff_t v = 0; v < s.w; ++v) {
-      gather(s, weights.data(), a, at.data(), weight.data(), [&](ptrdiff_t r, ptrdiff_t t) {
-        ptrdiff_t p = meeting(h, s.top, r, s.dilation_h, s.stride_h, s.p);
-        ptrdiff_t q = meeting(v, s.left, t, s.dilation_w, s.stride_w, s.q);
-        return p < 0 || q < 0 ? nullptr : dy + ((n * s.p + p) * s.q + q) * s.c;
-      });
-      a.out = dx + (row * s.w + v) * s.c;
-      kernel(a);
+    const ptrdiff_t n = row / s.h, h = row % s.h;
+    std::vector<RowPair<T>> rows;  // from the top down
+    const std::vector<Meeting> met = meetings(h % s.stride_h, s.top, s.r, s.dilation_h, s.stride_h);
+    for (auto r = met.rbegin(); r != met.rend(); ++r) {
+      const ptrdiff_t p = h / s.stride_h + r->offset;
+      if (p >= 0 && p < s.p)
+        rows.push_back({dy + (n * s.p + p) * s.q * s.c, weights.data() + r->filter * s.s * s.c});
     }
-    finish(e, dx + row * s.w * s.c, s.w * s.c);
+    T* const out = dx + row * s.w * s.c;
+    for (size_t v = 0; v < lines.size(); ++v)
+      lines[v].compute(kernel, rows, e, 1, out + ptrdiff_t(v) * s.c);
+    finish(e, out, s.w * s.c);
   });
 }
 
@@ -121,20 +192,22 @@ void depthwise_bwd_weight(const ConvShape& s, const T* x, const T* dy, T* dw) {
                      .template as<DepthwiseWeightFn<T>>();
   const ptrdiff_t taps = s.r * s.s, rows = s.n * s.p;
   const ptrdiff_t parts = std::max<ptrdiff_t>((rows + kRowsAPart - 1) / kRowsAPart, 1);
+  const Line<T> line = line_of<T>(s);
   Workspace<T> partial(size_t(parts * taps * s.c));  // [part][tap][C]
   std::fill_n(partial.data(), parts * taps * s.c, T(0));
   parallel_for(parts, [&](ptrdiff_t part) {
     for (ptrdiff_t row = part * kRowsAPart; row < std::min((part + 1) * kRowsAPart, rows); ++row) {
-      for (ptrdiff_t tap = 0; tap < taps; ++tap) {
-        ptrdiff_t n = row / s.p, h = row % s.p * s.stride_h + tap / s.s * s.dilation_h - s.top;
+      for (ptrdiff_t r = 0; r < s.r; ++r) {
+        const ptrdiff_t n = row / s.p, h = row % s.p * s.stride_h + r * s.dilation_h - s.top;
         if (h < 0 || h >= s.h) continue;
-        ptrdiff_t offset = tap % s.s * s.dilation_w - s.left;  // w = q stride + offset
-        ptrdiff_t q0 = offset >= 0 ? 0 : (-offset + s.stride_w - 1) / s.stride_w;
-        ptrdiff_t q1 = offset >= s.w ? 0 : std::min(s.q, (s.w - 1 - offset) / s.stride_w + 1);
-        if (q0 >= q1) continue;
-        kernel({x + ((n * s.h + h) * s.w + q0 * s.stride_w + offset) * s.c,
-                dy + (row * s.q + q0) * s.c, s.stride_w * s.c, s.c, q1 - q0, s.c,
-                partial.data() + (part * taps + tap) * s.c});
+        const T* from = x + (n * s.h + h) * s.w * s.c;
+        T* const to = partial.data() + (part * taps + r * s.s) * s.c;
+        line.each_run([&](ptrdiff_t q, ptrdiff_t pixels, size_t low, size_t high) {
+          for (ptrdiff_t t = ptrdiff_t(low); t < ptrdiff_t(high); t += kMostColumns)
+            kernel({from + (q * s.stride_w + line.columns()[size_t(t)].offset) * s.c,
+                    dy + (row * s.q + q) * s.c, s.stride_w * s.c, s.dilation_w * s.c, s.c, pixels,
+                    std::min(kMostColumns, ptrdiff_t(high) - t), s.c, to + t * s.c, s.c});
+        });
       }
     }
   });

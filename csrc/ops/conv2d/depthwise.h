@@ -6,25 +6,37 @@
 
 namespace striate {
 
-// out[c] = min(max(sum over t < taps of x[t][c] * w[t][c] + bias[c], low), high)      c < channels
+// A run of pixels under the same taps, `rows` of them by 1, 2, 3 or 5 columns:
+//
+//   out[i][c] = clamp(sum over r, s of x[r][i * x_step + s * x_column + c] * w[r][s * w_column + c]
+//                     + bias[c], low, high)                            i < pixels, c < channels
+//
+// The pixels that lie next_row elements after those of the last row, and once more for each of
+// next_rows, are asked for: they come from memory for the outputs below.
 template <class T>
-struct DepthwisePixel {
-  const T* const* x;  // [taps] pixels
-  const T* const* w;  // [taps] weights
-  ptrdiff_t taps, channels;
+struct DepthwisePixels {
+  const T* const* x;  // [rows] first pixels
+  const T* const* w;  // [rows] weights
+  ptrdiff_t rows, columns, pixels, x_step, x_column, w_column, out_step, channels;
+  ptrdiff_t next_row, next_rows;
   const T* bias;  // or null
   T low, high;
   T* out;
 };
 template <class T>
-using DepthwisePixelFn = void(const DepthwisePixel<T>&);
+using DepthwisePixelFn = void(const DepthwisePixels<T>&);
 
-// out[c] += sum over i < pixels of x[i * x_step + c] * dy[i * dy_step + c]          c < channels
+constexpr ptrdiff_t kMostColumns = 5;
+
+// The gradient of weights side by side in a row of the filter, columns <= kMostColumns of them:
+//
+//   out[s][c] += sum over i < pixels of x[i * x_step + s * x_column + c] * dy[i * dy_step + c]
 template <class T>
 struct DepthwiseWeight {
   const T *x, *dy;
-  ptrdiff_t x_step, dy_step, pixels, channels;
+  ptrdiff_t x_step, x_column, dy_step, pixels, columns, channels;
   T* out;
+  ptrdiff_t out_column;
 };
 template <class T>
 using DepthwiseWeightFn = void(const DepthwiseWeight<T>&);
