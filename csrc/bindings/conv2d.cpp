@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Convolution of images (D = 2) and volumes (D = 3).
 #include "bindings/epilogue.h"
+#include "ops/conv2d/choice.h"
 #include "ops/conv2d/options.h"
 #include "ops/layout/layout.h"
 
@@ -182,9 +183,43 @@ void bind(py::module_& m, const char* name, const char* data_name, const char* w
       "Gradient for weights whose filters have `size`.");
 }
 
+ConvPass pass_of(const char* op, const std::string& name) {
+  const char* const names[] = {"fwd", "bwd_data", "bwd_weight"};
+  for (int i = 0; i < 3; ++i)
+    if (name == names[i]) return ConvPass(i);
+  fail(op, "pass", "'fwd', 'bwd_data' or 'bwd_weight'", "'" + name + "'");
+}
+
+// (row, cost, whether autotuning measured it the fastest) of every method that takes the problem.
+py::list candidates(const std::string& pass, const std::string& dtype, py::handle x_shape,
+                    py::handle w_shape, py::handle stride, py::handle padding, py::handle dilation,
+                    ptrdiff_t groups) {
+  const char* op = "conv_algorithm";
+  ptrdiff_t x[4];
+  Operand w{nullptr, dtype == "float64" ? Dtype::f64 : Dtype::f32, 4, {}, {}};
+  auto read = [&](py::handle from, ptrdiff_t* to) {
+    const py::tuple t = py::cast<py::tuple>(from);
+    for (size_t i = 0; i < 4; ++i) to[i] = t[i].cast<ptrdiff_t>();
+  };
+  read(x_shape, x), read(w_shape, w.shape);
+  const ConvShape s = conv_shape(op, x, w, options_of<2>(op, {stride, padding, dilation, groups}));
+  const ConvPass which = pass_of(op, pass);
+  const std::string record = conv_record(s, which, w.dtype);
+  py::list list;
+  for (const ConvCandidate& c : conv_candidates(s, which, w.dtype))
+    list.append(py::make_tuple(c.row->name, c.cost, record == c.row->name));
+  return list;
+}
+
 }  // namespace
 
 void bind_conv2d(py::module_& m) {
+  m.def("conv2d_candidates", &candidates, py::arg("pass_"), py::arg("dtype"), py::arg("x_shape"),
+        py::arg("weight_shape"), py::kw_only(), py::arg("stride"), py::arg("padding"),
+        py::arg("dilation"), py::arg("groups"),
+        "(row, cost, whether it is on record as the fastest) of each method that takes a problem.");
+  m.def("conv_autotune", &conv_autotune, "Whether convolutions are measured at first sight.");
+  m.def("set_conv_autotune", &set_conv_autotune, py::arg("on"), py::arg("file"));
   bind<2>(m, "conv2d", "conv2d_bwd_data", "conv2d_bwd_weight");
   bind<3>(m, "conv3d", "conv3d_bwd_data", "conv3d_bwd_weight");
 }

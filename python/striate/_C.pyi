@@ -223,6 +223,19 @@ def conv2d_bwd_weight(
     groups: int,
     out: _Array | None = None,
 ) -> _Array: ...
+def conv2d_candidates(
+    pass_: str,
+    dtype: str,
+    x_shape: tuple[int, ...],
+    weight_shape: tuple[int, ...],
+    *,
+    stride: _Pair,
+    padding: _Padding,
+    dilation: _Pair,
+    groups: int,
+) -> list[tuple[str, float, bool]]: ...
+def conv_autotune() -> bool: ...
+def set_conv_autotune(on: bool, file: str) -> None: ...
 
 # conv3d
 def conv3d(

@@ -25,6 +25,8 @@ from striate._C import *  # noqa: F403  (what the stub declares, for type checke
 
 # What tells of the machine and the process; `striate info` and others show it.
 _RUNTIME = {
+    "conv2d_candidates",
+    "conv_autotune",
     "cpu_name",
     "float32_precision",
     "isa",
@@ -37,6 +39,7 @@ _RUNTIME = {
     "num_threads",
     "pin_rows",
     "rows",
+    "set_conv_autotune",
     "set_float32_precision",
     "set_num_threads",
 }

@@ -1,24 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which method computes a pass, and how it sees the problem. In table order, the first that
-// accepts:
-//   gemm           1x1 filters at stride 1 without padding: pixels are the rows of a plain product
-//   sampled        1x1 filters at a stride: the pixels they meet are copied side by side, then the
-//   same depthwise      one filter a channel winograd_f4x4  3x3 filters at stride 1: a quarter of
-//   the multiplications (winograd.h) winograd_f2x2  the same with 4/9 of them, as exact as direct
-//   sums scatter        data gradient of fewer channels than a vector's lanes: all that a pixel of
-//   dy
-//                  gives is multiplied at once and added where it belongs (scatter.h)
-//   rows           few channels: the image is copied once into a padded one, where the S * C values
-//                  under a filter row are neighbours, so that a tap is a whole row
-//   implicit       everything else: row pointers, zero rows for padding (implicit.h, weight.h)
+// How each method (choice.h) sees the problem.
 #include "ops/conv2d/conv2d.h"
 
 #include <algorithm>
 
 #include "core/check.h"
 #include "core/memory.h"
-#include "core/precision.h"
 #include "core/threads.h"
+#include "ops/conv2d/choice.h"
 #include "ops/conv2d/depthwise.h"
 #include "ops/conv2d/implicit.h"
 #include "ops/conv2d/scatter.h"
@@ -28,110 +17,6 @@
 
 namespace striate {
 namespace {
-
-enum class Method {
-  gemm,
-  sampled,
-  depthwise,
-  winograd_f4x4,
-  winograd_f2x2,
-  scatter,
-  rows,
-  implicit
-};
-struct MethodRow : Row {
-  Method method;
-};
-const Table<MethodRow> methods{
-#define ROW(name, T, pass, way)                                                         \
-  MethodRow{{"conv2d", "method", #name, dtype_of<T>, Isa::scalar, int(ConvPass::pass)}, \
-            Method::way},
-#include "ops/conv2d/methods.inc"
-#undef ROW
-};
-
-// Whether the padded copy of the `rows` method is of a size like the image's. Strides and paddings
-// may be astronomic; in double, nothing overflows.
-bool copy_is_modest(ConvPass pass, const ConvShape& s) {
-  const double n = double(s.n);
-  if (pass == ConvPass::bwd_data) {
-    double image = n * double(s.p) * double(s.q) * double(s.k);
-    return n * double(s.p) * double(s.w + s.s - 1) * double(s.k) <= 4 * image + 1e6;
-  }
-  double height = double(s.p - 1) * double(s.stride_h) + double(s.r - 1) * double(s.dilation_h) + 1;
-  double width = double(s.q - 1) * double(s.stride_w) + double(s.s);
-  double image = n * double(s.h) * double(s.w) * double(s.c);
-  return n * height * width * double(s.c) <= 4 * image + 1e6;
-}
-
-// Whether products of them with sizes of the image overflow nothing.
-bool offsets_are_modest(const ConvShape& s) {
-  constexpr ptrdiff_t kMost = 1 << 16;
-  return std::max({s.stride_h, s.stride_w, s.top, s.left, s.dilation_h}) <= kMost;
-}
-
-bool accepts(Method method, ConvPass pass, const ConvShape& s, Dtype dtype) {
-  switch (method) {
-    case Method::gemm:
-      return s.r == 1 && s.s == 1 && s.stride_h == 1 && s.stride_w == 1 && s.top == 0 &&
-             s.left == 0 && s.p == s.h && s.q == s.w && s.groups == 1;
-    case Method::sampled:
-      return s.r == 1 && s.s == 1 && s.top == 0 && s.left == 0 && s.groups == 1 &&
-             (s.p - 1) * s.stride_h < s.h && (s.q - 1) * s.stride_w < s.w;
-    case Method::depthwise:
-      return s.groups == s.c && s.k == s.c && s.groups > 1;
-    case Method::winograd_f4x4:
-      return winograd_accepts(s, 4, item_size(dtype));
-    case Method::winograd_f2x2:
-      return winograd_accepts(s, 2, item_size(dtype));
-    case Method::scatter:
-      return s.groups == 1 && s.dilation_w == 1 && s.p * s.q > 0 && offsets_are_modest(s);
-    case Method::rows:
-      return s.groups == 1 && s.dilation_w == 1 && copy_is_modest(pass, s) &&
-             (pass != ConvPass::bwd_data || (s.stride_h == 1 && s.stride_w == 1 && s.left < s.s));
-    case Method::implicit:
-      return true;
-  }
-  return false;
-}
-
-// Copying pays where a tap alone has too few values to keep a tile busy between two sets of
-// pointers.
-bool few_channels(ConvPass pass, const ConvShape& s) {
-  return s.s > 1 && (pass == ConvPass::bwd_data ? s.k < 64 : s.c < 32);
-}
-
-// Fewer leave the vectors of a transform part empty.
-bool many_channels(const ConvShape& s) { return s.c >= 16 && s.k >= 16; }
-
-// Whether a method that is there for speed is quicker than those below it.
-bool pays(Method method, ConvPass pass, const ConvShape& s, Dtype dtype) {
-  switch (method) {
-    case Method::winograd_f4x4:
-      return many_channels(s) && float32_precision() != Precision::highest &&
-             winograd_cost(s, 4) < std::min(winograd_cost(s, 2), winograd_cost(s, 0));
-    case Method::winograd_f2x2:
-      return many_channels(s) && winograd_cost(s, 2) < winograd_cost(s, 0);
-    case Method::scatter:  // of one row of pixels, the methods below share out the pixels
-      return s.r > 1 && 2 * s.c < gemm_kernel(dtype).nr;
-    case Method::rows:
-      return few_channels(pass, s);
-    default:
-      return true;
-  }
-}
-
-const MethodRow& choose(const ConvShape& s, ConvPass pass, Dtype dtype) {
-  const std::vector<const MethodRow*>& rows = methods.runnable(dtype, int(pass));
-  bool pinned = rows.size() == 1;
-  for (const MethodRow* row : rows) {
-    if (accepts(row->method, pass, s, dtype) && (pinned || pays(row->method, pass, s, dtype)))
-      return *row;
-  }
-  static const MethodRow fallback{
-      {"conv2d", "method", "conv2d_implicit", dtype, Isa::scalar, int(pass)}, Method::implicit};
-  return fallback;  // the pinned row does not serve this shape
-}
 
 // 1x1 filters as a product over all pixels, [pixels, C] by [C, K].
 template <class T>
@@ -344,6 +229,78 @@ void bwd_weight_rows(const ConvShape& s, const T* x, const T* dy, T* dw) {
                     s.k, dw, s.r * s.s * s.c});
 }
 
+template <class T>
+void fwd_by(ConvMethod method, const ConvShape& s, const T* x, const T* w, const Epilogue<T>& e,
+            T* y) {
+  switch (method) {
+    case ConvMethod::gemm:
+      return gemm_fwd(s, x, w, e, y);
+    case ConvMethod::depthwise:
+      return depthwise_fwd(s, x, w, e, y);
+    case ConvMethod::winograd_f4x4:
+      return winograd_fwd(s, 4, x, w, e, y);
+    case ConvMethod::winograd_f2x2:
+      return winograd_fwd(s, 2, x, w, e, y);
+    case ConvMethod::rows:
+      return fwd_rows(s, x, w, e, y);
+    case ConvMethod::sampled:  // no rows of this pass
+    case ConvMethod::scatter:
+    case ConvMethod::implicit:
+      return fwd_implicit(s, x, w, e, y);
+  }
+}
+
+template <class T>
+void bwd_data_by(ConvMethod method, const ConvShape& s, const T* dy, const T* w,
+                 const Epilogue<T>& e, T* dx) {
+  switch (method) {
+    case ConvMethod::gemm:
+      return gemm_bwd_data(s, dy, w, e, dx);
+    case ConvMethod::depthwise:
+      return depthwise_bwd_data(s, dy, w, e, dx);
+    case ConvMethod::winograd_f4x4:
+      return winograd_bwd_data(s, 4, dy, w, e, dx);
+    case ConvMethod::winograd_f2x2:
+      return winograd_bwd_data(s, 2, dy, w, e, dx);
+    case ConvMethod::scatter:
+      return scatter_bwd_data(s, dy, w, e, dx);
+    case ConvMethod::rows:
+      return bwd_data_rows(s, dy, w, e, dx);
+    case ConvMethod::sampled:  // no row of this pass
+    case ConvMethod::implicit:
+      return bwd_data_implicit(s, dy, w, e, dx);
+  }
+}
+
+template <class T>
+void bwd_weight_by(ConvMethod method, const ConvShape& s, const T* x, const T* dy, T* dw) {
+  switch (method) {
+    case ConvMethod::gemm:
+      return gemm_bwd_weight(s, x, dy, dw);
+    case ConvMethod::sampled:
+      return gemm_bwd_weight<T>(s, sampled(s, x).data(), dy, dw);
+    case ConvMethod::depthwise:
+      return depthwise_bwd_weight(s, x, dy, dw);
+    case ConvMethod::winograd_f4x4:
+      return winograd_bwd_weight(s, 4, x, dy, dw);
+    case ConvMethod::winograd_f2x2:
+      return winograd_bwd_weight(s, 2, x, dy, dw);
+    case ConvMethod::rows:
+      return bwd_weight_rows(s, x, dy, dw);
+    case ConvMethod::scatter:  // no row of this pass
+    case ConvMethod::implicit:
+      return bwd_weight_implicit(s, x, dy, dw);
+  }
+}
+
+template <class F>
+void run(const ConvShape& s, ConvPass pass, Dtype dtype, const F& by) {
+  FlushDenormals flush;
+  conv_run(
+      s, pass, dtype, [](const void* f, ConvMethod method) { (*static_cast<const F*>(f))(method); },
+      &by);
+}
+
 }  // namespace
 
 ptrdiff_t conv_output_size(const char* op, const char* axis, ptrdiff_t size, ptrdiff_t padding,
@@ -362,69 +319,21 @@ ptrdiff_t conv_output_size(const char* op, const char* axis, ptrdiff_t size, ptr
 template <class T>
 void conv2d_fwd(const ConvShape& s, const T* x, const T* w, const Epilogue<T>& e, T* y) {
   if (s.n == 0) return;
-  FlushDenormals flush;
-  switch (choose(s, ConvPass::fwd, dtype_of<T>).method) {
-    case Method::gemm:
-      return gemm_fwd(s, x, w, e, y);
-    case Method::depthwise:
-      return depthwise_fwd(s, x, w, e, y);
-    case Method::winograd_f4x4:
-      return winograd_fwd(s, 4, x, w, e, y);
-    case Method::winograd_f2x2:
-      return winograd_fwd(s, 2, x, w, e, y);
-    case Method::rows:
-      return fwd_rows(s, x, w, e, y);
-    case Method::sampled:  // no rows of this pass
-    case Method::scatter:
-    case Method::implicit:
-      return fwd_implicit(s, x, w, e, y);
-  }
+  run(s, ConvPass::fwd, dtype_of<T>, [&](ConvMethod method) { fwd_by(method, s, x, w, e, y); });
 }
 
 template <class T>
 void conv2d_bwd_data(const ConvShape& s, const T* dy, const T* w, const Epilogue<T>& e, T* dx) {
   if (s.n * s.c == 0) return;
-  FlushDenormals flush;
-  switch (choose(s, ConvPass::bwd_data, dtype_of<T>).method) {
-    case Method::gemm:
-      return gemm_bwd_data(s, dy, w, e, dx);
-    case Method::depthwise:
-      return depthwise_bwd_data(s, dy, w, e, dx);
-    case Method::winograd_f4x4:
-      return winograd_bwd_data(s, 4, dy, w, e, dx);
-    case Method::winograd_f2x2:
-      return winograd_bwd_data(s, 2, dy, w, e, dx);
-    case Method::scatter:
-      return scatter_bwd_data(s, dy, w, e, dx);
-    case Method::rows:
-      return bwd_data_rows(s, dy, w, e, dx);
-    case Method::sampled:  // no row of this pass
-    case Method::implicit:
-      return bwd_data_implicit(s, dy, w, e, dx);
-  }
+  run(s, ConvPass::bwd_data, dtype_of<T>,
+      [&](ConvMethod method) { bwd_data_by(method, s, dy, w, e, dx); });
 }
 
 template <class T>
 void conv2d_bwd_weight(const ConvShape& s, const T* x, const T* dy, T* dw) {
   if (s.c == 0) return;
-  FlushDenormals flush;
-  switch (choose(s, ConvPass::bwd_weight, dtype_of<T>).method) {
-    case Method::gemm:
-      return gemm_bwd_weight(s, x, dy, dw);
-    case Method::sampled:
-      return gemm_bwd_weight<T>(s, sampled(s, x).data(), dy, dw);
-    case Method::depthwise:
-      return depthwise_bwd_weight(s, x, dy, dw);
-    case Method::winograd_f4x4:
-      return winograd_bwd_weight(s, 4, x, dy, dw);
-    case Method::winograd_f2x2:
-      return winograd_bwd_weight(s, 2, x, dy, dw);
-    case Method::rows:
-      return bwd_weight_rows(s, x, dy, dw);
-    case Method::scatter:  // no row of this pass
-    case Method::implicit:
-      return bwd_weight_implicit(s, x, dy, dw);
-  }
+  run(s, ConvPass::bwd_weight, dtype_of<T>,
+      [&](ConvMethod method) { bwd_weight_by(method, s, x, dy, dw); });
 }
 
 #define INSTANCES(T)                                                                           \
@@ -433,9 +342,5 @@ void conv2d_bwd_weight(const ConvShape& s, const T* x, const T* dy, T* dw) {
   template void conv2d_bwd_weight(const ConvShape&, const T*, const T*, T*);
 INSTANCES(float)
 INSTANCES(double)
-
-const char* conv2d_method(const ConvShape& s, ConvPass pass, Dtype dtype) {
-  return choose(s, pass, dtype).name;
-}
 
 }  // namespace striate

@@ -48,8 +48,6 @@ void conv2d_bwd_data(const ConvShape& shape, const T* dy, const T* w, const Epil
 template <class T>
 void conv2d_bwd_weight(const ConvShape& shape, const T* x, const T* dy, T* dw);
 
-// The method that a pass would use, by name.
 enum class ConvPass { fwd, bwd_data, bwd_weight };
-const char* conv2d_method(const ConvShape& shape, ConvPass pass, Dtype dtype);
 
 }  // namespace striate

@@ -12,6 +12,7 @@
 // No sum is cut between tasks, so results do not depend on threads.
 #include "ops/conv2d/winograd.h"
 
+#include <cmath>
 #include <functional>
 
 #include "core/caches.h"
@@ -209,15 +210,19 @@ bool winograd_accepts(const ConvShape& s, ptrdiff_t m, size_t item) {
          filters * double(item) <= kMostFilterBytes && s.p > 0 && s.q > 0 && s.c > 0 && s.k > 0;
 }
 
-// In cycles of a core that takes two multiply-adds of 16 floats. What the transforms cost is
-// estimated from 4 x 512 x 14 x 14, 1 x 512 x 7 x 7 and 8 x 16 x 112 x 112 on a Zen 5.
-double winograd_cost(const ConvShape& s, ptrdiff_t m) {
-  const double filters = double(s.c) * double(s.k), channels = double(s.c) + double(s.k);
-  if (m == 0) return 9 * double(s.n) * double(s.p) * double(s.q) * filters / 32;
-  const double tiles = double(s.n) * double(ceil_div(s.p, m)) * double(ceil_div(s.q, m));
+double winograd_cost(const ConvShape& s, ConvPass pass, ptrdiff_t m, double lanes) {
+  auto whole = [&](ptrdiff_t n) { return double(ceil_div(n, ptrdiff_t(lanes))) * lanes; };
+  const double c = double(s.c), k = double(s.k);
+  const bool data = pass == ConvPass::bwd_data, weight = pass == ConvPass::bwd_weight;
+  const double rows = data ? double(s.h) : double(s.p), cols = data ? double(s.w) : double(s.q);
+  const double tiles = double(s.n) * std::ceil(rows / double(m)) * std::ceil(cols / double(m));
   const double xis = double(m + 2) * double(m + 2);
-  return 1.1 * xis * tiles * filters / 32 + (m == 4 ? 16 : 9) * filters +
-         (m == 4 ? 14 : 6) * tiles * channels;
+  // The tile's columns are filters, channels or, of the weight gradient, channels again.
+  const double products =
+      pass == ConvPass::fwd ? whole(s.k) * (c + 3) : whole(s.c) * (weight ? k : k + 3);
+  const double transforms = tiles * (whole(s.c) + whole(s.k)), filters = whole(s.c) * k;
+  return 1.1 * xis * tiles * products + (m == 4 ? 400 : 190) * transforms +
+         (m == 4 ? 400 : 200) * filters;
 }
 
 template <class T>

@@ -111,8 +111,8 @@ WinogradInput<T> winograd_input(const Image<const T>& x, ptrdiff_t h, ptrdiff_t 
 // Whether the passes can go this way: 3x3 at stride 1, one group, transformed filters of 64 MB at
 // most.
 bool winograd_accepts(const ConvShape& s, ptrdiff_t m, size_t item);
-// What F(m x m) takes, or direct sums (m == 0), to compare.
-double winograd_cost(const ConvShape& s, ptrdiff_t m);
+// What F(m x m) takes, in multiply-adds of whole vectors of so many lanes.
+double winograd_cost(const ConvShape& s, ConvPass pass, ptrdiff_t m, double lanes);
 
 template <class T>
 void winograd_fwd(const ConvShape& s, ptrdiff_t m, const T* x, const T* w, const Epilogue<T>& e,

@@ -73,7 +73,7 @@ def add(make: Callable[..., Parser], run: Callable[..., int]) -> None:
     )  # fmt: skip
     option("--quick", action="store_true", help="some problems of each family, under 3 minutes")
     option(
-        "--family", type=_list_of(*FAMILIES), default=[], metavar="A,B",
+        "--family", type=_list_of(*FAMILIES), default=[], action="extend", metavar="A,B",
         help=f"only these families: {' '.join(FAMILIES)}",
     )  # fmt: skip
     option("--match", default="", metavar="TEXT", help="only problems whose names hold it")

@@ -265,8 +265,10 @@ def _rows(jobs: Sequence[Job], bench: Bench, writer: Writer, screen: Screen) -> 
     orders = bench.orders
     effort = plan.Effort.here(orders.seconds, orders.cold_runs, orders.threads, orders.whole)
     costs = [plan.costs(known[n], effort) if n in known else (1.0, 1.0) for n, _ in jobs]
-    said, flagged = 1.0, []
+    said, flagged, parent = 1.0, [], os.getppid()
     for i, (name, job) in enumerate(jobs):
+        if os.getppid() != parent:  # ended: nobody waits for the rest
+            raise KeyboardInterrupt
         if until:
             left = until - time.time()
             if left <= 0:

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ops/conv2d/choice.h"
+
+#include <algorithm>
+
+#include "core/blocks.h"
+#include "core/precision.h"
+#include "ops/conv2d/winograd.h"
+#include "ops/gemm/tile.h"
+
+namespace striate {
+namespace {
+
+const Table<ConvMethodRow> methods{
+#define ROW(name, T, pass, way)                                                             \
+  ConvMethodRow{{"conv2d", "method", #name, dtype_of<T>, Isa::scalar, int(ConvPass::pass)}, \
+                ConvMethod::way},
+#include "ops/conv2d/methods.inc"
+#undef ROW
+};
+
+// Whether the padded copy of the `rows` method is of a size like the image's. Strides and paddings
+// may be astronomic; in double, nothing overflows.
+bool copy_is_modest(ConvPass pass, const ConvShape& s) {
+  const double n = double(s.n);
+  if (pass == ConvPass::bwd_data) {
+    double image = n * double(s.p) * double(s.q) * double(s.k);
+    return n * double(s.p) * double(s.w + s.s - 1) * double(s.k) <= 4 * image + 1e6;
+  }
+  double height = double(s.p - 1) * double(s.stride_h) + double(s.r - 1) * double(s.dilation_h) + 1;
+  double width = double(s.q - 1) * double(s.stride_w) + double(s.s);
+  double image = n * double(s.h) * double(s.w) * double(s.c);
+  return n * height * width * double(s.c) <= 4 * image + 1e6;
+}
+
+// Whether products of them with sizes of the image overflow nothing.
+bool offsets_are_modest(const ConvShape& s) {
+  constexpr ptrdiff_t kMost = 1 << 16;
+  return std::max({s.stride_h, s.stride_w, s.top, s.left, s.dilation_h}) <= kMost;
+}
+
+bool accepts(ConvMethod method, ConvPass pass, const ConvShape& s, Dtype dtype) {
+  switch (method) {
+    case ConvMethod::gemm:
+      return s.r == 1 && s.s == 1 && s.stride_h == 1 && s.stride_w == 1 && s.top == 0 &&
+             s.left == 0 && s.p == s.h && s.q == s.w && s.groups == 1;
+    case ConvMethod::sampled:
+      return s.r == 1 && s.s == 1 && s.top == 0 && s.left == 0 && s.groups == 1 &&
+             (s.p - 1) * s.stride_h < s.h && (s.q - 1) * s.stride_w < s.w;
+    case ConvMethod::depthwise:
+      return s.groups == s.c && s.k == s.c && s.groups > 1;
+    case ConvMethod::winograd_f4x4:
+      return winograd_accepts(s, 4, item_size(dtype));
+    case ConvMethod::winograd_f2x2:
+      return winograd_accepts(s, 2, item_size(dtype));
+    case ConvMethod::scatter:
+      return s.groups == 1 && s.dilation_w == 1 && s.p * s.q > 0 && offsets_are_modest(s);
+    case ConvMethod::rows:
+      return s.groups == 1 && s.dilation_w == 1 && copy_is_modest(pass, s) &&
+             (pass != ConvPass::bwd_data || (s.stride_h == 1 && s.stride_w == 1 && s.left < s.s));
+    case ConvMethod::implicit:
+      return true;
+  }
+  return false;
+}
+
+// The model, in multiply-adds of whole vectors, fitted to benchmarks/conv_choice.py on a Zen 3.
+class Model {
+ public:
+  Model(const ConvShape& s, ConvPass pass, Dtype dtype)
+      : s_(s),
+        pass_(pass),
+        lanes_(double(gemm_kernel(dtype).nr) / 2),
+        tall_(gemm_kernel(dtype).mr),
+        pixels_(double(s.n) * double(s.p) * double(s.q)),
+        inputs_(double(s.n) * double(s.h) * double(s.w)),
+        taps_(double(s.r) * double(s.s)),
+        c_(double(s.group_c())),
+        k_(double(s.group_k())),
+        groups_(double(s.groups)) {}
+
+  double cost(ConvMethod method) const {
+    switch (method) {
+      case ConvMethod::gemm:
+        return pixels_ * c_ * k_;
+      case ConvMethod::sampled:
+        return 1.1 * pixels_ * c_ * k_ + copy(pixels_ * c_);
+      case ConvMethod::depthwise:
+        return 4 * pixels_ * groups_ * taps_;
+      case ConvMethod::winograd_f4x4:
+        return winograd_cost(s_, pass_, 4, lanes_);
+      case ConvMethod::winograd_f2x2:
+        return winograd_cost(s_, pass_, 2, lanes_);
+      case ConvMethod::scatter: {
+        const double windows = pixels_ * double(s_.r), window = double(s_.s) * c_;
+        return pixels_ * columns(taps_ * c_) * steps(k_) + 8 * windows * vectors(window) * lanes_ +
+               copy(inputs_ * c_) + filters();
+      }
+      case ConvMethod::rows:
+        return rows() + filters();
+      case ConvMethod::implicit:
+        return groups_ * (implicit() + filters());
+    }
+    return 0;
+  }
+
+ private:
+  double vectors(double n) const { return double(ceil_div(ptrdiff_t(n), ptrdiff_t(lanes_))); }
+  // Columns of a tile that n take. One vector of them makes a chain a row: 6 rows are too few.
+  double columns(double n) const {
+    const double whole = vectors(n) * lanes_;
+    return whole == lanes_ && tall_ < 8 ? whole * 8 / tall_ : whole;
+  }
+  // Steps of a tile for a run of n values: new pointers cost some.
+  static double steps(double n) { return n + 3; }
+  // Elements read and written: half a cycle each.
+  double copy(double n) const { return n * lanes_; }
+
+  // Packing them.
+  double filters() const { return pass_ == ConvPass::bwd_weight ? 0 : copy(taps_ * c_ * k_); }
+
+  double implicit() const {
+    switch (pass_) {
+      case ConvPass::fwd:
+        return pixels_ * columns(k_) * taps_ * steps(c_);
+      case ConvPass::bwd_data:
+        return 1.1 * pixels_ * columns(c_) * taps_ * steps(k_) + copy(inputs_ * c_) / 4;
+      case ConvPass::bwd_weight:
+        return (taps_ == 1 ? 1.8 : 1.15) * pixels_ * columns(c_) * taps_ * k_ + copy(inputs_ * c_);
+    }
+    return 0;
+  }
+
+  double rows() const {
+    const double row = double(s_.s) * (pass_ == ConvPass::bwd_data ? k_ : c_);
+    switch (pass_) {
+      case ConvPass::fwd:
+        return pixels_ * columns(k_) * double(s_.r) * steps(row) + copy(inputs_ * c_);
+      case ConvPass::bwd_data:
+        return inputs_ * columns(c_) * double(s_.r) * steps(row) + copy(pixels_ * k_);
+      case ConvPass::bwd_weight:
+        return (row > 64 ? 1.5 : 1.1) * pixels_ * columns(k_) * taps_ * c_ +
+               copy(inputs_ * c_ + pixels_ * k_ / 2);
+    }
+    return 0;
+  }
+
+  const ConvShape& s_;
+  const ConvPass pass_;
+  const double lanes_;
+  const int tall_;
+  const double pixels_, inputs_, taps_, c_, k_, groups_;
+};
+
+}  // namespace
+
+std::vector<ConvCandidate> conv_candidates(const ConvShape& s, ConvPass pass, Dtype dtype) {
+  const std::vector<const ConvMethodRow*>& rows = methods.runnable(dtype, int(pass));
+  const bool pinned = rows.size() == 1, exact = float32_precision() == Precision::highest;
+  const Model model(s, pass, dtype);
+  std::vector<ConvCandidate> list;
+  for (const ConvMethodRow* row : rows)
+    if (accepts(row->method, pass, s, dtype) &&
+        (pinned || !exact || row->method != ConvMethod::winograd_f4x4))
+      list.push_back({row, model.cost(row->method)});
+  if (list.empty()) {  // the pinned row does not serve this shape
+    static const ConvMethodRow fallback{
+        {"conv2d", "method", "conv2d_implicit", dtype, Isa::scalar, int(pass)},
+        ConvMethod::implicit};
+    list.push_back({&fallback, model.cost(ConvMethod::implicit)});
+  }
+  return list;
+}
+
+const ConvMethodRow& conv_choice(const ConvShape& s, ConvPass pass, Dtype dtype) {
+  const std::vector<ConvCandidate> list = conv_candidates(s, pass, dtype);
+  const std::string record = conv_record(s, pass, dtype);
+  if (!record.empty())
+    for (const ConvCandidate& c : list)
+      if (record == c.row->name) return *c.row;
+  return *std::min_element(list.begin(), list.end(), [](const auto& a, const auto& b) {
+            return a.cost < b.cost;
+          })->row;
+}
+
+}  // namespace striate

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which method computes a pass. Of those that accept a problem:
+//
+//   gemm           1x1 filters at stride 1 without padding: pixels are the rows of a plain product
+//   sampled        weight gradient of 1x1 filters at a stride: the pixels they meet are copied side
+//                  by side, then the same
+//   depthwise      one filter a channel
+//   winograd_f4x4  3x3 filters at stride 1: a quarter of the multiplications (winograd.h)
+//   winograd_f2x2  the same with 4/9 of them, as exact as direct sums
+//   scatter        data gradient of few channels: all that a pixel of dy gives is multiplied at
+//                  once and added where it belongs (scatter.h)
+//   rows           few channels: the image is copied once into a padded one, where the S * C values
+//                  under a filter row are neighbours, so that a tap is a whole row
+//   implicit       everything: row pointers, zero rows for padding (implicit.h, weight.h)
+//
+// the one that the model in choice.cpp gives the least cost, or, with autotuning, the one that
+// measured fastest on this machine when the problem was first met. Neither looks at the number of
+// threads, so results do not depend on it.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "ops/conv2d/conv2d.h"
+
+namespace striate {
+
+enum class ConvMethod {
+  gemm,
+  sampled,
+  depthwise,
+  winograd_f4x4,
+  winograd_f2x2,
+  scatter,
+  rows,
+  implicit
+};
+struct ConvMethodRow : Row {
+  ConvMethod method;
+};
+
+// The methods that accept a problem, in table order; those that are pinned alone, if any is.
+struct ConvCandidate {
+  const ConvMethodRow* row;
+  double cost;  // in multiply-adds of whole vectors, as many as would take its time
+};
+std::vector<ConvCandidate> conv_candidates(const ConvShape& s, ConvPass pass, Dtype dtype);
+
+// The candidate of least cost, or the measured one where there is a record of it.
+const ConvMethodRow& conv_choice(const ConvShape& s, ConvPass pass, Dtype dtype);
+
+// Autotuning. Records live in this process and, if `file` is not empty, in a text file, to which
+// each is added when it is made; those of other processors and instruction sets in it are ignored.
+// Throws std::runtime_error where the file can be neither read nor made.
+void set_conv_autotune(bool on, const std::string& file);
+bool conv_autotune();
+
+// What there is a record of: the row's name, or "" .
+std::string conv_record(const ConvShape& s, ConvPass pass, Dtype dtype);
+
+// Calls run(context, method) once, or, where autotuning has no record of the problem, once and more
+// for each candidate, last for the quickest.
+void conv_run(const ConvShape& s, ConvPass pass, Dtype dtype,
+              void (*run)(const void* context, ConvMethod method), const void* context);
+
+}  // namespace striate

@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which method a convolution takes, why, and how to have it measured."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from striate import _C
+from striate.dtypes import as_dtype, float32, float64
+from striate.ops.conv2d import padding_of, pair
+
+__all__ = ["Algorithm", "Candidate", "conv_algorithm", "get_autotune", "set_autotune"]
+
+_PASSES = ("fwd", "bwd_data", "bwd_weight")
+_RUNS = 3
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A method that takes the problem; times in seconds, `measured` None if it was not run."""
+
+    method: str
+    predicted: float
+    measured: float | None
+
+
+@dataclass(frozen=True)
+class Algorithm:
+    """What conv_algorithm found; its text is a table."""
+
+    method: str
+    reason: str
+    candidates: tuple[Candidate, ...]
+
+    def __str__(self) -> str:
+        lines = [
+            f"{self.method}: {self.reason}",
+            f"{'method':<16}{'predicted':>12}{'measured':>12}",
+        ]
+        for c in self.candidates:
+            measured = "" if c.measured is None else f"{c.measured * 1e6:.0f} us"
+            lines.append(f"{c.method:<16}{c.predicted * 1e6:>9.0f} us{measured:>12}")
+        return "\n".join(lines)
+
+
+def _quickest(call: Callable[[], Any], runs: int = _RUNS) -> float:
+    times = []
+    call()
+    for _ in range(runs):
+        begin = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - begin)
+    return min(times)
+
+
+@cache
+def _rate(dtype: Any, threads: int) -> float:
+    """Multiply-adds a second of a product that runs from cache; takes some milliseconds, once."""
+    n = 384
+    a, b = np.ones((n, n), dtype), np.ones((n, n), dtype)
+    out = np.empty_like(a)
+    return n**3 / _quickest(lambda: _C.gemm(a, b, out=out), 5)
+
+
+def conv_algorithm(
+    input: tuple[int, int, int, int],
+    weight: tuple[int, int, int, int],
+    *,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+    direction: str = "fwd",
+    dtype: Any = float32,
+    measure: bool = True,
+) -> Algorithm:
+    """Which method conv2d takes for input (N, C, H, W) and weight (K, C / groups, R, S), and why.
+
+    The same options as conv2d's; `direction` is "fwd", "bwd_data" or "bwd_weight". Every method
+    that takes the problem is listed with the time that the model predicts and, with `measure`, the
+    quickest of three runs on random data. printing the result shows a table.
+
+        print(striate.conv_algorithm((1, 64, 56, 56), (64, 64, 3, 3), padding=1))
+    """
+    name = "conv_algorithm"
+    for argument, shape in (("input", input), ("weight", weight)):
+        if len(shape) != 4 or any(int(n) != n or n < 1 for n in shape):
+            raise ValueError(f"{name}: {argument}: expected four sizes of 1 or more, got {shape!r}")
+    if direction not in _PASSES:
+        raise ValueError(f"{name}: direction: expected one of {_PASSES}, got {direction!r}")
+    kind = as_dtype(dtype, f"{name}: dtype")
+    if kind not in (float32, float64):
+        raise TypeError(f"{name}: dtype: expected float32 or float64, got {kind}")
+    strides, dilations = pair(name, "stride", stride), pair(name, "dilation", dilation)
+    filters = (int(weight[2]), int(weight[3]))
+    options: dict[str, Any] = {
+        "stride": strides,
+        "padding": padding_of(name, padding, filters, strides, dilations),
+        "dilation": dilations,
+        "groups": groups,
+    }
+    found = _C.conv2d_candidates(direction, str(kind), tuple(input), tuple(weight), **options)
+    rate = _rate(kind, _C.num_threads())
+    call = _caller(tuple(input), tuple(weight), direction, kind, options) if measure else None
+
+    def candidate(row: str, cost: float) -> Candidate:
+        if call is None:
+            measured = None
+        else:
+            with _C.pin_rows([row]):
+                measured = _quickest(call)
+        return Candidate(_method(row), cost / rate, measured)
+
+    candidates = tuple(candidate(row, cost) for row, cost, _ in found)
+    recorded = [i for i, (_, _, record) in enumerate(found) if record]
+    if recorded:
+        chosen, reason = recorded[0], "on record as the quickest (set_autotune)"
+    else:
+        chosen = min(range(len(found)), key=lambda i: found[i][1])
+        reason = "the model's least time" if len(found) > 1 else "no other takes the problem"
+    return Algorithm(candidates[chosen].method, reason, candidates)
+
+
+def _method(row: str) -> str:
+    """conv2d_bwd_data_f32_winograd_f4x4 -> winograd_f4x4."""
+    return row.split("_f32_")[-1].split("_f64_")[-1]
+
+
+def _caller(
+    x_shape: Any, w_shape: Any, direction: str, dtype: Any, options: dict[str, Any]
+) -> Callable[[], Any]:
+    random = np.random.default_rng(0)
+
+    def images(shape: Any) -> Any:
+        n, c, h, w = shape
+        return random.standard_normal((n, h, w, c), dtype).transpose(0, 3, 1, 2)
+
+    x, weight = images(x_shape), images(w_shape)
+    if direction == "fwd":
+        return lambda: _C.conv2d(x, weight, None, **options)
+    dy = images(_C.conv2d(x, weight, None, **options).shape)
+    if direction == "bwd_data":
+        return lambda: _C.conv2d_bwd_data(dy, weight, size=x_shape[2:], **options)
+    return lambda: _C.conv2d_bwd_weight(x, dy, size=w_shape[2:], **options)
+
+
+def _default_file() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "striate" / "conv.txt"
+
+
+def set_autotune(on: bool, file: str | os.PathLike[str] | None = None) -> None:
+    """Whether convolutions measure their methods when they first meet a problem.
+
+    The first call of a shape then runs every method that takes it a few times on the caller's own
+    data, and keeps the quickest, for later calls, and for later processes in `file`:
+    $XDG_CACHE_HOME/striate/conv.txt (~/.cache/striate/conv.txt) unless given, "" for none. Results
+    depend on the method in their last digits, so they may differ from run to run until a shape is
+    on record.
+    """
+    if not isinstance(on, bool):
+        raise TypeError(f"set_autotune: on: expected True or False, got {on!r}")
+    if not on or file == "":
+        return _C.set_conv_autotune(on, "")
+    path = _default_file() if file is None else Path(file)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _C.set_conv_autotune(True, str(path))
+    except (OSError, RuntimeError) as error:
+        raise OSError(f"set_autotune: file: {path} can't be written: {error}") from None
+
+
+def get_autotune() -> bool:
+    """Whether set_autotune is on."""
+    return _C.conv_autotune()
