@@ -6,7 +6,17 @@ import pytest
 import striate
 from striate import _C
 
-OPTIONS = {"stride": (1, 1), "padding": ((1, 1), (1, 1)), "dilation": (1, 1), "groups": 1}
+WAYS = ["winograd_f2x2", "winograd_f4x4", "winograd_5x5"]
+BOUNDS = [("winograd_f2x2", 1e-6), ("winograd_f4x4", 4e-6), ("winograd_5x5", 4e-6)]
+
+
+def size(way):
+    return 5 if way == "winograd_5x5" else 3
+
+
+def options(filters):
+    pad = (filters // 2, filters // 2)
+    return {"stride": (1, 1), "padding": (pad, pad), "dilation": (1, 1), "groups": 1}
 
 
 def images(*shape, seed=0, scale=1.0):
@@ -20,7 +30,7 @@ def convolve(x, w, way=None):
     bits = 8 * x.itemsize
     rows = [f"conv2d_fwd_f{bits}_{way}"] if way else []
     with _C.pin_rows(rows):
-        return _C.conv2d(x, w, None, **OPTIONS)
+        return _C.conv2d(x, w, None, **options(w.shape[2]))
 
 
 def double(x):
@@ -31,10 +41,10 @@ def exact(x, w):
     return convolve(double(x), double(w), "implicit")
 
 
-def weight_gradient(x, dy, way=None):
+def weight_gradient(x, dy, filters=3, way=None):
     rows = [f"conv2d_bwd_weight_f{8 * x.itemsize}_{way}"] if way else []
     with _C.pin_rows(rows):
-        return _C.conv2d_bwd_weight(x, dy, size=(3, 3), **OPTIONS)
+        return _C.conv2d_bwd_weight(x, dy, size=(filters, filters), **options(filters))
 
 
 def rms(error, reference):
@@ -49,9 +59,10 @@ def precision():
 
 
 @pytest.mark.parametrize("channels", [16, 64, 256, 512])
-@pytest.mark.parametrize(("way", "most"), [("winograd_f2x2", 1e-6), ("winograd_f4x4", 4e-6)])
+@pytest.mark.parametrize(("way", "most"), BOUNDS)
 def test_errors_stay_within_the_stated_bounds(channels, way, most):
-    x, w = images(1, channels, 14, 13), images(32, channels, 3, 3, seed=1)
+    r = size(way)
+    x, w = images(1, channels, 14, 13), images(32, channels, r, r, seed=1)
     reference = exact(x, w)
     error = convolve(x, w, way) - reference
     assert rms(error, reference) < most
@@ -59,28 +70,29 @@ def test_errors_stay_within_the_stated_bounds(channels, way, most):
 
 
 @pytest.mark.parametrize("images_of", [(1, 14, 13), (2, 56, 55)])
-@pytest.mark.parametrize(("way", "most"), [("winograd_f2x2", 1e-6), ("winograd_f4x4", 4e-6)])
+@pytest.mark.parametrize(("way", "most"), BOUNDS)
 def test_errors_of_the_weight_gradient(images_of, way, most):
     n, h, w = images_of
     x, dy = images(n, 48, h, w), images(n, 40, h, w, seed=1)
-    reference = weight_gradient(double(x), double(dy), "implicit")
-    error = weight_gradient(x, dy, way) - reference
+    reference = weight_gradient(double(x), double(dy), size(way), "implicit")
+    error = weight_gradient(x, dy, size(way), way) - reference
     assert rms(error, reference) < most
     assert np.abs(error).max() < 3 * most * np.abs(reference).max()
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-@pytest.mark.parametrize("way", ["winograd_f2x2", "winograd_f4x4"])
+@pytest.mark.parametrize("way", WAYS)
 def test_many_blocks_of_tiles(way, threads):
     """More tiles than filters, and more than L2 holds: the filters are transformed beforehand."""
-    x, w = images(3, 40, 45, 44), images(36, 40, 3, 3, seed=1)
+    r = size(way)
+    x, w = images(3, 40, 45, 44), images(36, 40, r, r, seed=1)
     dy = images(3, 36, 45, 44, seed=2)
     before = striate.get_num_threads()
     striate.set_num_threads(threads)
     try:
         made = convolve(x, w, way)
         with _C.pin_rows([f"conv2d_bwd_data_f32_{way}"]):
-            back = _C.conv2d_bwd_data(dy, w, size=(45, 44), **OPTIONS)
+            back = _C.conv2d_bwd_data(dy, w, size=(45, 44), **options(r))
     finally:
         striate.set_num_threads(before)
     # The gradient is the forward pass with the filters turned and their axes exchanged.
@@ -89,27 +101,30 @@ def test_many_blocks_of_tiles(way, threads):
         assert rms(result - reference, reference) < 2e-6
 
 
-@pytest.mark.parametrize("way", ["winograd_f2x2", "winograd_f4x4"])
+@pytest.mark.parametrize("way", WAYS)
 def test_scales_of_channels_do_not_add_up(way):
     """Large channels drown small ones in direct sums too, not more than that."""
-    scale = np.logspace(-4, 4, 64)
-    x, w = images(1, 64, 12, 12, scale=scale), images(32, 64, 3, 3, seed=1)
+    scale, r = np.logspace(-4, 4, 64), size(way)
+    x, w = images(1, 64, 12, 12, scale=scale), images(32, 64, r, r, seed=1)
     reference = exact(x, w)
     assert rms(convolve(x, w, way) - reference, reference) < 4e-6
     x = images(1, 64, 12, 12, scale=1e-30)
     error = convolve(x, w, way) - exact(x, w)
-    assert np.abs(error).max() < 1e-30 * 64 * 9 * 4e-6
+    assert np.abs(error).max() < 1e-30 * 64 * r * r * 4e-6
 
 
 def test_precision_decides_between_tiles(precision):
     x, w = images(2, 64, 28, 28), images(64, 64, 3, 3, seed=1)
+    large = images(64, 64, 5, 5, seed=2)
     assert striate.get_float32_precision() == "high"
     fast = convolve(x, w)
     np.testing.assert_array_equal(fast, convolve(x, w, "winograd_f4x4"))
+    np.testing.assert_array_equal(convolve(x, large), convolve(x, large, "winograd_5x5"))
     precision("highest")
     close = convolve(x, w)
     np.testing.assert_array_equal(close, convolve(x, w, "winograd_f2x2"))
     assert np.any(fast != close)
+    assert np.any(convolve(x, large) != convolve(x, large, "winograd_5x5"))
     with pytest.raises(ValueError, match=r"set_float32_precision.*'highest'.*got 'low'"):
         precision("low")
     with pytest.raises(TypeError):
@@ -117,16 +132,17 @@ def test_precision_decides_between_tiles(precision):
     assert striate.get_float32_precision() == "highest"
 
 
-@pytest.mark.parametrize("way", ["winograd_f2x2", "winograd_f4x4"])
+@pytest.mark.parametrize("way", WAYS)
 def test_threads_change_no_bit(way):
-    x, w = images(3, 40, 23, 21), images(70, 40, 3, 3, seed=1)
+    r = size(way)
+    x, w = images(3, 40, 23, 21), images(70, 40, r, r, seed=1)
     dy = images(3, 70, 23, 21, seed=2)
     before = striate.get_num_threads()
     results = []
     try:
         for threads in (1, 2, 3):
             striate.set_num_threads(threads)
-            results.append((convolve(x, w, way), weight_gradient(x, dy, way)))
+            results.append((convolve(x, w, way), weight_gradient(x, dy, r, way)))
     finally:
         striate.set_num_threads(before)
     for other in results[1:]:

@@ -50,9 +50,11 @@ bool accepts(ConvMethod method, ConvPass pass, const ConvShape& s, Dtype dtype) 
     case ConvMethod::depthwise:
       return s.groups == s.c && s.k == s.c && s.groups > 1;
     case ConvMethod::winograd_f4x4:
-      return winograd_accepts(s, 4, item_size(dtype));
+      return winograd_accepts(s, 4, 3, item_size(dtype));
     case ConvMethod::winograd_f2x2:
-      return winograd_accepts(s, 2, item_size(dtype));
+      return winograd_accepts(s, 2, 3, item_size(dtype));
+    case ConvMethod::winograd_5x5:
+      return winograd_accepts(s, 2, 5, item_size(dtype));
     case ConvMethod::scatter:
       return s.groups == 1 && s.dilation_w == 1 && s.p * s.q > 0 && offsets_are_modest(s);
     case ConvMethod::rows:
@@ -62,6 +64,11 @@ bool accepts(ConvMethod method, ConvPass pass, const ConvShape& s, Dtype dtype) 
       return true;
   }
   return false;
+}
+
+// Whether its errors are larger than those of direct sums.
+bool rounds_more(ConvMethod method) {
+  return method == ConvMethod::winograd_f4x4 || method == ConvMethod::winograd_5x5;
 }
 
 // The model, in multiply-adds of whole vectors, fitted to benchmarks/conv_choice.py on a Zen 3.
@@ -90,6 +97,7 @@ class Model {
       case ConvMethod::winograd_f4x4:
         return winograd_cost(s_, pass_, 4, lanes_);
       case ConvMethod::winograd_f2x2:
+      case ConvMethod::winograd_5x5:
         return winograd_cost(s_, pass_, 2, lanes_);
       case ConvMethod::scatter: {
         const double windows = pixels_ * double(s_.r), window = double(s_.s) * c_;
@@ -160,8 +168,7 @@ std::vector<ConvCandidate> conv_candidates(const ConvShape& s, ConvPass pass, Dt
   const Model model(s, pass, dtype);
   std::vector<ConvCandidate> list;
   for (const ConvMethodRow* row : rows)
-    if (accepts(row->method, pass, s, dtype) &&
-        (pinned || !exact || row->method != ConvMethod::winograd_f4x4))
+    if (accepts(row->method, pass, s, dtype) && (pinned || !exact || !rounds_more(row->method)))
       list.push_back({row, model.cost(row->method)});
   if (list.empty()) {  // the pinned row does not serve this shape
     static const ConvMethodRow fallback{

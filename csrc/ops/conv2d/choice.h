@@ -7,6 +7,7 @@
 //   depthwise      one filter a channel
 //   winograd_f4x4  3x3 filters at stride 1: a quarter of the multiplications (winograd.h)
 //   winograd_f2x2  the same with 4/9 of them, as exact as direct sums
+//   winograd_5x5   5x5 filters at stride 1: F(2x2), 36 of 100 multiplications
 //   scatter        data gradient of few channels: all that a pixel of dy gives is multiplied at
 //                  once and added where it belongs (scatter.h)
 //   rows           few channels: the image is copied once into a padded one, where the S * C values
@@ -30,6 +31,7 @@ enum class ConvMethod {
   depthwise,
   winograd_f4x4,
   winograd_f2x2,
+  winograd_5x5,
   scatter,
   rows,
   implicit

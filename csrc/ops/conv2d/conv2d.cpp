@@ -18,6 +18,22 @@
 namespace striate {
 namespace {
 
+constexpr double kCopyBytes = 8 << 20;  // of images that are copied for a method, or one image
+
+// Calls part(shape, n) for runs of images from the n-th on, whose copies take so many bytes each;
+// once even with none.
+template <class F>
+void each_part(const ConvShape& s, double bytes, F&& part) {
+  const ptrdiff_t most = std::max<ptrdiff_t>(ptrdiff_t(kCopyBytes / std::max(bytes, 1.0)), 1);
+  ptrdiff_t n = 0;
+  do {
+    ConvShape run = s;
+    run.n = std::min(most, s.n - n);
+    part(run, n);
+    n += most;
+  } while (n < s.n);
+}
+
 // 1x1 filters as a product over all pixels, [pixels, C] by [C, K].
 template <class T>
 void gemm_fwd(const ConvShape& s, const T* x, const T* w, const Epilogue<T>& e, T* y) {
@@ -34,8 +50,10 @@ void gemm_bwd_data(const ConvShape& s, const T* dy, const T* w, const Epilogue<T
 }
 
 template <class T>
-void gemm_bwd_weight(const ConvShape& s, const T* x, const T* dy, T* dw) {
-  gemm<T>({1, s.k, s.c, s.n * s.p * s.q, {dy, 1, s.k, 0}, {x, s.c, 1, 0}, {dw, s.c, 1, 0}});
+void gemm_bwd_weight(const ConvShape& s, const T* x, const T* dy, T* dw, bool add = false) {
+  GemmProblem<T> p{1, s.k, s.c, s.n * s.p * s.q, {dy, 1, s.k, 0}, {x, s.c, 1, 0}, {dw, s.c, 1, 0}};
+  p.beta = T(add);
+  gemm(p);
 }
 
 // The pixels that 1x1 filters at a stride meet.
@@ -52,6 +70,14 @@ Workspace<T> sampled(const ConvShape& s, const T* x) {
                     }
                   });
   return pixels;
+}
+
+template <class T>
+void bwd_weight_sampled(const ConvShape& s, const T* x, const T* dy, T* dw) {
+  each_part(s, double(s.p * s.q * s.c) * sizeof(T), [&](const ConvShape& part, ptrdiff_t n) {
+    gemm_bwd_weight<T>(part, sampled(part, x + n * s.h * s.w * s.c).data(),
+                       dy + n * s.p * s.q * s.k, dw, n > 0);
+  });
 }
 
 // Images copied into wider ones of zeros: pixel (h, w) to (h + top, w + left) of height x width.
@@ -81,17 +107,18 @@ struct Padded {
 };
 
 // The input as the `rows` method wants it: as far as the filters reach.
+ptrdiff_t reach_h(const ConvShape& s) {
+  return (s.p - 1) * s.stride_h + (s.r - 1) * s.dilation_h + 1;
+}
+ptrdiff_t reach_w(const ConvShape& s) { return (s.q - 1) * s.stride_w + s.s; }
+
 template <class T>
 Padded<T> padded_input(const ConvShape& s, const T* x) {
-  return {x,
-          s.n,
-          s.h,
-          s.w,
-          s.c,
-          s.top,
-          s.left,
-          (s.p - 1) * s.stride_h + (s.r - 1) * s.dilation_h + 1,
-          (s.q - 1) * s.stride_w + s.s};
+  return {x, s.n, s.h, s.w, s.c, s.top, s.left, reach_h(s), reach_w(s)};
+}
+template <class T>
+double padded_bytes(const ConvShape& s) {
+  return double(reach_h(s)) * double(reach_w(s) * s.c) * sizeof(T);
 }
 
 std::vector<Tap> taps_of(const ConvShape& s, ptrdiff_t rows_a_tap) {
@@ -138,15 +165,17 @@ void fwd_implicit(const ConvShape& s, const T* x, const T* w, const Epilogue<T>&
 
 template <class T>
 void fwd_rows(const ConvShape& s, const T* x, const T* w, const Epilogue<T>& e, T* y) {
-  Padded<T> padded = padded_input(s, x);
   const ptrdiff_t depth = s.r * s.s * s.c;
   Workspace<T> b(packed_b_size<T>(depth, s.k));
   pack_b<T>({w, 1, depth, 0}, depth, s.k, b.data());
-  const T* from = padded.data.data();
-  implicit_gemm<T>({s.n, s.p, s.q, image(y, s.p, s.q, s.k),
-                    image(from, padded.height, padded.width, s.c), padded.height, padded.width,
-                    s.stride_h, s.stride_w, s.s * s.c, s.k, row_taps_of(s), b.data(), depth,
-                    of_group(e, 0)});
+  each_part(s, padded_bytes<T>(s), [&](const ConvShape& part, ptrdiff_t n) {
+    Padded<T> padded = padded_input(part, x + n * s.h * s.w * s.c);
+    const T* from = padded.data.data();
+    implicit_gemm<T>({part.n, s.p, s.q, image(y + n * s.p * s.q * s.k, s.p, s.q, s.k),
+                      image(from, padded.height, padded.width, s.c), padded.height, padded.width,
+                      s.stride_h, s.stride_w, s.s * s.c, s.k, row_taps_of(s), b.data(), depth,
+                      of_group(e, 0)});
+  });
 }
 
 template <class T>
@@ -192,7 +221,6 @@ void bwd_data_implicit(const ConvShape& s, const T* dy, const T* w, const Epilog
 // filter row are neighbours. Above and below, taps outside dy are left out.
 template <class T>
 void bwd_data_rows(const ConvShape& s, const T* dy, const T* w, const Epilogue<T>& e, T* dx) {
-  Padded<T> padded(dy, s.n, s.p, s.q, s.k, 0, s.s - 1 - s.left, s.p, s.w + s.s - 1);
   const ptrdiff_t nr = gemm_kernel(dtype_of<T>).nr, depth = s.s * s.k;
   Workspace<T> b(packed_b_size<T>(s.r * depth, s.c));  // panels [C / NR][r][s reversed][K][NR]
   std::vector<Tap> taps;
@@ -202,10 +230,15 @@ void bwd_data_rows(const ConvShape& s, const T* dy, const T* w, const Epilogue<T
       pack_b<T>({w + (r * s.s + s.s - 1 - t) * s.c, s.r * s.s * s.c, 1, 0}, s.k, s.c,
                 b.data() + (r * depth + t * s.k) * nr, s.r * depth);
   }
-  const T* from = padded.data.data();
-  implicit_gemm<T>({s.n, s.h, s.w, image(dx, s.h, s.w, s.c),
-                    image(from, padded.height, padded.width, s.k), padded.height, padded.width, 1,
-                    1, depth, s.c, std::move(taps), b.data(), s.r * depth, of_group(e, 0)});
+  const ptrdiff_t width = s.w + s.s - 1;
+  each_part(s, double(s.p * width * s.k) * sizeof(T), [&](const ConvShape& part, ptrdiff_t n) {
+    Padded<T> padded(dy + n * s.p * s.q * s.k, part.n, s.p, s.q, s.k, 0, s.s - 1 - s.left, s.p,
+                     width);
+    const T* from = padded.data.data();
+    implicit_gemm<T>({part.n, s.h, s.w, image(dx + n * s.h * s.w * s.c, s.h, s.w, s.c),
+                      image(from, s.p, width, s.k), s.p, width, 1, 1, depth, s.c, taps, b.data(),
+                      s.r * depth, of_group(e, 0)});
+  });
 }
 
 template <class T>
@@ -222,11 +255,14 @@ void bwd_weight_implicit(const ConvShape& s, const T* x, const T* dy, T* dw) {
 
 template <class T>
 void bwd_weight_rows(const ConvShape& s, const T* x, const T* dy, T* dw) {
-  Padded<T> padded = padded_input(s, x);
-  const T* from = padded.data.data();
-  narrow_weight<T>({s.n, s.p, s.q, dy, s.k, image(from, padded.height, padded.width, s.c),
-                    padded.height, padded.width, s.stride_h, s.stride_w, row_taps_of(s), s.s * s.c,
-                    s.k, dw, s.r * s.s * s.c});
+  each_part(s, padded_bytes<T>(s), [&](const ConvShape& part, ptrdiff_t n) {
+    Padded<T> padded = padded_input(part, x + n * s.h * s.w * s.c);
+    const T* from = padded.data.data();
+    narrow_weight<T>({part.n, s.p, s.q, dy + n * s.p * s.q * s.k, s.k,
+                      image(from, padded.height, padded.width, s.c), padded.height, padded.width,
+                      s.stride_h, s.stride_w, row_taps_of(s), s.s * s.c, s.k, dw, s.r * s.s * s.c,
+                      n > 0});
+  });
 }
 
 template <class T>
@@ -240,6 +276,7 @@ void fwd_by(ConvMethod method, const ConvShape& s, const T* x, const T* w, const
     case ConvMethod::winograd_f4x4:
       return winograd_fwd(s, 4, x, w, e, y);
     case ConvMethod::winograd_f2x2:
+    case ConvMethod::winograd_5x5:
       return winograd_fwd(s, 2, x, w, e, y);
     case ConvMethod::rows:
       return fwd_rows(s, x, w, e, y);
@@ -261,6 +298,7 @@ void bwd_data_by(ConvMethod method, const ConvShape& s, const T* dy, const T* w,
     case ConvMethod::winograd_f4x4:
       return winograd_bwd_data(s, 4, dy, w, e, dx);
     case ConvMethod::winograd_f2x2:
+    case ConvMethod::winograd_5x5:
       return winograd_bwd_data(s, 2, dy, w, e, dx);
     case ConvMethod::scatter:
       return scatter_bwd_data(s, dy, w, e, dx);
@@ -278,12 +316,13 @@ void bwd_weight_by(ConvMethod method, const ConvShape& s, const T* x, const T* d
     case ConvMethod::gemm:
       return gemm_bwd_weight(s, x, dy, dw);
     case ConvMethod::sampled:
-      return gemm_bwd_weight<T>(s, sampled(s, x).data(), dy, dw);
+      return bwd_weight_sampled(s, x, dy, dw);
     case ConvMethod::depthwise:
       return depthwise_bwd_weight(s, x, dy, dw);
     case ConvMethod::winograd_f4x4:
       return winograd_bwd_weight(s, 4, x, dy, dw);
     case ConvMethod::winograd_f2x2:
+    case ConvMethod::winograd_5x5:
       return winograd_bwd_weight(s, 2, x, dy, dw);
     case ConvMethod::rows:
       return bwd_weight_rows(s, x, dy, dw);

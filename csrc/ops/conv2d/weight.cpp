@@ -185,6 +185,8 @@ class NarrowEngine {
       while (tasks() < wanted && panel_group > 1) panel_group = ceil_div(panel_group, 2);
       while (tasks() < wanted && tile_group > 1) tile_group = ceil_div(tile_group, 2);
     }
+    if (g_.accumulate)
+      transpose_kernel<T>()(g_.dw, g_.dw_row, g_.filters, values_, gradient_.data(), g_.filters);
     const ptrdiff_t across = ceil_div(tiles_, tile_group);
     parallel_for(tasks(), [&](ptrdiff_t part) {
       const ptrdiff_t panel = part / across * panel_group, tile = part % across * tile_group;
@@ -210,7 +212,7 @@ class NarrowEngine {
                      0,
                      0,
                      T(1),
-                     T(0),
+                     T(g_.accumulate),
                      nullptr,
                      nullptr,
                      none.low,

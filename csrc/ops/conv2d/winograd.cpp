@@ -24,11 +24,13 @@
 namespace striate {
 namespace {
 
-constexpr int variant(WinogradStage stage, ptrdiff_t m) { return 2 * int(stage) + (m == 4); }
+constexpr int variant(WinogradStage stage, ptrdiff_t a, ptrdiff_t n) {
+  return int((ptrdiff_t(stage) * 8 + a) * 8 + n);
+}
 
 const Table<Kernel> kernels{
-#define ROW(name, T, isa, what, m) \
-  STRIATE_KERNEL(conv2d, name, T, isa, variant(WinogradStage::what, m))
+#define ROW(name, T, isa, what, a, n) \
+  STRIATE_KERNEL(conv2d, name, T, isa, variant(WinogradStage::what, a, n))
 #include "ops/conv2d/winograd_kernels.inc"
 #undef ROW
 };
@@ -44,6 +46,7 @@ struct Images {
   Image<T> out;
   Image<const T> in;
   ptrdiff_t in_h, in_w, top, left, depth, width;
+  ptrdiff_t m, a;  // sizes of tiles of either
 };
 
 // U is [panel][xi][depth][NR], a line from each xi to the next: 36 matrices of a power of two of
@@ -63,19 +66,19 @@ using Transform = std::function<void(ptrdiff_t panel, T* u)>;
 template <class T>
 class Tiles {
  public:
-  Tiles(const Images<T>& g, ptrdiff_t m, const Transform<T>& transform, const Epilogue<T>& e)
+  Tiles(const Images<T>& g, const Transform<T>& transform, const Epilogue<T>& e)
       : g_(g),
-        m_(m),
-        a_(m + 2),
+        m_(g.m),
+        a_(g.a),
         xis_(a_ * a_),
         transform_(transform),
         e_(e),
         kernel_(gemm_kernel(dtype_of<T>)),
-        tiles_{m, g.n, g.rows, g.cols},
+        tiles_{m_, g.n, g.rows, g.cols},
         panels_(ceil_div(g.width, kernel_.nr)),
-        input_(winograd_kernel(WinogradStage::input, m, dtype_of<T>)
+        input_(winograd_kernel(WinogradStage::input, a_, a_, dtype_of<T>)
                    .template as<WinogradFn<WinogradInput<T>>>()),
-        output_(winograd_kernel(WinogradStage::output, m, dtype_of<T>)
+        output_(winograd_kernel(WinogradStage::output, a_, m_, dtype_of<T>)
                     .template as<WinogradFn<WinogradOutput<T>>>()) {
     const ptrdiff_t tile_bytes = xis_ * g.depth * ptrdiff_t(sizeof(T));
     fewest_ = ceil_div(kFewestTiles, kernel_.mr) * kernel_.mr;
@@ -184,8 +187,8 @@ class Tiles {
 
 // Transforms the filters from column j on as filter(j, space) tells.
 template <class T, class Filter>
-Transform<T> transform_of(const Images<T>& g, ptrdiff_t m, size_t space, Filter filter) {
-  auto* const kernel = winograd_kernel(WinogradStage::filter, m, dtype_of<T>)
+Transform<T> transform_of(const Images<T>& g, ptrdiff_t r, size_t space, Filter filter) {
+  auto* const kernel = winograd_kernel(WinogradStage::filter, g.a, r, dtype_of<T>)
                            .template as<WinogradFn<WinogradFilter<T>>>();
   const ptrdiff_t nr = gemm_kernel(dtype_of<T>).nr;
   return [=](ptrdiff_t panel, T* u) {
@@ -199,59 +202,80 @@ Transform<T> transform_of(const Images<T>& g, ptrdiff_t m, size_t space, Filter 
 
 }  // namespace
 
-const Kernel& winograd_kernel(WinogradStage stage, ptrdiff_t m, Dtype dtype) {
-  return kernels.best(dtype, variant(stage, m));
+const Kernel& winograd_kernel(WinogradStage stage, ptrdiff_t a, ptrdiff_t n, Dtype dtype) {
+  return kernels.best(dtype, variant(stage, a, n));
 }
 
-bool winograd_accepts(const ConvShape& s, ptrdiff_t m, size_t item) {
-  const double filters = double(m + 2) * double(m + 2) * double(s.k + 32) * double(s.c + 32);
-  return s.r == 3 && s.s == 3 && s.stride_h == 1 && s.stride_w == 1 && s.dilation_h == 1 &&
+bool winograd_accepts(const ConvShape& s, ptrdiff_t m, ptrdiff_t r, size_t item) {
+  const double a = double(m + r - 1), filters = a * a * double(s.k + 32) * double(s.c + 32);
+  return s.r == r && s.s == r && s.stride_h == 1 && s.stride_w == 1 && s.dilation_h == 1 &&
          s.dilation_w == 1 && s.groups == 1 && s.n > 0 &&
          filters * double(item) <= kMostFilterBytes && s.p > 0 && s.q > 0 && s.c > 0 && s.k > 0;
 }
 
 double winograd_cost(const ConvShape& s, ConvPass pass, ptrdiff_t m, double lanes) {
   auto whole = [&](ptrdiff_t n) { return double(ceil_div(n, ptrdiff_t(lanes))) * lanes; };
-  const double c = double(s.c), k = double(s.k);
+  const double c = double(s.c), k = double(s.k), a = double(m + s.r - 1);
   const bool data = pass == ConvPass::bwd_data, weight = pass == ConvPass::bwd_weight;
   const double rows = data ? double(s.h) : double(s.p), cols = data ? double(s.w) : double(s.q);
   const double tiles = double(s.n) * std::ceil(rows / double(m)) * std::ceil(cols / double(m));
-  const double xis = double(m + 2) * double(m + 2);
   // The tile's columns are filters, channels or, of the weight gradient, channels again.
   const double products =
       pass == ConvPass::fwd ? whole(s.k) * (c + 3) : whole(s.c) * (weight ? k : k + 3);
   const double transforms = tiles * (whole(s.c) + whole(s.k)), filters = whole(s.c) * k;
-  return 1.1 * xis * tiles * products + (m == 4 ? 400 : 190) * transforms +
-         (m == 4 ? 400 : 200) * filters;
+  return 1.1 * a * a * tiles * products + (a == 6 ? 400 : 190) * transforms +
+         (a == 6 ? 280 + 14 * double(s.r * s.r) : 200) * filters;
 }
 
 template <class T>
 void winograd_fwd(const ConvShape& s, ptrdiff_t m, const T* x, const T* w, const Epilogue<T>& e,
                   T* y) {
-  const Images<T> g{
-      s.n,    s.p, s.q, image(y, s.p, s.q, s.k), image(x, s.h, s.w, s.c), s.h, s.w, s.top,
-      s.left, s.c, s.k};
+  const Images<T> g{s.n,
+                    s.p,
+                    s.q,
+                    image(y, s.p, s.q, s.k),
+                    image(x, s.h, s.w, s.c),
+                    s.h,
+                    s.w,
+                    s.top,
+                    s.left,
+                    s.c,
+                    s.k,
+                    m,
+                    m + s.r - 1};
   const ptrdiff_t nr = gemm_kernel(dtype_of<T>).nr;
-  // Filters side by side, C values under each of 9 taps.
-  const size_t space = size_t(packed_panel<T>(9 * s.c, nr));
-  const Transform<T> transform = transform_of(g, m, space, [=](ptrdiff_t j, T* to) {
-    pack_panels<T>({w + j * 9 * s.c, 1, 9 * s.c, 0}, 9 * s.c, std::min(nr, s.k - j), nr, to);
+  // Filters side by side, C values under each tap.
+  const ptrdiff_t row = s.r * s.s * s.c;
+  const size_t space = size_t(packed_panel<T>(row, nr));
+  const Transform<T> transform = transform_of(g, s.r, space, [=](ptrdiff_t j, T* to) {
+    pack_panels<T>({w + j * row, 1, row, 0}, row, std::min(nr, s.k - j), nr, to);
     return WinogradFilter<T>{to, s.c * nr, nr, 0, 0, nullptr, 0, 0};
   });
-  Tiles<T>(g, m, transform, e).run();
+  Tiles<T>(g, transform, e).run();
 }
 
 // dx is the correlation of dy with the filters turned by half a turn.
 template <class T>
 void winograd_bwd_data(const ConvShape& s, ptrdiff_t m, const T* dy, const T* w,
                        const Epilogue<T>& e, T* dx) {
-  const Images<T> g{
-      s.n,        s.h, s.w, image(dx, s.h, s.w, s.c), image(dy, s.p, s.q, s.k), s.p, s.q, 2 - s.top,
-      2 - s.left, s.k, s.c};
-  const Transform<T> transform = transform_of(g, m, 0, [=](ptrdiff_t j, T*) {
-    return WinogradFilter<T>{w + 8 * s.c + j, -s.c, 9 * s.c, 0, 0, nullptr, 0, 0};
+  const ptrdiff_t taps = s.r * s.s, top = s.r - 1 - s.top, left = s.s - 1 - s.left;
+  const Images<T> g{s.n,
+                    s.h,
+                    s.w,
+                    image(dx, s.h, s.w, s.c),
+                    image(dy, s.p, s.q, s.k),
+                    s.p,
+                    s.q,
+                    top,
+                    left,
+                    s.k,
+                    s.c,
+                    m,
+                    m + s.r - 1};
+  const Transform<T> transform = transform_of(g, s.r, 0, [=](ptrdiff_t j, T*) {
+    return WinogradFilter<T>{w + (taps - 1) * s.c + j, -s.c, taps * s.c, 0, 0, nullptr, 0, 0};
   });
-  Tiles<T>(g, m, transform, e).run();
+  Tiles<T>(g, transform, e).run();
 }
 
 #define INSTANCES(T)                                                                              \

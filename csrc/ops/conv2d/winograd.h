@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
-// Convolution with 3x3 filters at stride 1 by Winograd's minimal filtering (Winograd 1980; Lavin
-// and Gray, "Fast algorithms for convolutional neural networks", 2016): m x m outputs at a time
-// from a = m + 2 by a inputs d and the filter g,
+// Convolution with filters of r x r at stride 1 by Winograd's minimal filtering (Winograd 1980;
+// Lavin and Gray, "Fast algorithms for convolutional neural networks", 2016): m x m outputs at a
+// time from a = m + r - 1 by a inputs d and the filter g,
 //
 //   y = A^T ((G g G^T) * (B^T d B)) A          * element by element
 //
-// so that a^2 multiplications make what takes 9 m^2 directly: 2.25 times fewer for m = 2, 4 times
-// for m = 4. Over many tiles and channels, the products for one of the a^2 elements, `xi`, are a
-// matrix product:
+// so that a^2 multiplications make what takes r^2 m^2 directly: F(2x2, 3x3) 2.25 times fewer,
+// F(4x4, 3x3) 4 times, F(2x2, 5x5) 2.8 times. Over many tiles and channels, the products for one of
+// the a^2 elements, `xi`, are a matrix product:
 //
 //   M[xi] [tiles, K] = V[xi] [tiles, C] U[xi] [C, K]      U of the filters, V of the input, M of y
 //
-// The gradient of the filters is the same with their parts exchanged, 3 x 3 outputs from the same
+// The gradient of the filters is the same with their parts exchanged, r x r outputs from the same
 // inputs and m x m of dy, summed over the tiles before it is transformed back:
 //
 //   M[xi] [K, C] = E[xi]^T [K, tiles] V[xi] [tiles, C]    E of dy, M of dw
 //
-// Points of interpolation: 0, 1, -1 and infinity for m = 2; also 1/2 and -2 for m = 4, which keep
+// Points of interpolation: 0, 1, -1 and infinity for a = 4; also 1/2 and -2 for a = 6, which keep
 // its matrices' entries small (errors are stated in docs/accuracy.rst).
 #pragma once
 #include <algorithm>
@@ -31,7 +31,7 @@ namespace striate {
 enum class WinogradStage { input, filter, output, dy, dw };
 
 // input: v[xi][c] = (B^T d B)[xi] for one tile of a x a pixels, zeros outside the image.
-// dy: the same of m x m pixels, with G of m columns.
+// dy: the same of m x m pixels, with G of m columns instead of r.
 template <class T>
 struct WinogradInput {
   const T* x;  // the tile's first pixel, maybe outside
@@ -52,7 +52,7 @@ struct WinogradFilter {
 };
 // output: y = clamp(A^T m A + bias, low, high) for one tile, of which `rows` by `cols` pixels are
 // y's.
-// dw: the same for 3 x 3 values, with A of 3 columns.
+// dw: the same for r x r values, with A of r columns.
 template <class T>
 struct WinogradOutput {
   const T* m;
@@ -68,11 +68,12 @@ struct WinogradOutput {
 #define WINOGRAD_output(T) WinogradOutput<T>
 #define WINOGRAD_dy(T) WinogradInput<T>
 #define WINOGRAD_dw(T) WinogradOutput<T>
-#define ROW(name, T, isa, what, m) STRIATE_WITH_##isa(void name(const WINOGRAD_##what(T) &);)
+#define ROW(name, T, isa, what, a, n) STRIATE_WITH_##isa(void name(const WINOGRAD_##what(T) &);)
 #include "ops/conv2d/winograd_kernels.inc"
 #undef ROW
 
-const Kernel& winograd_kernel(WinogradStage stage, ptrdiff_t m, Dtype dtype);
+// Of tiles of a x a, and n x n values on the other side.
+const Kernel& winograd_kernel(WinogradStage stage, ptrdiff_t a, ptrdiff_t n, Dtype dtype);
 template <class Args>
 using WinogradFn = void(const Args&);
 
@@ -108,9 +109,9 @@ WinogradInput<T> winograd_input(const Image<const T>& x, ptrdiff_t h, ptrdiff_t 
           v_xi};
 }
 
-// Whether the passes can go this way: 3x3 at stride 1, one group, transformed filters of 64 MB at
-// most.
-bool winograd_accepts(const ConvShape& s, ptrdiff_t m, size_t item);
+// Whether the passes can go by F(m x m, r x r): filters of that size at stride 1, one group,
+// transformed filters of 64 MB at most.
+bool winograd_accepts(const ConvShape& s, ptrdiff_t m, ptrdiff_t r, size_t item);
 // What F(m x m) takes, in multiply-adds of whole vectors of so many lanes.
 double winograd_cost(const ConvShape& s, ConvPass pass, ptrdiff_t m, double lanes);
 

@@ -29,18 +29,18 @@ class WeightTiles {
   WeightTiles(const ConvShape& s, ptrdiff_t m, const T* x, const T* dy, T* dw)
       : s_(s),
         m_(m),
-        a_(m + 2),
+        a_(m + s.r - 1),
         xis_(a_ * a_),
         x_(image(x, s.h, s.w, s.c)),
         dy_(image(dy, s.p, s.q, s.k)),
         dw_(dw),
         kernel_(gemm_kernel(dtype_of<T>)),
         tiles_{m, s.n, s.p, s.q},
-        input_(winograd_kernel(WinogradStage::input, m, dtype_of<T>)
+        input_(winograd_kernel(WinogradStage::input, a_, a_, dtype_of<T>)
                    .template as<WinogradFn<WinogradInput<T>>>()),
-        gradient_(winograd_kernel(WinogradStage::dy, m, dtype_of<T>)
+        gradient_(winograd_kernel(WinogradStage::dy, a_, m, dtype_of<T>)
                       .template as<WinogradFn<WinogradInput<T>>>()),
-        output_(winograd_kernel(WinogradStage::dw, m, dtype_of<T>)
+        output_(winograd_kernel(WinogradStage::dw, a_, s.r, dtype_of<T>)
                     .template as<WinogradFn<WinogradOutput<T>>>()) {
     const ptrdiff_t tile_bytes = xis_ * (s.c + s.k) * ptrdiff_t(sizeof(T));
     const ptrdiff_t most = std::max(kBlockBytes / tile_bytes, kFewestTiles);
@@ -133,8 +133,8 @@ class WeightTiles {
   void give(ptrdiff_t k, ptrdiff_t filters, ptrdiff_t c, ptrdiff_t columns, const T* m) const {
     const Epilogue<T> none;
     for (ptrdiff_t i = 0; i < filters; ++i)
-      output_({m + i * columns_, m_xi(), 3, 3, columns, nullptr, none.low, none.high,
-               dw_ + (k + i) * 9 * s_.c + c, 3 * s_.c, s_.c});
+      output_({m + i * columns_, m_xi(), s_.r, s_.s, columns, nullptr, none.low, none.high,
+               dw_ + (k + i) * s_.r * s_.s * s_.c + c, s_.s * s_.c, s_.c});
   }
 
   static constexpr ptrdiff_t kLine = 64 / ptrdiff_t(sizeof(T));

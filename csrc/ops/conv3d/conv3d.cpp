@@ -115,7 +115,6 @@ void bwd_weight_rows(const Conv3dShape& s, const T* x, const T* dy, T* dw) {
   const ptrdiff_t plane = padded.plane(s), row = a.s * a.c, filter = a.r * row;
   std::vector<Tap> taps;
   for (ptrdiff_t r = 0; r < a.r; ++r) taps.push_back({r * a.dilation_h, 0, r * row});
-  Workspace<T> part(size_t(a.k * filter));  // of one filter plane and image
   std::fill_n(dw, a.k * s.t * filter, T(0));
   for (ptrdiff_t t = 0; t < s.t; ++t) {
     const PlaneRange planes(s, t);
@@ -126,10 +125,7 @@ void bwd_weight_rows(const Conv3dShape& s, const T* x, const T* dy, T* dw) {
                                   padded.width * a.c, a.c};
       narrow_weight<T>({planes.count(), a.p, a.q, dy + (n * s.o + planes.low) * a.p * a.q * a.k,
                         a.k, images, padded.height, padded.width, a.stride_h, a.stride_w, taps, row,
-                        a.k, part.data(), filter});
-      for (ptrdiff_t k = 0; k < a.k; ++k)
-        for (ptrdiff_t j = 0; j < filter; ++j)
-          dw[(k * s.t + t) * filter + j] += part[size_t(k * filter + j)];
+                        a.k, dw + t * filter, s.t * filter, true});
     }
   }
 }

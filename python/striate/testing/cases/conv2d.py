@@ -121,17 +121,26 @@ _LAYERS = [
 ]
 
 
-# 3x3 at stride 1: tiles that reach over every edge, channels around the vectors and the panels.
-_WINOGRAD = [
-    _layer(2, 3, 5, 6, 4, 3, 3, pad=1),
-    _layer(1, 17, 7, 5, 33, 3, 3, pad=1),
-    _layer(1, 16, 8, 8, 32, 3, 3),
-    _layer(1, 40, 3, 3, 20, 3, 3),
-    _layer(2, 5, 9, 10, 70, 3, 3, pad=((1, 0), (2, 1))),
-    _layer(1, 33, 4, 17, 16, 3, 3, pad=2),
-    _layer(1, 2, 3, 4, 3, 3, 3, pad=4),
-    _layer(3, 20, 14, 13, 40, 3, 3, pad=1),
-    _layer(0, 20, 5, 5, 20, 3, 3, pad=1),
+# Stride 1: tiles that reach over every edge, channels around the vectors and the panels.
+def _winograd_layers(r: int) -> list[Any]:
+    return [
+        _layer(2, 3, 5, 6, 4, r, r, pad=r // 2),
+        _layer(1, 17, 7, 5, 33, r, r, pad=r // 2),
+        _layer(1, 16, 8, 8, 32, r, r),
+        _layer(1, 40, r, r, 20, r, r),
+        _layer(2, 5, 9, 10, 70, r, r, pad=((1, 0), (2, 1))),
+        _layer(1, 33, 4, 17, 16, r, r, pad=2),
+        _layer(1, 2, 3, 4, 3, r, r, pad=r + 1),
+        _layer(3, 20, 14, 13, 40, r, r, pad=1),
+        _layer(0, 20, 5, 5, 20, r, r, pad=1),
+    ]
+
+
+# Method, filter size, and the matrices of its stages: input, filter, output, dy, dw.
+_WINOGRADS = [
+    ("f2x2", 3, "4x4 4x3 2x4 4x2 3x4", 1),
+    ("f4x4", 3, "6x6 6x3 4x6 6x4 3x6", 8),
+    ("5x5", 5, "6x6 6x5 2x6 6x2 5x6", 8),
 ]
 
 
@@ -147,15 +156,16 @@ def _winograd(kernel: Any, tile: str) -> Any:
     return pinned
 
 
-def _winograd_cases(tile: str, factor: float) -> list[Case]:
-    name = f"conv2d_winograd_{tile}"
+def _winograd_cases(tile: str, r: int, matrices: str, factor: float) -> list[Case]:
+    name, layers = f"conv2d_winograd_{tile}", _winograd_layers(r)
+    sizes = dict(zip(("input", "filter", "output", "dy", "dw"), matrices.split(), strict=True))
 
     def case(
         suffix: str, stages: str, kernel: Any, reference: Any, samples: list[Sample], depth: Any
     ) -> Case:
         return Case(
             name=name + suffix,
-            rows=tuple(f"conv2d_winograd_{stage}_{tile}_" for stage in stages.split()),
+            rows=tuple(f"conv2d_winograd_{stage}_{sizes[stage]}_" for stage in stages.split()),
             function=None,
             kernel=_winograd(kernel, tile),
             reference=reference,
@@ -165,11 +175,11 @@ def _winograd_cases(tile: str, factor: float) -> list[Case]:
 
     forward = [
         Sample((x, w, (w[0],) if f else None), {**o, "activation": f})
-        for x, w, _, o in _WINOGRAD
+        for x, w, _, o in layers
         for f in ACTIVATIONS
     ]
-    backward = [Sample((y, w, None), {**o, "size": x[2:]}) for x, w, y, o in _WINOGRAD]
-    weight = [Sample((x, y), {**o, "size": (3, 3)}) for x, _, y, o in _WINOGRAD]
+    backward = [Sample((y, w, None), {**o, "size": x[2:]}) for x, w, y, o in layers]
+    weight = [Sample((x, y), {**o, "size": (r, r)}) for x, _, y, o in layers]
     ends = "input filter output"
     return [
         case("", ends, _fwd_kernel, _fwd, forward, _fwd_depth),
@@ -280,8 +290,7 @@ _MISUSES = [
 ]
 
 CASES = [
-    *_winograd_cases("f2x2", 1),
-    *_winograd_cases("f4x4", 8),
+    *(case for winograd in _WINOGRADS for case in _winograd_cases(*winograd)),
     Case(
         name="conv2d",
         rows=_FWD_ROWS,
