@@ -277,6 +277,8 @@ call("StepLR", step_size=2)
 call("Normal", loc=0.0, scale=1.0)
 call("Bernoulli Categorical", probs=partial(listed, 0.5, 0.5))
 
+call("conv_algorithm", input=(1, 2, 4, 4), weight=(3, 2, 3, 3))
+call("set_autotune", on=False)
 call("Compose", transforms=lambda: (lambda images, random: images,))
 call("DataLoader", dataset=[1, 2, 3])
 call("Normalize", mean=0.0, std=1.0)

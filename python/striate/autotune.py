@@ -15,7 +15,7 @@ import numpy as np
 
 from striate import _C
 from striate.dtypes import as_dtype, float32, float64
-from striate.ops.conv2d import padding_of, pair
+from striate.ops.conv import numbers, paddings
 
 __all__ = ["Algorithm", "Candidate", "conv_algorithm", "get_autotune", "set_autotune"]
 
@@ -86,30 +86,35 @@ def conv_algorithm(
 
     The same options as conv2d's; `direction` is "fwd", "bwd_data" or "bwd_weight". Every method
     that takes the problem is listed with the time that the model predicts and, with `measure`, the
-    quickest of three runs on random data. printing the result shows a table.
+    quickest of three runs on random data. Printing the result shows a table.
 
         print(striate.conv_algorithm((1, 64, 56, 56), (64, 64, 3, 3), padding=1))
     """
     name = "conv_algorithm"
-    for argument, shape in (("input", input), ("weight", weight)):
-        if len(shape) != 4 or any(int(n) != n or n < 1 for n in shape):
-            raise ValueError(f"{name}: {argument}: expected four sizes of 1 or more, got {shape!r}")
+    n, c, h, w = numbers(name, "input", input, 4, 1)
+    k, depth, r, s = numbers(name, "weight", weight, 4, 1)
     if direction not in _PASSES:
         raise ValueError(f"{name}: direction: expected one of {_PASSES}, got {direction!r}")
     kind = as_dtype(dtype, f"{name}: dtype")
     if kind not in (float32, float64):
         raise TypeError(f"{name}: dtype: expected float32 or float64, got {kind}")
-    strides, dilations = pair(name, "stride", stride), pair(name, "dilation", dilation)
-    filters = (int(weight[2]), int(weight[3]))
+    strides = numbers(name, "stride", stride, 2, 1)
+    dilations = numbers(name, "dilation", dilation, 2, 1)
     options: dict[str, Any] = {
         "stride": strides,
-        "padding": padding_of(name, padding, filters, strides, dilations),
+        "padding": paddings(name, padding, (r, s), strides, dilations),
         "dilation": dilations,
-        "groups": groups,
+        "groups": numbers(name, "groups", groups, 1, 1)[0],
     }
-    found = _C.conv2d_candidates(direction, str(kind), tuple(input), tuple(weight), **options)
+    x_shape, w_shape = (n, c, h, w), (k, depth, r, s)
+    found = _C.conv2d_candidates(direction, str(kind), x_shape, w_shape, **options)
     rate = _rate(kind, _C.num_threads())
-    call = _caller(tuple(input), tuple(weight), direction, kind, options) if measure else None
+    try:
+        call = _caller(x_shape, w_shape, direction, kind, options) if measure else None
+    except (MemoryError, ValueError) as error:
+        raise MemoryError(
+            f"{name}: measure: {error}; measure=False predicts without data"
+        ) from None
 
     def candidate(row: str, cost: float) -> Candidate:
         if call is None:

@@ -53,7 +53,7 @@ def numbers(name: str, argument: str, value: Any, count: int, least: int) -> tup
     return tuple(int(v) for v in values)
 
 
-def _paddings(
+def paddings(
     name: str, padding: Any, filters: tuple[int, ...], stride: Any, dilation: Any
 ) -> tuple[tuple[int, int], ...]:
     """One pair an axis: from a number, numbers, pairs, "same" or "valid"."""
@@ -118,7 +118,7 @@ def _forward_options(
     count = x.ndim - 2
     u = numbers(name, "stride", stride, count, 1)
     d = numbers(name, "dilation", dilation, count, 1)
-    pads = _paddings(name, padding, weight.shape[2:], u, d)
+    pads = paddings(name, padding, weight.shape[2:], u, d)
     for n, pad, f, e in zip(x.shape[2:], pads, weight.shape[2:], d, strict=True):
         if n + sum(pad) < e * (f - 1) + 1:
             raise ValueError(
