@@ -130,8 +130,8 @@ def test_conv_algorithm_says_what_and_why():
 @pytest.mark.parametrize(
     ("arguments", "options", "error", "words"),
     [
-        (((1, 3, 8), W), {}, ValueError, "input: expected four sizes of 1 or more"),
-        ((X, (4, 3, 0, 3)), {}, ValueError, "weight: expected four sizes"),
+        (((1, 3, 8), W), {}, ValueError, "input: expected a shape of four sizes"),
+        ((X, (4, 3, 0, 3)), {}, ValueError, "weight: expected 1 or more"),
         ((X, (4, 3, 3, 3)), {}, ValueError, "weight"),
         ((X, W), {"direction": "up"}, ValueError, "direction: expected one of"),
         ((X, W), {"dtype": striate.int32}, TypeError, "dtype: expected float32 or float64"),

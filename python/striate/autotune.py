@@ -91,6 +91,9 @@ def conv_algorithm(
         print(striate.conv_algorithm((1, 64, 56, 56), (64, 64, 3, 3), padding=1))
     """
     name = "conv_algorithm"
+    for argument, shape in (("input", input), ("weight", weight)):
+        if not isinstance(shape, (tuple, list)) or len(shape) != 4:
+            raise ValueError(f"{name}: {argument}: expected a shape of four sizes, got {shape!r}")
     n, c, h, w = numbers(name, "input", input, 4, 1)
     k, depth, r, s = numbers(name, "weight", weight, 4, 1)
     if direction not in _PASSES:
