@@ -105,3 +105,22 @@ def test_softmax_and_pooling_gradients(isa, numbers):
         dx = _C.max_pool2d_backward(x, taps, x.shape[2:], window)
     np.testing.assert_array_equal(y, x)
     np.testing.assert_array_equal(dx, x)
+
+
+@pytest.mark.parametrize("isa", ISAS)
+def test_convolution_of_few_channels(isa):
+    rng = np.random.default_rng(1)
+    x = rng.standard_normal((2, 184, 180, 3), np.float32).transpose(0, 3, 1, 2)
+    w = rng.standard_normal((64, 3, 3, 3), np.float32).transpose(0, 3, 1, 2)
+    bias = rng.standard_normal(64, np.float32)
+    options = {"stride": (1, 1), "padding": ((1, 1),) * 2, "dilation": (1, 1), "groups": 1}
+    names = [r["name"] for r in _C.rows() if r["name"].startswith(f"conv2d_row_f32_{isa}")]
+    with _C.pin_rows([*names, "conv2d_fwd_f32_rows"]):
+        each = [_C.conv2d(x[i : i + 1], w, bias, **options) for i in range(2)]
+        for offset in (0, 1, 16):
+            space, flat, start = unaligned(2 * 184 * 180 * 64, np.float32, offset)
+            out = flat.reshape(2, 184, 180, 64).transpose(0, 3, 1, 2)
+            assert flat.nbytes > 1 << 24
+            _C.conv2d(x, w, bias, out=out, **options)
+            np.testing.assert_array_equal(out, np.concatenate(each))
+            assert (space[:start] == 1).all() and (space[start + flat.size :] == 1).all()

@@ -7,6 +7,7 @@
 // caller, not by the number of threads.
 #pragma once
 #include <cstddef>
+#include <cstdint>
 #include <type_traits>
 
 namespace striate {
@@ -34,13 +35,16 @@ void parallel_for(ptrdiff_t parts, F&& body) {
 }
 
 // Cuts [0, n) into ranges of at least `grain` (a multiple of `multiple`, the last one apart) and
-// calls body(begin, end) on them. For kernels whose elements do not depend on each other.
+// calls body(begin, end) on them. For kernels whose elements do not depend on each other. `longest`
+// is for elements of so much work that an interrupt would wait for a 64th of them.
 template <class F>
-void parallel_ranges(ptrdiff_t n, ptrdiff_t grain, ptrdiff_t multiple, F&& body) {
+void parallel_ranges(ptrdiff_t n, ptrdiff_t grain, ptrdiff_t multiple, F&& body,
+                     ptrdiff_t longest = PTRDIFF_MAX) {
   if (n <= 0) return;
   ptrdiff_t most = 4 * ptrdiff_t(num_threads());
   if (most < 64) most = 64;  // an interrupt waits for the end of a part
   ptrdiff_t size = (n + most - 1) / most;
+  if (size > longest) size = longest;
   if (size < grain) size = grain;
   size = (size + multiple - 1) / multiple * multiple;
   parallel_for((n + size - 1) / size, [&](ptrdiff_t part) {

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "core/blocks.h"
+#include "core/memory.h"
 #include "core/precision.h"
 #include "ops/conv2d/winograd.h"
 #include "ops/gemm/tile.h"
@@ -77,6 +78,7 @@ class Model {
   Model(const ConvShape& s, ConvPass pass, Dtype dtype)
       : s_(s),
         pass_(pass),
+        item_(double(item_size(dtype))),
         lanes_(double(gemm_kernel(dtype).nr) / 2),
         tall_(gemm_kernel(dtype).mr),
         pixels_(double(s.n) * double(s.p) * double(s.q)),
@@ -89,7 +91,7 @@ class Model {
   double cost(ConvMethod method) const {
     switch (method) {
       case ConvMethod::gemm:
-        return pixels_ * c_ * k_;
+        return pixels_ * c_ * k_ + through_caches();
       case ConvMethod::sampled:
         return 1.1 * pixels_ * c_ * k_ + copy(pixels_ * c_);
       case ConvMethod::depthwise:
@@ -101,13 +103,13 @@ class Model {
         return winograd_cost(s_, pass_, 2, lanes_);
       case ConvMethod::scatter: {
         const double windows = pixels_ * double(s_.r), window = double(s_.s) * c_;
-        return pixels_ * columns(taps_ * c_) * steps(k_) + 8 * windows * vectors(window) * lanes_ +
-               copy(inputs_ * c_) + filters();
+        return 1.15 * pixels_ * columns(taps_ * c_) * steps(k_) +
+               8 * windows * vectors(window) * lanes_ + copy(inputs_ * c_) + filters();
       }
       case ConvMethod::rows:
         return rows() + filters();
       case ConvMethod::implicit:
-        return groups_ * (implicit() + filters());
+        return groups_ * (met() * implicit() + filters()) + through_caches();
     }
     return 0;
   }
@@ -127,6 +129,23 @@ class Model {
   // Packing them.
   double filters() const { return pass_ == ConvPass::bwd_weight ? 0 : copy(taps_ * c_ * k_); }
 
+  // Lines of a result that no cache holds are read before they are written, but by `rows`.
+  double through_caches() const {
+    if (pass_ == ConvPass::bwd_weight) return 0;
+    const double result = pass_ == ConvPass::fwd ? pixels_ * groups_ * k_ : inputs_ * groups_ * c_;
+    return result * item_ < double(kPastCachesBytes) ? 0 : copy(result);
+  }
+
+  // The part of the pixels of y that 1x1 filters meet an input at: the others are left out.
+  double met() const {
+    if (taps_ > 1 || pass_ == ConvPass::bwd_data) return 1;
+    auto inside = [](ptrdiff_t size, ptrdiff_t count, ptrdiff_t before, ptrdiff_t stride) {
+      const ptrdiff_t end = std::min(count, ceil_div(size + before, stride));
+      return double(std::max<ptrdiff_t>(end - ceil_div(before, stride), 0)) / double(count);
+    };
+    return inside(s_.h, s_.p, s_.top, s_.stride_h) * inside(s_.w, s_.q, s_.left, s_.stride_w);
+  }
+
   double implicit() const {
     switch (pass_) {
       case ConvPass::fwd:
@@ -140,23 +159,29 @@ class Model {
   }
 
   double rows() const {
-    const double row = double(s_.s) * (pass_ == ConvPass::bwd_data ? k_ : c_);
-    switch (pass_) {
-      case ConvPass::fwd:
-        return pixels_ * columns(k_) * double(s_.r) * steps(row) + copy(inputs_ * c_);
-      case ConvPass::bwd_data:
-        return inputs_ * columns(c_) * double(s_.r) * steps(row) + copy(pixels_ * k_);
-      case ConvPass::bwd_weight:
-        return (row > 64 ? 1.5 : 1.1) * pixels_ * columns(k_) * taps_ * c_ +
-               copy(inputs_ * c_ + pixels_ * k_ / 2);
-    }
-    return 0;
+    const bool data = pass_ == ConvPass::bwd_data;
+    const double row = double(s_.s) * (data ? k_ : c_);
+    if (pass_ == ConvPass::bwd_weight)
+      return (row > 64 ? 1.5 : 1.1) * pixels_ * columns(k_) * taps_ * c_ +
+             copy(inputs_ * c_ + pixels_ * k_ / 2);
+    const double lines = double(s_.n) * double(data ? s_.h : s_.p);
+    const double width = vectors(data ? c_ : k_) * lanes_;
+    return lines * heights(data ? s_.w : s_.q) * width * (double(s_.r) * row + 4) +
+           copy(data ? pixels_ * k_ : inputs_ * c_);
+  }
+
+  // What tiles of a row of so many pixels take: those of fewer than four wait for their sums.
+  double heights(ptrdiff_t pixels) const {
+    const ptrdiff_t tiles = ceil_div(pixels, tall_), m = pixels / tiles;
+    const ptrdiff_t higher = pixels - tiles * m;
+    return double(higher * std::max<ptrdiff_t>(m + 1, 4) +
+                  (tiles - higher) * std::max<ptrdiff_t>(m, 4));
   }
 
   const ConvShape& s_;
   const ConvPass pass_;
-  const double lanes_;
-  const int tall_;
+  const double item_, lanes_;
+  const ptrdiff_t tall_;
   const double pixels_, inputs_, taps_, c_, k_, groups_;
 };
 

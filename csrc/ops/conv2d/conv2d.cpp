@@ -10,6 +10,7 @@
 #include "ops/conv2d/choice.h"
 #include "ops/conv2d/depthwise.h"
 #include "ops/conv2d/implicit.h"
+#include "ops/conv2d/rows.h"
 #include "ops/conv2d/scatter.h"
 #include "ops/conv2d/weight.h"
 #include "ops/conv2d/winograd.h"
@@ -164,21 +165,6 @@ void fwd_implicit(const ConvShape& s, const T* x, const T* w, const Epilogue<T>&
 }
 
 template <class T>
-void fwd_rows(const ConvShape& s, const T* x, const T* w, const Epilogue<T>& e, T* y) {
-  const ptrdiff_t depth = s.r * s.s * s.c;
-  Workspace<T> b(packed_b_size<T>(depth, s.k));
-  pack_b<T>({w, 1, depth, 0}, depth, s.k, b.data());
-  each_part(s, padded_bytes<T>(s), [&](const ConvShape& part, ptrdiff_t n) {
-    Padded<T> padded = padded_input(part, x + n * s.h * s.w * s.c);
-    const T* from = padded.data.data();
-    implicit_gemm<T>({part.n, s.p, s.q, image(y + n * s.p * s.q * s.k, s.p, s.q, s.k),
-                      image(from, padded.height, padded.width, s.c), padded.height, padded.width,
-                      s.stride_h, s.stride_w, s.s * s.c, s.k, row_taps_of(s), b.data(), depth,
-                      of_group(e, 0)});
-  });
-}
-
-template <class T>
 void bwd_data_implicit(const ConvShape& s, const T* dy, const T* w, const Epilogue<T>& e, T* dx) {
   const ptrdiff_t c = s.group_c(), k = s.group_k(), taps = s.r * s.s;
   const ptrdiff_t nr = gemm_kernel(dtype_of<T>).nr;
@@ -215,30 +201,6 @@ void bwd_data_implicit(const ConvShape& s, const T* dy, const T* w, const Epilog
       }
     }
   }
-}
-
-// At stride 1: dy padded to the sides, so that the S * K values that meet an input pixel under a
-// filter row are neighbours. Above and below, taps outside dy are left out.
-template <class T>
-void bwd_data_rows(const ConvShape& s, const T* dy, const T* w, const Epilogue<T>& e, T* dx) {
-  const ptrdiff_t nr = gemm_kernel(dtype_of<T>).nr, depth = s.s * s.k;
-  Workspace<T> b(packed_b_size<T>(s.r * depth, s.c));  // panels [C / NR][r][s reversed][K][NR]
-  std::vector<Tap> taps;
-  for (ptrdiff_t r = 0; r < s.r; ++r) {
-    taps.push_back({s.top - r * s.dilation_h, 0, r * depth});
-    for (ptrdiff_t t = 0; t < s.s; ++t)
-      pack_b<T>({w + (r * s.s + s.s - 1 - t) * s.c, s.r * s.s * s.c, 1, 0}, s.k, s.c,
-                b.data() + (r * depth + t * s.k) * nr, s.r * depth);
-  }
-  const ptrdiff_t width = s.w + s.s - 1;
-  each_part(s, double(s.p * width * s.k) * sizeof(T), [&](const ConvShape& part, ptrdiff_t n) {
-    Padded<T> padded(dy + n * s.p * s.q * s.k, part.n, s.p, s.q, s.k, 0, s.s - 1 - s.left, s.p,
-                     width);
-    const T* from = padded.data.data();
-    implicit_gemm<T>({part.n, s.h, s.w, image(dx + n * s.h * s.w * s.c, s.h, s.w, s.c),
-                      image(from, s.p, width, s.k), s.p, width, 1, 1, depth, s.c, taps, b.data(),
-                      s.r * depth, of_group(e, 0)});
-  });
 }
 
 template <class T>
@@ -279,7 +241,7 @@ void fwd_by(ConvMethod method, const ConvShape& s, const T* x, const T* w, const
     case ConvMethod::winograd_5x5:
       return winograd_fwd(s, 2, x, w, e, y);
     case ConvMethod::rows:
-      return fwd_rows(s, x, w, e, y);
+      return rows_fwd(s, x, w, e, y);
     case ConvMethod::sampled:  // no rows of this pass
     case ConvMethod::scatter:
     case ConvMethod::implicit:
@@ -303,7 +265,7 @@ void bwd_data_by(ConvMethod method, const ConvShape& s, const T* dy, const T* w,
     case ConvMethod::scatter:
       return scatter_bwd_data(s, dy, w, e, dx);
     case ConvMethod::rows:
-      return bwd_data_rows(s, dy, w, e, dx);
+      return rows_bwd_data(s, dy, w, e, dx);
     case ConvMethod::sampled:  // no row of this pass
     case ConvMethod::implicit:
       return bwd_data_implicit(s, dy, w, e, dx);

@@ -29,6 +29,7 @@ const Table<Kernel> backward_kernels{
 };
 
 constexpr ptrdiff_t kGrain = 1 << 14;    // taps read that are worth a thread
+constexpr ptrdiff_t kLongest = 1 << 26;  // of them a part: some 10 ms
 constexpr ptrdiff_t kFewRows = 16;       // rows of work below which channels are cut as well,
 constexpr ptrdiff_t kChannelBlock = 64;  // into multiples of this many
 
@@ -47,7 +48,8 @@ void for_rows(ptrdiff_t rows, ptrdiff_t channels, ptrdiff_t taps, F&& body) {
     }
   };
   if (rows * taps <= 2 * kGrain) return run(0, rows * blocks);
-  parallel_ranges(rows * blocks, kGrain / (taps / blocks + 1) + 1, 1, run);
+  const ptrdiff_t each = taps / blocks + 1;
+  parallel_ranges(rows * blocks, kGrain / each + 1, 1, run, kLongest / each + 1);
 }
 
 // Whether a dense channels-last result of n elements goes past the caches: no cache holds it, and

@@ -136,6 +136,22 @@ def _winograd_layers(r: int) -> list[Any]:
     ]
 
 
+# Widths around the tiles' heights and filters around their vectors; rows that no filter meets.
+_ROW_LAYERS = [
+    *(_layer(2, 3, 4, q, k, 3, 3, pad=1) for q, k in zip(
+        (1, 2, 3, 5, 6, 7, 11, 12, 13, 14, 15, 27, 29, 31, 41, 43),
+        (1, 8, 7, 16, 15, 17, 9, 24, 4, 32, 33, 47, 6, 48, 5, 80), strict=True
+    )),
+    *(_layer(1, c, 9, 12, k, 2, 3, stride=u) for c, k, u in (
+        (1, 6, 1), (2, 16, 2), (3, 3, 3), (4, 20, (3, 1)), (1, 64, (1, 2))
+    )),
+    _layer(1, 2, 3, 4, 18, 3, 3, pad=((5, 7), (4, 0))),
+    _layer(1, 2, 4, 5, 8, 3, 2, pad=((3, 2), (1, 9)), dilation=(4, 1)),
+    _layer(2, 90, 3, 8, 40, 3, 3, pad=1),
+    _layer(0, 3, 5, 5, 4, 3, 3, pad=1),
+]  # fmt: skip
+
+
 # Method, filter size, and the matrices of its stages: input, filter, output, dy, dw.
 _WINOGRADS = [
     ("f2x2", 3, "4x4 4x3 2x4 4x2 3x4", 1),
@@ -144,12 +160,12 @@ _WINOGRADS = [
 ]
 
 
-def _winograd(kernel: Any, tile: str) -> Any:
-    """The kernel by Winograd's method, which needs many channels to be chosen."""
+def _by(kernel: Any, method: str) -> Any:
+    """The kernel by a method, which other layers than these may be meant for."""
 
     def pinned(a: Array, *rest: Any, **options: Any) -> Any:
         bits = 8 * a.itemsize
-        rows = [f"conv2d_{p}_f{bits}_winograd_{tile}" for p in ("fwd", "bwd_data", "bwd_weight")]
+        rows = [f"conv2d_{p}_f{bits}_{method}" for p in ("fwd", "bwd_data", "bwd_weight")]
         with _C.pin_rows(rows):
             return kernel(a, *rest, **options)
 
@@ -167,7 +183,7 @@ def _winograd_cases(tile: str, r: int, matrices: str, factor: float) -> list[Cas
             name=name + suffix,
             rows=tuple(f"conv2d_winograd_{stage}_{sizes[stage]}_" for stage in stages.split()),
             function=None,
-            kernel=_winograd(kernel, tile),
+            kernel=_by(kernel, f"winograd_{tile}"),
             reference=reference,
             samples=samples,
             bound=_bound(depth, factor),
@@ -305,6 +321,32 @@ CASES = [
         bound=_bound(_fwd_depth),
         flops=_flops,
         misuses=_MISUSES,
+    ),
+    Case(
+        name="conv2d_rows",
+        rows=("conv2d_row_",),
+        function=None,
+        kernel=_by(_fwd_kernel, "rows"),
+        reference=_fwd,
+        samples=[
+            Sample((x, w, (w[0],) if f else None), {**o, "activation": f})
+            for x, w, _, o in _ROW_LAYERS
+            for f in ACTIVATIONS
+        ],
+        bound=_bound(_fwd_depth),
+    ),
+    Case(
+        name="conv2d_rows_bwd_data",
+        rows=("conv2d_row_",),
+        function=None,
+        kernel=_by(_bwd_data_kernel, "rows"),
+        reference=_bwd_data,
+        samples=[
+            Sample((y, w, b), {**o, "size": x[2:]})
+            for x, w, y, o in _ROW_LAYERS
+            for b in (None, (x[1],))
+        ],
+        bound=_bound(_bwd_depth),
     ),
     Case(
         name="conv2d_bwd_data",

@@ -1,0 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "simd/vec_avx2.h"
+//
+#include "ops/conv2d/rows.inl"
