@@ -124,3 +124,28 @@ def test_convolution_of_few_channels(isa):
             _C.conv2d(x, w, bias, out=out, **options)
             np.testing.assert_array_equal(out, np.concatenate(each))
             assert (space[:start] == 1).all() and (space[start + flat.size :] == 1).all()
+
+
+@pytest.mark.parametrize("isa", ISAS)
+def test_depthwise_convolution(isa):
+    rng = np.random.default_rng(1)
+    x = rng.standard_normal((2, 184, 180, 64), np.float32).transpose(0, 3, 1, 2)
+    w = rng.standard_normal((64, 1, 3, 3), np.float32)
+    options = {"stride": (1, 1), "padding": ((1, 1),) * 2, "dilation": (1, 1), "groups": 64}
+
+    def forward(x, out=None):
+        return _C.conv2d(x, w, None, out=out, **options)
+
+    def backward(x, out=None):
+        return _C.conv2d_bwd_data(x, w, size=(184, 180), out=out, **options)
+
+    with _C.pin_rows([f"conv2d_depthwise_pixel_f32_{isa}"]):
+        for kernel in (forward, backward):
+            each = [kernel(x[i : i + 1]) for i in range(2)]
+            for offset in (0, 1, 16):
+                space, flat, start = unaligned(x.size, np.float32, offset)
+                assert flat.nbytes > 1 << 24
+                out = flat.reshape(2, 184, 180, 64).transpose(0, 3, 1, 2)
+                kernel(x, out)
+                np.testing.assert_array_equal(out, np.concatenate(each))
+                assert (space[:start] == 1).all() and (space[start + flat.size :] == 1).all()

@@ -29,11 +29,26 @@ DepthwisePixelFn<T>* pixel_kernel() {
       .template as<DepthwisePixelFn<T>>();
 }
 
-template <class F>
+// A row of the filter and the row of the image that meets it.
+template <class T>
+struct RowPair {
+  const T *x, *w;  // [limit, C] pixels, [S, C] weights
+};
+
+// What is made anew for every row.
+template <class T>
+struct Scratch {
+  std::vector<RowPair<T>> rows;  // from the top down
+  std::vector<const T*> x, w;    // of taps
+};
+
+// Calls body(row, scratch) for every row.
+template <class T, class F>
 void share_rows(ptrdiff_t rows, ptrdiff_t work_a_row, F&& body) {
   parallel_ranges(rows, kParallelWork / std::max<ptrdiff_t>(work_a_row, 1) + 1, 1,
                   [&](ptrdiff_t begin, ptrdiff_t end) {
-                    for (ptrdiff_t row = begin; row < end; ++row) body(row);
+                    Scratch<T> scratch;
+                    for (ptrdiff_t row = begin; row < end; ++row) body(row, scratch);
                   });
 }
 
@@ -42,12 +57,6 @@ template <class T>
 void by_tap(const ConvShape& s, const T* w, T* out) {
   transpose_kernel<T>()(w, s.r * s.s, s.c, s.r * s.s, out, s.c);
 }
-
-// A row of the filter and the row of the image that meets it.
-template <class T>
-struct RowPair {
-  const T *x, *w;  // [limit, C] pixels, [S, C] weights
-};
 
 // Outputs of a row of the image, `count` of them: output i is the sum over `rows` and `columns` of
 // pixel i * step + column.offset, where that lies in [0, limit), times weight column.filter.
@@ -88,9 +97,10 @@ class Line {
     for (ptrdiff_t i = end_; i < count_; ++i) alone(i);
   }
 
-  void compute(DepthwisePixelFn<T>* kernel, const std::vector<RowPair<T>>& rows,
-               const Epilogue<T>& e, ptrdiff_t next_rows, T* out) const {
-    Workspace<const T*> x(rows.size() * columns_.size()), w(rows.size() * columns_.size());
+  void compute(DepthwisePixelFn<T>* kernel, Scratch<T>& scratch, const Epilogue<T>& e,
+               ptrdiff_t next_rows, bool past, T* out) const {
+    auto& [rows, x, w] = scratch;
+    x.resize(rows.size() * columns_.size()), w.resize(x.size());
     each_run([&](ptrdiff_t i, ptrdiff_t n, size_t low, size_t high) {
       // Columns that the kernel does not take together stand for rows of one.
       const size_t columns = high - low, together = takes(columns) ? columns : 1;
@@ -102,7 +112,7 @@ class Line {
         }
       kernel({x.data(), w.data(), ptrdiff_t(taps), ptrdiff_t(together), n, step_ * channels_,
               apart_ * channels_, w_apart_ * channels_, out_step_, channels_, limit_ * channels_,
-              taps > 0 ? next_rows : 0, e.bias, e.low, e.high, out + i * out_step_});
+              taps > 0 ? next_rows : 0, e.bias, e.low, e.high, out + i * out_step_, past});
     });
   }
 
@@ -134,6 +144,14 @@ Line<T> line_of(const ConvShape& s) {
   return {std::move(columns), s.q, s.stride_w, s.w, s.c, s.c};
 }
 
+// No cache holds so many results, and pixels are whole lines.
+template <class T>
+bool past_caches(const ConvShape& s, ptrdiff_t pixels, const Epilogue<T>& e, const T* out) {
+  constexpr ptrdiff_t line = 64 / ptrdiff_t(sizeof(T));
+  return double(s.n) * double(pixels) * double(s.c) * sizeof(T) >= double(kPastCachesBytes) &&
+         s.c % line == 0 && uintptr_t(out) % 64 == 0 && !e.activation;
+}
+
 template <class T>
 void finish(const Epilogue<T>& e, T* row, ptrdiff_t n) {
   if (e.activation) e.activation(row, row, n, e.parameter);
@@ -147,15 +165,16 @@ void depthwise_fwd(const ConvShape& s, const T* x, const T* w, const Epilogue<T>
   by_tap(s, w, weights.data());
   auto* kernel = pixel_kernel<T>();
   const Line<T> line = line_of<T>(s);
-  share_rows(s.n * s.p, s.q * s.r * s.s * s.c, [&](ptrdiff_t row) {
+  const bool past = past_caches(s, s.p * s.q, e, y);
+  share_rows<T>(s.n * s.p, s.q * s.r * s.s * s.c, [&](ptrdiff_t row, Scratch<T>& scratch) {
     const ptrdiff_t n = row / s.p, h0 = row % s.p * s.stride_h - s.top;
-    std::vector<RowPair<T>> rows;
+    scratch.rows.clear();
     for (ptrdiff_t r = 0; r < s.r; ++r) {
       const ptrdiff_t h = h0 + r * s.dilation_h;
       if (h >= 0 && h < s.h)
-        rows.push_back({x + (n * s.h + h) * s.w * s.c, weights.data() + r * s.s * s.c});
+        scratch.rows.push_back({x + (n * s.h + h) * s.w * s.c, weights.data() + r * s.s * s.c});
     }
-    line.compute(kernel, rows, e, s.stride_h, y + row * s.q * s.c);
+    line.compute(kernel, scratch, e, s.stride_h, past, y + row * s.q * s.c);
     finish(e, y + row * s.q * s.c, s.q * s.c);
   });
 }
@@ -170,18 +189,20 @@ void depthwise_bwd_data(const ConvShape& s, const T* dy, const T* w, const Epilo
   for (ptrdiff_t v = 0; v < std::min(s.stride_w, s.w); ++v)
     lines.push_back({meetings(v, s.left, s.s, s.dilation_w, s.stride_w),
                      ceil_div(s.w - v, s.stride_w), 1, s.q, s.c, s.stride_w * s.c});
-  share_rows(s.n * s.h, s.w * s.r * s.s * s.c, [&](ptrdiff_t row) {
+  const bool past = past_caches(s, s.h * s.w, e, dx);
+  share_rows<T>(s.n * s.h, s.w * s.r * s.s * s.c, [&](ptrdiff_t row, Scratch<T>& scratch) {
     const ptrdiff_t n = row / s.h, h = row % s.h;
-    std::vector<RowPair<T>> rows;  // from the top down
+    scratch.rows.clear();
     const std::vector<Meeting> met = meetings(h % s.stride_h, s.top, s.r, s.dilation_h, s.stride_h);
     for (auto r = met.rbegin(); r != met.rend(); ++r) {
       const ptrdiff_t p = h / s.stride_h + r->offset;
       if (p >= 0 && p < s.p)
-        rows.push_back({dy + (n * s.p + p) * s.q * s.c, weights.data() + r->filter * s.s * s.c});
+        scratch.rows.push_back(
+            {dy + (n * s.p + p) * s.q * s.c, weights.data() + r->filter * s.s * s.c});
     }
     T* const out = dx + row * s.w * s.c;
     for (size_t v = 0; v < lines.size(); ++v)
-      lines[v].compute(kernel, rows, e, 1, out + ptrdiff_t(v) * s.c);
+      lines[v].compute(kernel, scratch, e, 1, past, out + ptrdiff_t(v) * s.c);
     finish(e, out, s.w * s.c);
   });
 }

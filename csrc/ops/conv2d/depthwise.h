@@ -22,6 +22,7 @@ struct DepthwisePixels {
   const T* bias;  // or null
   T low, high;
   T* out;
+  bool past;  // out is written past the caches: it, out_step and the channels are whole vectors
 };
 template <class T>
 using DepthwisePixelFn = void(const DepthwisePixels<T>&);
