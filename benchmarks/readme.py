@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes README's table of speeds from results: python benchmarks/readme.py FILE...
+"""Writes README's tables of speeds from results: python benchmarks/readme.py FILE...
 
-FILE is what `striate bench --json` wrote, or a journal. The table goes between the two marks of the
-README; with --check nothing is written, and the exit status is 1 where the table is out of date.
+FILE is what `striate bench --json` wrote, or a journal: a table each. They go between the two marks
+of the README; with --check nothing is written, and the exit status is 1 where they are out of date.
 """
 
 from __future__ import annotations
@@ -36,22 +36,28 @@ def table(found):
     return "\n".join(lines)
 
 
-def section(found):
+def measured(found):
     """The machine, the peers, the table."""
     head = found["heads"][-1]
     m = head["machine"]
     peers = ", ".join(
         f"{name} {said['version']}" for name, said in head["peers"].items() if "version" in said
     )
+    return f"""{m["cpu"]}, {m["cores"]} cores, {m["isa"]}, {head["time"][:10]}, beside {peers}:
+
+{table(found)}
+"""
+
+
+def section(files):
+    tables = "\n".join(measured(found) for found in files)
     return f"""{BEGIN}
-Measured on {m["cpu"]}, {m["cores"]} cores, {m["isa"]}, {head["time"][:10]}, beside {peers}.
 A figure is the peer's time by striate's, geometric mean over the family's rows: above 1, striate is
 faster. The best peer is the fastest of all, row by row. Every loss is listed by `striate bench
 report` of the files in `benchmarks/results/`; [docs/benchmarks.md](docs/benchmarks.md) says how
 rows are measured.
 
-{table(found)}
-{END}"""
+{tables}{END}"""
 
 
 def main():
@@ -65,10 +71,10 @@ def main():
     if not 0 <= begin < end:
         parser.error(f"{arguments.readme}: expected the marks {BEGIN} and {END}")
     try:
-        found = results.read(arguments.files)
+        files = [results.read([file]) for file in arguments.files]
     except (OSError, ValueError) as error:
         parser.error(str(error))
-    new = text[:begin] + section(found) + text[end + len(END) :]
+    new = text[:begin] + section(files) + text[end + len(END) :]
     if arguments.check:
         return int(new != text)
     arguments.readme.write_text(new, encoding="utf-8")

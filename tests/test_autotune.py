@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import striate
-from striate import _C
+from striate import _C, autotune
 
 X, W = (1, 20, 9, 8), (24, 20, 3, 3)
 OPTIONS = {"stride": (1, 1), "padding": ((1, 1), (1, 1)), "dilation": (1, 1), "groups": 1}
@@ -166,3 +166,83 @@ def test_the_model_is_near_the_quickest():
         striate.set_num_threads(before)
     assert len(ratios) > 300
     assert np.mean(np.array(ratios) <= 1.15) >= 0.9
+
+
+# --- workspace ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def workspace():
+    yield striate.set_conv_workspace
+    striate.set_conv_workspace(2**26)
+
+
+LAYERS = [
+    ((2, 40, 60, 50), (72, 40, 3, 3), {}),
+    ((1, 256, 7, 7), (256, 256, 3, 3), {}),
+    ((3, 3, 90, 80), (64, 3, 3, 3), {}),
+    ((2, 48, 30, 31), (40, 48, 5, 5), {}),
+    ((2, 96, 28, 28), (80, 96, 1, 1), {"stride": 2}),
+    ((2, 60, 40, 40), (60, 1, 3, 3), {"groups": 60}),
+]
+
+
+@pytest.mark.parametrize("direction", ["fwd", "bwd_data", "bwd_weight"])
+@pytest.mark.parametrize(("x", "w", "options"), LAYERS)
+def test_methods_take_what_they_say(direction, x, w, options):
+    threads = striate.get_num_threads()
+    striate.set_num_threads(1)
+    try:
+        pad = {"padding": w[2] // 2}
+        found = striate.conv_algorithm(
+            x, w, direction=direction, measure=False, **pad, **options
+        ).candidates
+        call = autotune._caller(
+            x, w, direction, np.float32,
+            {"stride": (options.get("stride", 1),) * 2, "padding": ((w[2] // 2,) * 2,) * 2,
+             "dilation": (1, 1), "groups": options.get("groups", 1)},
+        )  # fmt: skip
+        for candidate in found:
+            with _C.pin_rows([f"conv2d_{direction}_f32_{candidate.method}"]):
+                before = _C.memory_stats()["in_use"]
+                _C.memory_reset_peak()
+                result = call()
+                taken = _C.memory_stats()["peak"] - before - result.nbytes
+            # Blocks of the pool are up to a quarter larger; a thread's own are of L2's size.
+            own = 2.5 * 2**20
+            assert taken <= 1.25 * (candidate.workspace + result.nbytes / 4) + own, candidate
+            assert candidate.workspace <= 1.25 * taken + own, candidate
+    finally:
+        striate.set_num_threads(threads)
+
+
+def test_methods_that_take_more_are_left_out(workspace):
+    x, w = (1, 256, 7, 7), (256, 256, 3, 3)
+    found = striate.conv_algorithm(x, w, padding=1, measure=False).candidates
+    least = min(c.workspace for c in found if c.method != "implicit")
+    assert {c.method for c in found} > {"winograd_f2x2", "implicit"}
+    workspace(least - 1)
+    assert striate.get_conv_workspace() == least - 1
+    (left,) = striate.conv_algorithm(x, w, padding=1, measure=False).candidates
+    assert left.method == "implicit" and left.workspace <= least
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_filters_are_packed_in_parts(workspace, groups):
+    """Of 100 channels and filters, a panel at a time: the same sums."""
+    rng = np.random.default_rng(0)
+    x = images((2, 100, 9, 8), 0)
+    w = rng.standard_normal((100, 3, 3, 100 // groups), np.float32).transpose(0, 3, 1, 2)
+    dy, bias = images((2, 100, 5, 4), 1), rng.standard_normal(100, np.float32)
+    options = {**OPTIONS, "stride": (2, 2), "groups": groups}
+
+    def both():
+        with _C.pin_rows(["conv2d_fwd_f32_implicit", "conv2d_bwd_data_f32_implicit"]):
+            y = _C.conv2d(x, w, bias, **options)
+            return y, _C.conv2d_bwd_data(dy, w, size=(9, 8), bias=bias, **options)
+
+    whole = both()
+    for limit in (0, 40 * 900 * 4):
+        workspace(limit)
+        for a, b in zip(whole, both(), strict=True):
+            np.testing.assert_array_equal(a, b)

@@ -210,6 +210,8 @@ def test_the_readmes_section_is_made_from_results(tmp_path):
     assert text.startswith("before\n") and text.endswith("after\n") and "old" not in text
     assert "| gemm | 1 | 80 |" in text and "A <CPU> & co" in text and "torch 9" in text
     assert call("--check", "--readme", readme, file).returncode == 0
+    assert call("--readme", readme, file, file).returncode == 0
+    assert readme.read_text().count("| gemm | 1 | 80 |") == 2
     readme.write_text("no marks\n")
     done = call("--readme", readme, file)
     assert done.returncode == 2 and "speed: begin" in done.stderr

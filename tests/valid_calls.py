@@ -279,6 +279,7 @@ call("Bernoulli Categorical", probs=partial(listed, 0.5, 0.5))
 
 call("conv_algorithm", input=(1, 2, 4, 4), weight=(3, 2, 3, 3))
 call("set_autotune", on=False)
+call("set_conv_workspace", bytes=2**26)
 call("Compose", transforms=lambda: (lambda images, random: images,))
 call("DataLoader", dataset=[1, 2, 3])
 call("Normalize", mean=0.0, std=1.0)

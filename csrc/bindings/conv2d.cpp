@@ -190,7 +190,8 @@ ConvPass pass_of(const char* op, const std::string& name) {
   fail(op, "pass", "'fwd', 'bwd_data' or 'bwd_weight'", "'" + name + "'");
 }
 
-// (row, cost, whether autotuning measured it the fastest) of every method that takes the problem.
+// (row, cost, workspace, whether autotuning measured it the fastest) of every method that takes the
+// problem.
 py::list candidates(const std::string& pass, const std::string& dtype, py::handle x_shape,
                     py::handle w_shape, py::handle stride, py::handle padding, py::handle dilation,
                     ptrdiff_t groups) {
@@ -207,7 +208,7 @@ py::list candidates(const std::string& pass, const std::string& dtype, py::handl
   const std::string record = conv_record(s, which, w.dtype);
   py::list list;
   for (const ConvCandidate& c : conv_candidates(s, which, w.dtype))
-    list.append(py::make_tuple(c.row->name, c.cost, record == c.row->name));
+    list.append(py::make_tuple(c.row->name, c.cost, c.workspace, record == c.row->name));
   return list;
 }
 
@@ -217,7 +218,10 @@ void bind_conv2d(py::module_& m) {
   m.def("conv2d_candidates", &candidates, py::arg("pass_"), py::arg("dtype"), py::arg("x_shape"),
         py::arg("weight_shape"), py::kw_only(), py::arg("stride"), py::arg("padding"),
         py::arg("dilation"), py::arg("groups"),
-        "(row, cost, whether it is on record as the fastest) of each method that takes a problem.");
+        "(row, cost, bytes of workspace, whether it is on record as the fastest) of each method "
+        "that takes a problem.");
+  m.def("conv_workspace", &conv_workspace, "Bytes that a convolution may take.");
+  m.def("set_conv_workspace", &set_conv_workspace, py::arg("bytes"));
   m.def("conv_autotune", &conv_autotune, "Whether convolutions are measured at first sight.");
   m.def("set_conv_autotune", &set_conv_autotune, py::arg("on"), py::arg("file"));
   bind<2>(m, "conv2d", "conv2d_bwd_data", "conv2d_bwd_weight");

@@ -15,7 +15,13 @@ from striate.autograd import (
     no_grad,
     set_grad_enabled,
 )
-from striate.autotune import conv_algorithm, get_autotune, set_autotune
+from striate.autotune import (
+    conv_algorithm,
+    get_autotune,
+    get_conv_workspace,
+    set_autotune,
+    set_conv_workspace,
+)
 from striate.c_api import get_cmake_dir, get_include, get_library
 from striate.creation import (
     arange,

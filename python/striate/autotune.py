@@ -17,7 +17,15 @@ from striate import _C
 from striate.dtypes import as_dtype, float32, float64
 from striate.ops.conv import numbers, paddings
 
-__all__ = ["Algorithm", "Candidate", "conv_algorithm", "get_autotune", "set_autotune"]
+__all__ = [
+    "Algorithm",
+    "Candidate",
+    "conv_algorithm",
+    "get_autotune",
+    "get_conv_workspace",
+    "set_autotune",
+    "set_conv_workspace",
+]
 
 _PASSES = ("fwd", "bwd_data", "bwd_weight")
 _RUNS = 3
@@ -25,11 +33,15 @@ _RUNS = 3
 
 @dataclass(frozen=True)
 class Candidate:
-    """A method that takes the problem; times in seconds, `measured` None if it was not run."""
+    """A method that takes the problem.
+
+    Times are in seconds, `measured` None if it was not run. `workspace`: bytes beside the operands.
+    """
 
     method: str
     predicted: float
     measured: float | None
+    workspace: int
 
 
 @dataclass(frozen=True)
@@ -43,11 +55,12 @@ class Algorithm:
     def __str__(self) -> str:
         lines = [
             f"{self.method}: {self.reason}",
-            f"{'method':<16}{'predicted':>12}{'measured':>12}",
+            f"{'method':<16}{'predicted':>12}{'measured':>12}{'workspace':>12}",
         ]
         for c in self.candidates:
             measured = "" if c.measured is None else f"{c.measured * 1e6:.0f} us"
-            lines.append(f"{c.method:<16}{c.predicted * 1e6:>9.0f} us{measured:>12}")
+            space = f"{c.workspace / 2**20:.1f} MiB"
+            lines.append(f"{c.method:<16}{c.predicted * 1e6:>9.0f} us{measured:>12}{space:>12}")
         return "\n".join(lines)
 
 
@@ -85,8 +98,9 @@ def conv_algorithm(
     """Which method conv2d takes for input (N, C, H, W) and weight (K, C / groups, R, S), and why.
 
     The same options as conv2d's; `direction` is "fwd", "bwd_data" or "bwd_weight". Every method
-    that takes the problem is listed with the time that the model predicts and, with `measure`, the
-    quickest of three runs on random data. Printing the result shows a table.
+    that takes the problem is listed with the time that the model predicts, the memory it takes
+    (set_conv_workspace) and, with `measure`, the quickest of three runs on random data. Printing the
+    result shows a table.
 
         print(striate.conv_algorithm((1, 64, 56, 56), (64, 64, 3, 3), padding=1))
     """
@@ -119,16 +133,16 @@ def conv_algorithm(
             f"{name}: measure: {error}; measure=False predicts without data"
         ) from None
 
-    def candidate(row: str, cost: float) -> Candidate:
+    def candidate(row: str, cost: float, workspace: float) -> Candidate:
         if call is None:
             measured = None
         else:
             with _C.pin_rows([row]):
                 measured = _quickest(call)
-        return Candidate(_method(row), cost / rate, measured)
+        return Candidate(_method(row), cost / rate, measured, int(workspace))
 
-    candidates = tuple(candidate(row, cost) for row, cost, _ in found)
-    recorded = [i for i, (_, _, record) in enumerate(found) if record]
+    candidates = tuple(candidate(*said) for *said, _ in found)
+    recorded = [i for i, (*_, record) in enumerate(found) if record]
     if recorded:
         chosen, reason = recorded[0], "on record as the quickest (set_autotune)"
     else:
@@ -188,3 +202,18 @@ def set_autotune(on: bool, file: str | os.PathLike[str] | None = None) -> None:
 def get_autotune() -> bool:
     """Whether set_autotune is on."""
     return _C.conv_autotune()
+
+
+def set_conv_workspace(bytes: int) -> None:
+    """How much memory a two-dimensional convolution may take beside its operands; 64 MiB unless set.
+
+    Methods that want more are left out (conv_algorithm shows what each takes). Those that are left
+    pack as many filters at a time as fit, a panel of 16 or 32 at least. Each thread has blocks of
+    the size of its L2 cache besides. Results depend on the method in their last digits.
+    """
+    _C.set_conv_workspace(numbers("set_conv_workspace", "bytes", bytes, 1, 0)[0])
+
+
+def get_conv_workspace() -> int:
+    """What set_conv_workspace set."""
+    return _C.conv_workspace()

@@ -2,6 +2,7 @@
 // Records of what measured fastest. A line of the file: processor, instruction set, problem, row,
 // microseconds, between tabs. A line is written at once and whole, so that processes may share a
 // file; lines that are none are passed over, and of two for a problem the later one holds.
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdio>
@@ -98,10 +99,11 @@ void conv_run(const ConvShape& s, ConvPass pass, Dtype dtype,
     return run(context, conv_choice(s, pass, dtype).method);
   const std::vector<ConvCandidate> list = conv_candidates(s, pass, dtype);
   const ConvCandidate* best = &list.front();
-  double least = std::numeric_limits<double>::infinity();
+  double least = std::numeric_limits<double>::infinity(), cheapest = least;
+  for (const ConvCandidate& c : list) cheapest = std::min(cheapest, c.cost);
   for (const ConvCandidate& c : list) {
     // Ten times the cost of the cheapest is beyond any error of the model.
-    if (c.cost > 10 * list.front().cost && &c != &list.front()) continue;
+    if (c.cost > 10 * cheapest) continue;
     for (int i = 0; i < kRuns; ++i) {
       const auto begin = std::chrono::steady_clock::now();
       run(context, c.row->method);

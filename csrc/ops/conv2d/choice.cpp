@@ -2,15 +2,19 @@
 #include "ops/conv2d/choice.h"
 
 #include <algorithm>
+#include <atomic>
 
 #include "core/blocks.h"
 #include "core/memory.h"
 #include "core/precision.h"
+#include "ops/conv2d/depthwise.h"
 #include "ops/conv2d/winograd.h"
 #include "ops/gemm/tile.h"
 
 namespace striate {
 namespace {
+
+std::atomic<size_t> workspace_limit{kConvWorkspace};
 
 const Table<ConvMethodRow> methods{
 #define ROW(name, T, pass, way)                                                             \
@@ -40,7 +44,7 @@ bool offsets_are_modest(const ConvShape& s) {
   return std::max({s.stride_h, s.stride_w, s.top, s.left, s.dilation_h}) <= kMost;
 }
 
-bool accepts(ConvMethod method, ConvPass pass, const ConvShape& s, Dtype dtype) {
+bool accepts(ConvMethod method, ConvPass pass, const ConvShape& s) {
   switch (method) {
     case ConvMethod::gemm:
       return s.r == 1 && s.s == 1 && s.stride_h == 1 && s.stride_w == 1 && s.top == 0 &&
@@ -51,11 +55,11 @@ bool accepts(ConvMethod method, ConvPass pass, const ConvShape& s, Dtype dtype) 
     case ConvMethod::depthwise:
       return s.groups == s.c && s.k == s.c && s.groups > 1;
     case ConvMethod::winograd_f4x4:
-      return winograd_accepts(s, 4, 3, item_size(dtype));
+      return winograd_accepts(s, 3);
     case ConvMethod::winograd_f2x2:
-      return winograd_accepts(s, 2, 3, item_size(dtype));
+      return winograd_accepts(s, 3);
     case ConvMethod::winograd_5x5:
-      return winograd_accepts(s, 2, 5, item_size(dtype));
+      return winograd_accepts(s, 5);
     case ConvMethod::scatter:
       return s.groups == 1 && s.dilation_w == 1 && s.p * s.q > 0 && offsets_are_modest(s);
     case ConvMethod::rows:
@@ -78,6 +82,7 @@ class Model {
   Model(const ConvShape& s, ConvPass pass, Dtype dtype)
       : s_(s),
         pass_(pass),
+        dtype_(dtype),
         item_(double(item_size(dtype))),
         lanes_(double(gemm_kernel(dtype).nr) / 2),
         tall_(gemm_kernel(dtype).mr),
@@ -114,7 +119,47 @@ class Model {
     return 0;
   }
 
+  double workspace(ConvMethod method) const {
+    const bool weight = pass_ == ConvPass::bwd_weight;
+    const double filters = item_ * panels(pass_ == ConvPass::bwd_data ? c_ : k_) * taps_ *
+                           (pass_ == ConvPass::bwd_data ? k_ : c_);
+    switch (method) {
+      case ConvMethod::gemm:
+        return 0;
+      case ConvMethod::sampled:
+        return copies(pixels_ * c_);
+      case ConvMethod::depthwise: {
+        const double parts = weight ? double(ceil_div(s_.n * s_.p, kDepthwiseRows)) : 1;
+        return item_ * parts * taps_ * groups_;
+      }
+      case ConvMethod::winograd_f4x4:
+        return winograd_workspace(s_, pass_, 4, dtype_);
+      case ConvMethod::winograd_f2x2:
+      case ConvMethod::winograd_5x5:
+        return winograd_workspace(s_, pass_, 2, dtype_);
+      case ConvMethod::scatter:
+        return item_ * panels(taps_ * c_) * k_;
+      case ConvMethod::rows: {
+        if (!weight) return filters;
+        const double height = double((s_.p - 1) * s_.stride_h + (s_.r - 1) * s_.dilation_h + 1);
+        const double width = double((s_.q - 1) * s_.stride_w + s_.s);
+        return copies(double(s_.n) * height * width * c_) + item_ * taps_ * c_ * k_;
+      }
+      case ConvMethod::implicit:
+        return weight ? 0 : std::min(filters, double(conv_workspace()));
+    }
+    return 0;
+  }
+
  private:
+  double panels(double n) const {  // of n columns, whole
+    const double nr = 2 * lanes_;
+    return double(ceil_div(ptrdiff_t(n), ptrdiff_t(nr))) * nr;
+  }
+  // So many elements of all images, copied some at a time.
+  double copies(double n) const {
+    return std::min(item_ * n, std::max(double(kConvCopyBytes), item_ * n / double(s_.n)));
+  }
   double vectors(double n) const { return double(ceil_div(ptrdiff_t(n), ptrdiff_t(lanes_))); }
   // Columns of a tile that n take. One vector of them makes a chain a row: 6 rows are too few.
   double columns(double n) const {
@@ -180,6 +225,7 @@ class Model {
 
   const ConvShape& s_;
   const ConvPass pass_;
+  const Dtype dtype_;
   const double item_, lanes_;
   const ptrdiff_t tall_;
   const double pixels_, inputs_, taps_, c_, k_, groups_;
@@ -187,19 +233,27 @@ class Model {
 
 }  // namespace
 
+size_t conv_workspace() { return workspace_limit.load(std::memory_order_relaxed); }
+void set_conv_workspace(size_t bytes) { workspace_limit.store(bytes, std::memory_order_relaxed); }
+
 std::vector<ConvCandidate> conv_candidates(const ConvShape& s, ConvPass pass, Dtype dtype) {
   const std::vector<const ConvMethodRow*>& rows = methods.runnable(dtype, int(pass));
   const bool pinned = rows.size() == 1, exact = float32_precision() == Precision::highest;
   const Model model(s, pass, dtype);
+  auto allowed = [&](ConvMethod method) {
+    if (exact && rounds_more(method)) return false;
+    return method == ConvMethod::implicit || model.workspace(method) <= double(conv_workspace());
+  };
   std::vector<ConvCandidate> list;
   for (const ConvMethodRow* row : rows)
-    if (accepts(row->method, pass, s, dtype) && (pinned || !exact || !rounds_more(row->method)))
-      list.push_back({row, model.cost(row->method)});
+    if (accepts(row->method, pass, s) && (pinned || allowed(row->method)))
+      list.push_back({row, model.cost(row->method), model.workspace(row->method)});
   if (list.empty()) {  // the pinned row does not serve this shape
     static const ConvMethodRow fallback{
         {"conv2d", "method", "conv2d_implicit", dtype, Isa::scalar, int(pass)},
         ConvMethod::implicit};
-    list.push_back({&fallback, model.cost(ConvMethod::implicit)});
+    list.push_back(
+        {&fallback, model.cost(ConvMethod::implicit), model.workspace(ConvMethod::implicit)});
   }
   return list;
 }

@@ -43,12 +43,22 @@ struct ConvMethodRow : Row {
 // The methods that accept a problem, in table order; those that are pinned alone, if any is.
 struct ConvCandidate {
   const ConvMethodRow* row;
-  double cost;  // in multiply-adds of whole vectors, as many as would take its time
+  double cost;       // in multiply-adds of whole vectors, as many as would take its time
+  double workspace;  // bytes beside the operands that its threads share
 };
 std::vector<ConvCandidate> conv_candidates(const ConvShape& s, ConvPass pass, Dtype dtype);
 
 // The candidate of least cost, or the measured one where there is a record of it.
 const ConvMethodRow& conv_choice(const ConvShape& s, ConvPass pass, Dtype dtype);
+
+// What a convolution's threads may share beside its operands, 64 MiB unless set: methods that want
+// more are no candidates, and `implicit` packs as many filters at a time as fit, a panel at least.
+// Each thread has blocks of the size of its L2 besides.
+constexpr size_t kConvWorkspace = size_t(64) << 20;
+size_t conv_workspace();
+void set_conv_workspace(size_t bytes);
+
+constexpr ptrdiff_t kConvCopyBytes = 8 << 20;  // of images that are copied at a time, or one image
 
 // Autotuning. Records live in this process and, if `file` is not empty, in a text file, to which
 // each is added when it is made; those of other processors and instruction sets in it are ignored.

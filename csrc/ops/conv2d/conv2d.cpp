@@ -19,13 +19,12 @@
 namespace striate {
 namespace {
 
-constexpr double kCopyBytes = 8 << 20;  // of images that are copied for a method, or one image
-
 // Calls part(shape, n) for runs of images from the n-th on, whose copies take so many bytes each;
 // once even with none.
 template <class F>
 void each_part(const ConvShape& s, double bytes, F&& part) {
-  const ptrdiff_t most = std::max<ptrdiff_t>(ptrdiff_t(kCopyBytes / std::max(bytes, 1.0)), 1);
+  const ptrdiff_t most =
+      std::max<ptrdiff_t>(ptrdiff_t(double(kConvCopyBytes) / std::max(bytes, 1.0)), 1);
   ptrdiff_t n = 0;
   do {
     ConvShape run = s;
@@ -137,70 +136,91 @@ std::vector<Tap> row_taps_of(const ConvShape& s) {
   return taps;
 }
 
+// How many of `width` filters of `depth` values are packed at a time.
+template <class T>
+ptrdiff_t filters_at_once(ptrdiff_t depth, ptrdiff_t width) {
+  const ptrdiff_t nr = gemm_kernel(dtype_of<T>).nr;
+  const size_t panel = size_t(std::max<ptrdiff_t>(depth, 1) * nr) * sizeof(T);
+  const ptrdiff_t most = std::max<ptrdiff_t>(ptrdiff_t(conv_workspace() / panel), 1);
+  return most < ceil_div(width, nr) ? most * nr : width;
+}
+
 template <class T>
 void fwd_implicit(const ConvShape& s, const T* x, const T* w, const Epilogue<T>& e, T* y) {
   const ptrdiff_t c = s.group_c(), k = s.group_k(), depth = s.r * s.s * c;
-  Workspace<T> b(packed_b_size<T>(depth, k));
-  for (ptrdiff_t g = 0; g < s.groups; ++g) {
-    pack_b<T>({w + g * k * depth, 1, depth, 0}, depth, k, b.data());
-    PixelGrid<T> grid{s.n,
-                      s.p,
-                      s.q,
-                      image(y, s.p, s.q, s.k),
-                      image(x, s.h, s.w, s.c),
-                      s.h,
-                      s.w,
-                      s.stride_h,
-                      s.stride_w,
-                      c,
-                      k,
-                      taps_of(s, c),
-                      b.data(),
-                      depth,
-                      of_group(e, g * k)};
-    grid.in.data += g * c;
-    grid.out.data += g * k;
-    implicit_gemm(grid);
-  }
+  const ptrdiff_t most = filters_at_once<T>(depth, k);
+  Workspace<T> b(packed_b_size<T>(depth, most));
+  for (ptrdiff_t g = 0; g < s.groups; ++g)
+    for (ptrdiff_t j = 0; j < k; j += most) {
+      const ptrdiff_t first = g * k + j, width = std::min(most, k - j);
+      pack_b<T>({w + first * depth, 1, depth, 0}, depth, width, b.data());
+      PixelGrid<T> grid{s.n,
+                        s.p,
+                        s.q,
+                        image(y, s.p, s.q, s.k),
+                        image(x, s.h, s.w, s.c),
+                        s.h,
+                        s.w,
+                        s.stride_h,
+                        s.stride_w,
+                        c,
+                        width,
+                        taps_of(s, c),
+                        b.data(),
+                        depth,
+                        of_group(e, first)};
+      grid.in.data += g * c;
+      grid.out.data += first;
+      implicit_gemm(grid);
+    }
+}
+
+// The filters' channels [first, first + width) of group g, packed in b.
+template <class T>
+void bwd_data_classes(const ConvShape& s, const T* dy, const T* b, ptrdiff_t g, ptrdiff_t first,
+                      ptrdiff_t width, const Epilogue<T>& e, T* dx) {
+  const ptrdiff_t k = s.group_k();
+  for (ptrdiff_t h = 0; h < std::min(s.stride_h, s.h); ++h)
+    for (ptrdiff_t v = 0; v < std::min(s.stride_w, s.w); ++v) {
+      std::vector<Tap> met;
+      for (const Meeting& a : meetings(h, s.top, s.r, s.dilation_h, s.stride_h))
+        for (const Meeting& z : meetings(v, s.left, s.s, s.dilation_w, s.stride_w))
+          met.push_back({a.offset, z.offset, (a.filter * s.s + z.filter) * k});
+      Image<T> out{dx + (h * s.w + v) * s.c + first, s.h * s.w * s.c, s.stride_h * s.w * s.c,
+                   s.stride_w * s.c};
+      PixelGrid<T> grid{s.n,
+                        (s.h - h + s.stride_h - 1) / s.stride_h,
+                        (s.w - v + s.stride_w - 1) / s.stride_w,
+                        out,
+                        image(dy, s.p, s.q, s.k),
+                        s.p,
+                        s.q,
+                        1,
+                        1,
+                        k,
+                        width,
+                        std::move(met),
+                        b,
+                        s.r * s.s * k,
+                        of_group(e, first)};
+      grid.in.data += g * k;
+      implicit_gemm(grid);
+    }
 }
 
 template <class T>
 void bwd_data_implicit(const ConvShape& s, const T* dy, const T* w, const Epilogue<T>& e, T* dx) {
-  const ptrdiff_t c = s.group_c(), k = s.group_k(), taps = s.r * s.s;
-  const ptrdiff_t nr = gemm_kernel(dtype_of<T>).nr;
-  Workspace<T> b(packed_b_size<T>(taps * k, c));  // panels [C / NR][tap][K][NR]
-  for (ptrdiff_t g = 0; g < s.groups; ++g) {
-    for (ptrdiff_t t = 0; t < taps; ++t)
-      pack_b<T>({w + (g * k * taps + t) * c, taps * c, 1, 0}, k, c, b.data() + t * k * nr,
-                taps * k);
-    for (ptrdiff_t h = 0; h < std::min(s.stride_h, s.h); ++h) {
-      for (ptrdiff_t v = 0; v < std::min(s.stride_w, s.w); ++v) {
-        std::vector<Tap> met;
-        for (const Meeting& a : meetings(h, s.top, s.r, s.dilation_h, s.stride_h))
-          for (const Meeting& z : meetings(v, s.left, s.s, s.dilation_w, s.stride_w))
-            met.push_back({a.offset, z.offset, (a.filter * s.s + z.filter) * k});
-        Image<T> out{dx + (h * s.w + v) * s.c + g * c, s.h * s.w * s.c, s.stride_h * s.w * s.c,
-                     s.stride_w * s.c};
-        PixelGrid<T> grid{s.n,
-                          (s.h - h + s.stride_h - 1) / s.stride_h,
-                          (s.w - v + s.stride_w - 1) / s.stride_w,
-                          out,
-                          image(dy, s.p, s.q, s.k),
-                          s.p,
-                          s.q,
-                          1,
-                          1,
-                          k,
-                          c,
-                          std::move(met),
-                          b.data(),
-                          taps * k,
-                          of_group(e, g * c)};
-        grid.in.data += g * k;
-        implicit_gemm(grid);
-      }
+  const ptrdiff_t c = s.group_c(), k = s.group_k(), taps = s.r * s.s, depth = taps * k;
+  const ptrdiff_t nr = gemm_kernel(dtype_of<T>).nr, most = filters_at_once<T>(depth, c);
+  Workspace<T> b(packed_b_size<T>(depth, most));  // panels [C / NR][tap][K][NR]
+  for (ptrdiff_t g = 0; g < s.groups; ++g)
+    for (ptrdiff_t j = 0; j < c; j += most) {
+      const ptrdiff_t width = std::min(most, c - j);
+      for (ptrdiff_t t = 0; t < taps; ++t)
+        pack_b<T>({w + (g * k * taps + t) * c + j, taps * c, 1, 0}, k, width, b.data() + t * k * nr,
+                  depth);
+      bwd_data_classes(s, dy, b.data(), g, g * c + j, width, e, dx);
     }
-  }
 }
 
 template <class T>

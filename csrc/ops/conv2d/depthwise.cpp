@@ -21,7 +21,6 @@ const Table<Kernel> kernels{
 };
 
 constexpr ptrdiff_t kParallelWork = 1 << 16;  // multiply-adds below which one thread is quicker
-constexpr ptrdiff_t kRowsAPart = 16;          // image rows a part of the weight gradient; fixed
 
 template <class T>
 DepthwisePixelFn<T>* pixel_kernel() {
@@ -212,12 +211,13 @@ void depthwise_bwd_weight(const ConvShape& s, const T* x, const T* dy, T* dw) {
   auto* kernel = kernels.best(dtype_of<T>, int(Depthwise::depthwise_weight))
                      .template as<DepthwiseWeightFn<T>>();
   const ptrdiff_t taps = s.r * s.s, rows = s.n * s.p;
-  const ptrdiff_t parts = std::max<ptrdiff_t>((rows + kRowsAPart - 1) / kRowsAPart, 1);
+  const ptrdiff_t parts = std::max<ptrdiff_t>((rows + kDepthwiseRows - 1) / kDepthwiseRows, 1);
   const Line<T> line = line_of<T>(s);
   Workspace<T> partial(size_t(parts * taps * s.c));  // [part][tap][C]
   std::fill_n(partial.data(), parts * taps * s.c, T(0));
   parallel_for(parts, [&](ptrdiff_t part) {
-    for (ptrdiff_t row = part * kRowsAPart; row < std::min((part + 1) * kRowsAPart, rows); ++row) {
+    for (ptrdiff_t row = part * kDepthwiseRows; row < std::min((part + 1) * kDepthwiseRows, rows);
+         ++row) {
       for (ptrdiff_t r = 0; r < s.r; ++r) {
         const ptrdiff_t n = row / s.p, h = row % s.p * s.stride_h + r * s.dilation_h - s.top;
         if (h < 0 || h >= s.h) continue;

@@ -28,6 +28,7 @@ template <class T>
 using DepthwisePixelFn = void(const DepthwisePixels<T>&);
 
 constexpr ptrdiff_t kMostColumns = 5;
+constexpr ptrdiff_t kDepthwiseRows = 16;  // image rows a part of the weight gradient; fixed
 
 // The gradient of weights side by side in a row of the filter, columns <= kMostColumns of them:
 //

@@ -162,7 +162,7 @@ class WeightEngine {
 //         for each tile of MR values: dw^T tile += over the block
 //
 // dy comes from memory once. (vgg's first layer on a Zen 3: 12 GF/s tile by tile over all of dy, 41
-// with a panel packed at a time, WWW with all of a group.)
+// with a panel packed at a time, 60 with all of a group.)
 template <class T>
 class NarrowEngine {
  public:

@@ -4,7 +4,7 @@
 //   the filters, panel by panel of NR outputs     U [panel][xi][C][NR]       once, all threads;
 //                                                 or in the task, see Tiles
 //   for (block of tiles) x (group of panels)      one task, any thread
-//     for each tile                               V [xi][tile][C]            L2
+//     for each tile                               V [xi][tile][C]            L2; or shared
 //     for each panel
 //       for each xi, for MR tiles at a time       M [xi][tile][NR]           the register tile
 //       for each tile                             y, bias and clamp
@@ -35,9 +35,14 @@ const Table<Kernel> kernels{
 #undef ROW
 };
 
-constexpr double kMostFilterBytes = 64 << 20;
 constexpr ptrdiff_t kFusedBytes = 16 << 20;              // of V of all tiles
 constexpr ptrdiff_t kFewestTiles = 12, kMostTiles = 56;  // of a block
+constexpr ptrdiff_t kTilesATask = 8;                     // where V is shared
+
+// Whether V of all tiles is one block, see Tiles.
+bool one_block(double v_bytes, double tiles, double width) {
+  return v_bytes <= double(l2_bytes() / 2) || (tiles < width && v_bytes <= double(kFusedBytes));
+}
 
 // An output image, and the input that its tiles read, which begins `top` above and `left` of it.
 template <class T>
@@ -60,9 +65,9 @@ ptrdiff_t filters_xi(const Images<T>& g) {
 template <class T>
 using Transform = std::function<void(ptrdiff_t panel, T* u)>;
 
-// Where V of all tiles is smaller than U, one block holds them, and each panel of filters is
-// transformed when it is its turn: U [xi][C][NR] then comes from the nearest cache that holds it,
-// instead of going to memory and back. 512 filters of 512 channels are 38 MB.
+// Where V of all tiles is smaller than U, one block holds them, which the threads share, and each
+// panel of filters is transformed when it is its turn: U [xi][C][NR] then comes from the nearest
+// cache that holds it, instead of going to memory and back. 512 filters of 512 channels are 38 MB.
 template <class T>
 class Tiles {
  public:
@@ -84,68 +89,89 @@ class Tiles {
     fewest_ = ceil_div(kFewestTiles, kernel_.mr) * kernel_.mr;
     block_ = l2_bytes() / 2 / tile_bytes / fewest_ * fewest_;
     block_ = std::clamp(block_, fewest_, kMostTiles);
-    const ptrdiff_t v_bytes = tile_bytes * tiles_.count;
-    fused_ = v_bytes <= l2_bytes() / 2 || (tiles_.count < g.width && v_bytes <= kFusedBytes);
-    if (fused_) block_ = tiles_.count;
+    fused_ =
+        one_block(double(tile_bytes) * double(tiles_.count), double(tiles_.count), double(g.width));
     panel_size_ = xis_ * filters_xi(g);
   }
 
-  void run() {
-    Workspace<T> u(fused_ ? 0 : size_t(panels_ * panel_size_));
-    u_ = u.data();
-    if (!fused_)
-      parallel_for(panels_, [&](ptrdiff_t panel) { transform_(panel, &u[panel * panel_size_]); });
-    // Tasks of one block transform its tiles each for themselves: one a thread then.
+  void run() { fused_ ? run_panels() : run_blocks(); }
+
+ private:
+  void run_blocks() {
+    Workspace<T> u(size_t(panels_ * panel_size_));
+    parallel_for(panels_, [&](ptrdiff_t panel) { transform_(panel, &u[panel * panel_size_]); });
     ptrdiff_t block = std::min(block_, tiles_.count), group = panels_;
-    const ptrdiff_t wanted = num_threads() * (fused_ ? 1 : num_threads() > 1 ? 3 : 1);
+    const ptrdiff_t wanted = num_threads() > 1 ? 3 * num_threads() : 1;
     auto tasks = [&] { return ceil_div(tiles_.count, block) * ceil_div(panels_, group); };
-    while (!fused_ && tasks() < wanted && block > fewest_) block = ceil_div(block, 2);
+    while (tasks() < wanted && block > fewest_) block = ceil_div(block, 2);
     while (tasks() < wanted && group > 1) group = ceil_div(group, 2);
     const ptrdiff_t across = ceil_div(panels_, group);
     parallel_for(ceil_div(tiles_.count, block) * across, [&](ptrdiff_t part) {
       const ptrdiff_t tile = part / across * block, panel = part % across * group;
-      task(tile, std::min(tile + block, tiles_.count), panel, std::min(panel + group, panels_));
+      const ptrdiff_t end = std::min(tile + block, tiles_.count);
+      Workspace<T> v(size_t(xis_ * v_xi(end - tile))), m(size_t(xis_ * m_xi(end - tile)));
+      take(tile, end - tile, tile, end, v.data());
+      for (ptrdiff_t i = panel; i < std::min(panel + group, panels_); ++i)
+        give(tile, end, v.data(), i, &u[i * panel_size_], m.data());
     });
   }
 
- private:
-  void task(ptrdiff_t begin, ptrdiff_t end, ptrdiff_t panel0, ptrdiff_t panel1) const {
-    constexpr ptrdiff_t line = 64 / ptrdiff_t(sizeof(T));
-    const ptrdiff_t count = end - begin, nr = kernel_.nr;
-    // Lines between rows and between the matrices keep both out of the same sets of L1.
-    const ptrdiff_t v_row = g_.depth + line, v_xi = count * v_row + line, m_xi = count * nr + line;
-    Workspace<T> v(size_t(xis_ * v_xi)), m(size_t(xis_ * m_xi));
-    Workspace<T> own(fused_ ? size_t(panel_size_) : 0);
+  void run_panels() {
+    const ptrdiff_t count = tiles_.count;
+    Workspace<T> v(size_t(xis_ * v_xi(count)));
+    parallel_for(ceil_div(count, kTilesATask), [&](ptrdiff_t part) {
+      const ptrdiff_t tile = part * kTilesATask;
+      take(0, count, tile, std::min(tile + kTilesATask, count), v.data());
+    });
+    ptrdiff_t group = panels_;
+    while (ceil_div(panels_, group) < num_threads() && group > 1) group = ceil_div(group, 2);
+    parallel_for(ceil_div(panels_, group), [&](ptrdiff_t part) {
+      Workspace<T> u{size_t(panel_size_)}, m(size_t(xis_ * m_xi(count)));
+      for (ptrdiff_t i = part * group; i < std::min((part + 1) * group, panels_); ++i) {
+        transform_(i, u.data());
+        give(0, count, v.data(), i, u.data(), m.data());
+      }
+    });
+  }
+
+  // Lines between rows and between the matrices keep both out of the same sets of L1.
+  static constexpr ptrdiff_t kLine = 64 / ptrdiff_t(sizeof(T));
+  ptrdiff_t v_row() const { return g_.depth + kLine; }
+  ptrdiff_t v_xi(ptrdiff_t tiles) const { return tiles * v_row() + kLine; }
+  ptrdiff_t m_xi(ptrdiff_t tiles) const { return tiles * kernel_.nr + kLine; }
+
+  // V of tiles [begin, end) of a block of `count` from tile `first` on.
+  void take(ptrdiff_t first, ptrdiff_t count, ptrdiff_t begin, ptrdiff_t end, T* v) const {
     for (ptrdiff_t tile = begin; tile < end; ++tile) {
       const auto at = tiles_.place(tile);
       input_(winograd_input(g_.in, g_.in_h, g_.in_w, {at.n, at.row - g_.top, at.col - g_.left}, a_,
-                            g_.depth, v.data() + (tile - begin) * v_row, v_xi));
+                            g_.depth, v + (tile - first) * v_row(), v_xi(count)));
     }
-    for (ptrdiff_t panel = panel0; panel < panel1; ++panel) {
-      if (fused_) transform_(panel, own.data());
-      const T* u = fused_ ? own.data() : u_ + panel * panel_size_;
-      const ptrdiff_t j = panel * nr, channels = std::min(nr, g_.width - j);
-      multiply(v.data(), v_row, v_xi, count, u, channels, m.data(), m_xi);
-      for (ptrdiff_t tile = begin; tile < end; ++tile) {
-        const auto at = tiles_.place(tile);
-        T* y = g_.out.data + at.n * g_.out.image + at.row * g_.out.row + at.col * g_.out.pixel + j;
-        const ptrdiff_t rows = std::min(m_, g_.rows - at.row);
-        const ptrdiff_t cols = std::min(m_, g_.cols - at.col);
-        output_({m.data() + (tile - begin) * nr, m_xi, rows, cols, channels,
-                 e_.bias ? e_.bias + j : nullptr, e_.low, e_.high, y, g_.out.row, g_.out.pixel});
-        if (e_.activation == nullptr) continue;
-        for (ptrdiff_t r = 0; r < rows; ++r)
-          for (ptrdiff_t s = 0; s < cols; ++s) {
-            T* pixel = y + r * g_.out.row + s * g_.out.pixel;
-            e_.activation(pixel, pixel, channels, e_.parameter);
-          }
-      }
+  }
+
+  // y of a block of tiles and the filters of a panel.
+  void give(ptrdiff_t begin, ptrdiff_t end, const T* v, ptrdiff_t panel, const T* u, T* m) const {
+    const ptrdiff_t nr = kernel_.nr, j = panel * nr, channels = std::min(nr, g_.width - j);
+    multiply(v, end - begin, u, channels, m);
+    for (ptrdiff_t tile = begin; tile < end; ++tile) {
+      const auto at = tiles_.place(tile);
+      T* y = g_.out.data + at.n * g_.out.image + at.row * g_.out.row + at.col * g_.out.pixel + j;
+      const ptrdiff_t rows = std::min(m_, g_.rows - at.row);
+      const ptrdiff_t cols = std::min(m_, g_.cols - at.col);
+      output_({m + (tile - begin) * nr, m_xi(end - begin), rows, cols, channels,
+               e_.bias ? e_.bias + j : nullptr, e_.low, e_.high, y, g_.out.row, g_.out.pixel});
+      if (e_.activation == nullptr) continue;
+      for (ptrdiff_t r = 0; r < rows; ++r)
+        for (ptrdiff_t s = 0; s < cols; ++s) {
+          T* pixel = y + r * g_.out.row + s * g_.out.pixel;
+          e_.activation(pixel, pixel, channels, e_.parameter);
+        }
     }
   }
 
   // M[xi] = V[xi] U[xi] for one panel, tiles in groups of like height.
-  void multiply(const T* v, ptrdiff_t v_row, ptrdiff_t v_xi, ptrdiff_t count, const T* u,
-                ptrdiff_t width, T* m, ptrdiff_t m_xi) const {
+  void multiply(const T* v, ptrdiff_t count, const T* u, ptrdiff_t width, T* m) const {
+    const ptrdiff_t v_row = this->v_row(), v_xi = this->v_xi(count), m_xi = this->m_xi(count);
     const ptrdiff_t nr = kernel_.nr, height = ceil_div(count, ceil_div(count, kernel_.mr));
     const Epilogue<T> none;
     const T* rows[kMaxTileRows];
@@ -182,7 +208,6 @@ class Tiles {
   WinogradFn<WinogradOutput<T>>* const output_;
   ptrdiff_t fewest_, block_, panel_size_;
   bool fused_;
-  const T* u_ = nullptr;  // unless fused
 };
 
 // Transforms the filters from column j on as filter(j, space) tells.
@@ -206,11 +231,22 @@ const Kernel& winograd_kernel(WinogradStage stage, ptrdiff_t a, ptrdiff_t n, Dty
   return kernels.best(dtype, variant(stage, a, n));
 }
 
-bool winograd_accepts(const ConvShape& s, ptrdiff_t m, ptrdiff_t r, size_t item) {
-  const double a = double(m + r - 1), filters = a * a * double(s.k + 32) * double(s.c + 32);
+bool winograd_accepts(const ConvShape& s, ptrdiff_t r) {
   return s.r == r && s.s == r && s.stride_h == 1 && s.stride_w == 1 && s.dilation_h == 1 &&
-         s.dilation_w == 1 && s.groups == 1 && s.n > 0 &&
-         filters * double(item) <= kMostFilterBytes && s.p > 0 && s.q > 0 && s.c > 0 && s.k > 0;
+         s.dilation_w == 1 && s.groups == 1 && s.n > 0 && s.p > 0 && s.q > 0 && s.c > 0 && s.k > 0;
+}
+
+double winograd_workspace(const ConvShape& s, ConvPass pass, ptrdiff_t m, Dtype dtype) {
+  if (pass == ConvPass::bwd_weight) return winograd_weight_workspace(s, m, dtype);
+  const bool data = pass == ConvPass::bwd_data;
+  const double item = double(item_size(dtype)), line = 64 / item, a = double(m + s.r - 1);
+  const double depth = double(data ? s.k : s.c), width = double(data ? s.c : s.k);
+  const double rows = double(data ? s.h : s.p), cols = double(data ? s.w : s.q);
+  const double tiles = double(s.n) * std::ceil(rows / double(m)) * std::ceil(cols / double(m));
+  if (one_block(a * a * depth * item * tiles, tiles, width))
+    return a * a * (tiles * (depth + line) + line) * item;
+  const double nr = double(gemm_kernel(dtype).nr);
+  return a * a * std::ceil(width / nr) * (nr * depth + line) * item;
 }
 
 double winograd_cost(const ConvShape& s, ConvPass pass, ptrdiff_t m, double lanes) {

@@ -109,11 +109,13 @@ WinogradInput<T> winograd_input(const Image<const T>& x, ptrdiff_t h, ptrdiff_t 
           v_xi};
 }
 
-// Whether the passes can go by F(m x m, r x r): filters of that size at stride 1, one group,
-// transformed filters of 64 MB at most.
-bool winograd_accepts(const ConvShape& s, ptrdiff_t m, ptrdiff_t r, size_t item);
+// Whether the passes can go by F(m x m, r x r), for any m: such filters at stride 1, one group.
+bool winograd_accepts(const ConvShape& s, ptrdiff_t r);
 // What F(m x m) takes, in multiply-adds of whole vectors of so many lanes.
 double winograd_cost(const ConvShape& s, ConvPass pass, ptrdiff_t m, double lanes);
+// Bytes that its threads share.
+double winograd_workspace(const ConvShape& s, ConvPass pass, ptrdiff_t m, Dtype dtype);
+double winograd_weight_workspace(const ConvShape& s, ptrdiff_t m, Dtype dtype);
 
 template <class T>
 void winograd_fwd(const ConvShape& s, ptrdiff_t m, const T* x, const T* w, const Epilogue<T>& e,

@@ -10,6 +10,8 @@
 // Bytes a flop out of L3: 2 over the filters and 2 over the columns of a group, 4 over the tiles
 // of a block where there are several blocks. Groups of 64 x 64 and 64 tiles make 0.13. (Lost on a
 // Zen 3: V and E of 16 MB, 1.8 times slower at 64 channels than of 2; blocks of 32 tiles, 0.8.)
+#include <cmath>
+
 #include "core/caches.h"
 #include "core/memory.h"
 #include "core/threads.h"
@@ -22,6 +24,12 @@ namespace {
 constexpr ptrdiff_t kBlockBytes = 2 << 20;  // of V and E
 constexpr ptrdiff_t kFewestTiles = 64;      // of a block: M is read and written once each
 constexpr ptrdiff_t kTilesATask = 8;        // that are transformed
+
+// Tiles of a block at most.
+ptrdiff_t most_tiles(const ConvShape& s, ptrdiff_t m, size_t item) {
+  const double a = double(m + s.r - 1), bytes = a * a * double(s.c + s.k) * double(item);
+  return std::max(ptrdiff_t(double(kBlockBytes) / bytes), kFewestTiles);
+}
 
 template <class T>
 class WeightTiles {
@@ -42,9 +50,7 @@ class WeightTiles {
                       .template as<WinogradFn<WinogradInput<T>>>()),
         output_(winograd_kernel(WinogradStage::dw, a_, s.r, dtype_of<T>)
                     .template as<WinogradFn<WinogradOutput<T>>>()) {
-    const ptrdiff_t tile_bytes = xis_ * (s.c + s.k) * ptrdiff_t(sizeof(T));
-    const ptrdiff_t most = std::max(kBlockBytes / tile_bytes, kFewestTiles);
-    blocks_ = ceil_div(tiles_.count, most);
+    blocks_ = ceil_div(tiles_.count, most_tiles(s, m, sizeof(T)));
     block_ = ceil_div(tiles_.count, blocks_);
     // Lines between rows and between the matrices keep both out of the same sets of L1.
     v_row_ = s.c + kLine, v_xi_ = block_ * v_row_ + kLine;
@@ -155,6 +161,16 @@ class WeightTiles {
 };
 
 }  // namespace
+
+double winograd_weight_workspace(const ConvShape& s, ptrdiff_t m, Dtype dtype) {
+  const double item = double(item_size(dtype)), line = 64 / item, a = double(m + s.r - 1);
+  const double tiles = WinogradTiles{m, s.n, s.p, s.q}.count;
+  const double blocks = std::ceil(tiles / double(most_tiles(s, m, item_size(dtype))));
+  const double block = std::ceil(tiles / blocks), c = double(s.c), k = double(s.k);
+  const GemmKernel& kernel = gemm_kernel(dtype);
+  const double sums = (k + kernel.mr) * (c + kernel.nr);
+  return a * a * item * (block * (c + k + 2 * line) + 2 * line + (blocks > 1 ? sums : 0));
+}
 
 template <class T>
 void winograd_bwd_weight(const ConvShape& s, ptrdiff_t m, const T* x, const T* dy, T* dw) {
