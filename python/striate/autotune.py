@@ -99,8 +99,8 @@ def conv_algorithm(
 
     The same options as conv2d's; `direction` is "fwd", "bwd_data" or "bwd_weight". Every method
     that takes the problem is listed with the time that the model predicts, the memory it takes
-    (set_conv_workspace) and, with `measure`, the quickest of three runs on random data. Printing the
-    result shows a table.
+    (set_conv_workspace) and, with `measure`, the quickest of three runs on random data. Printing
+    the result shows a table.
 
         print(striate.conv_algorithm((1, 64, 56, 56), (64, 64, 3, 3), padding=1))
     """
@@ -141,7 +141,7 @@ def conv_algorithm(
                 measured = _quickest(call)
         return Candidate(_method(row), cost / rate, measured, int(workspace))
 
-    candidates = tuple(candidate(*said) for *said, _ in found)
+    candidates = tuple(candidate(row, cost, workspace) for row, cost, workspace, _ in found)
     recorded = [i for i, (*_, record) in enumerate(found) if record]
     if recorded:
         chosen, reason = recorded[0], "on record as the quickest (set_autotune)"
@@ -205,7 +205,7 @@ def get_autotune() -> bool:
 
 
 def set_conv_workspace(bytes: int) -> None:
-    """How much memory a two-dimensional convolution may take beside its operands; 64 MiB unless set.
+    """How much memory a 2-D convolution may take beside its operands; 64 MiB unless set.
 
     Methods that want more are left out (conv_algorithm shows what each takes). Those that are left
     pack as many filters at a time as fit, a panel of 16 or 32 at least. Each thread has blocks of
