@@ -27,6 +27,7 @@ from striate._C import *  # noqa: F403  (what the stub declares, for type checke
 _RUNTIME = {
     "conv2d_candidates",
     "conv_autotune",
+    "conv_workspace",
     "cpu_name",
     "float32_precision",
     "isa",
@@ -40,6 +41,7 @@ _RUNTIME = {
     "pin_rows",
     "rows",
     "set_conv_autotune",
+    "set_conv_workspace",
     "set_float32_precision",
     "set_num_threads",
 }

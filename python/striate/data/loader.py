@@ -62,6 +62,20 @@ def _stacked(arrays: list[Array]) -> Tensor:
     return Tensor(np.stack(arrays))
 
 
+def _result(future: Future[Any]) -> Any:
+    """future.result(), interrupted or not.
+
+    An interrupt inside a condition variable's own code makes Python's threading release a lock that
+    it does not hold, and a RuntimeError take the place of KeyboardInterrupt.
+    """
+    try:
+        return future.result()
+    except RuntimeError as error:
+        if isinstance(error.__context__, KeyboardInterrupt):
+            raise error.__context__ from None
+        raise
+
+
 class DataLoader:
     """Batches of a dataset.
 
@@ -188,7 +202,7 @@ class DataLoader:
             for number in itertools.islice(numbers, self.num_workers * self.prefetch_factor):
                 ahead.append(pool.submit(load, number))
             while ahead:
-                batch = ahead.popleft().result()
+                batch = _result(ahead.popleft())
                 for number in itertools.islice(numbers, 1):
                     ahead.append(pool.submit(load, number))
                 yield batch
