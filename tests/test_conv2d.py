@@ -3,6 +3,7 @@
 
 import numpy as np
 import pytest
+import striate
 from striate import _C
 from striate.ops.conv2d import images
 
@@ -35,3 +36,29 @@ def test_astronomic_strides_and_paddings(method):
     expected[0, :, :2, :2] = np.einsum("k,kchw->chw", middle, w)
     np.testing.assert_allclose(dx, expected, atol=1e-5)
     np.testing.assert_allclose(dw, np.einsum("k,chw->kchw", middle, corner), atol=1e-5)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_many_pixels_are_summed_in_parts(stride):
+    """Of a 1x1 weight gradient: the same parts for any threads, and the right sum."""
+    rng = np.random.default_rng(0)
+    size = 131 * stride
+    x = rng.standard_normal((2, size, size, 24), np.float32).transpose(0, 3, 1, 2)
+    dy = rng.standard_normal((2, 131, 131, 20), np.float32).transpose(0, 3, 1, 2)
+    options = {
+        "stride": (stride,) * 2, "padding": ((0, 0),) * 2, "dilation": (1, 1), "groups": 1
+    }  # fmt: skip
+    threads = striate.get_num_threads()
+    found = []
+    try:
+        for count in (1, 2, 3):
+            striate.set_num_threads(count)
+            with _C.pin_rows([f"conv2d_bwd_weight_f32_{'gemm' if stride == 1 else 'sampled'}"]):
+                found.append(_C.conv2d_bwd_weight(x, dy, size=(1, 1), **options))
+    finally:
+        striate.set_num_threads(threads)
+    met = x[:, :, ::stride, ::stride].astype(np.float64)
+    exact = np.einsum("nkhw,nchw->kc", dy.astype(np.float64), met)
+    np.testing.assert_allclose(found[0][:, :, 0, 0], exact, atol=2e-3)
+    for other in found[1:]:
+        np.testing.assert_array_equal(found[0], other)

@@ -213,6 +213,8 @@ Pool*& pool() {
 
 int num_threads() { return wanted_threads().load(std::memory_order_relaxed); }
 
+int threads_here() { return in_region ? 1 : num_threads(); }
+
 void set_num_threads(int count) {
   if (count < 1 || count > 1024)
     throw std::invalid_argument("set_num_threads: count: expected 1 to 1024, got " +

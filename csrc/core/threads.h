@@ -14,6 +14,7 @@ namespace striate {
 
 // STRIATE_NUM_THREADS, else OMP_NUM_THREADS, else the CPUs that affinity and the cgroup grant.
 int num_threads();
+int threads_here();               // those of a region that begins here: inside another, one
 void set_num_threads(int count);  // throws std::invalid_argument below 1 or above 1024
 
 // `check` is called between parts, on each thread that runs them, about ten times a second. What it

@@ -125,9 +125,9 @@ class Model {
                            (pass_ == ConvPass::bwd_data ? k_ : c_);
     switch (method) {
       case ConvMethod::gemm:
-        return 0;
+        return weight ? parts() : 0;
       case ConvMethod::sampled:
-        return copies(pixels_ * c_);
+        return copies(pixels_ * c_) + parts();
       case ConvMethod::depthwise: {
         const double parts = weight ? double(ceil_div(s_.n * s_.p, kDepthwiseRows)) : 1;
         return item_ * parts * taps_ * groups_;
@@ -155,6 +155,10 @@ class Model {
   double panels(double n) const {  // of n columns, whole
     const double nr = 2 * lanes_;
     return double(ceil_div(ptrdiff_t(n), ptrdiff_t(nr))) * nr;
+  }
+  double parts() const {
+    const ptrdiff_t count = conv_pixel_parts(s_);
+    return count > 1 ? item_ * double(count) * c_ * k_ : 0;
   }
   // So many elements of all images, copied some at a time.
   double copies(double n) const {
@@ -235,6 +239,15 @@ class Model {
 
 size_t conv_workspace() { return workspace_limit.load(std::memory_order_relaxed); }
 void set_conv_workspace(size_t bytes) { workspace_limit.store(bytes, std::memory_order_relaxed); }
+
+ptrdiff_t conv_pixel_parts(const ConvShape& s) {
+  constexpr ptrdiff_t kPixels = 4096, kParts = 8;
+  constexpr double kElements = 1 << 20;  // of all parts' sums
+  const double result = double(s.k) * double(s.c);
+  if (result > kElements / 2) return 1;
+  const auto most = ptrdiff_t(kElements / std::max(result, 1.0));
+  return std::clamp<ptrdiff_t>(s.n * s.p * s.q / kPixels, 1, std::min(kParts, most));
+}
 
 std::vector<ConvCandidate> conv_candidates(const ConvShape& s, ConvPass pass, Dtype dtype) {
   const std::vector<const ConvMethodRow*>& rows = methods.runnable(dtype, int(pass));

@@ -60,6 +60,9 @@ void set_conv_workspace(size_t bytes);
 
 constexpr ptrdiff_t kConvCopyBytes = 8 << 20;  // of images that are copied at a time, or one image
 
+// Into how many parts the weight gradient of 1x1 filters cuts its sum over pixels.
+ptrdiff_t conv_pixel_parts(const ConvShape& s);
+
 // Autotuning. Records live in this process and, if `file` is not empty, in a text file, to which
 // each is added when it is made; those of other processors and instruction sets in it are ignored.
 // Throws std::runtime_error where the file can be neither read nor made.

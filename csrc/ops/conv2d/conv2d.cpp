@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "core/blocks.h"
 #include "core/check.h"
 #include "core/memory.h"
 #include "core/threads.h"
@@ -49,11 +50,35 @@ void gemm_bwd_data(const ConvShape& s, const T* dy, const T* w, const Epilogue<T
   gemm(p);
 }
 
+// A small result of many pixels has too few tiles for all threads: parts of the sum then, of sizes
+// that do not depend on the threads, added in order.
 template <class T>
 void gemm_bwd_weight(const ConvShape& s, const T* x, const T* dy, T* dw, bool add = false) {
-  GemmProblem<T> p{1, s.k, s.c, s.n * s.p * s.q, {dy, 1, s.k, 0}, {x, s.c, 1, 0}, {dw, s.c, 1, 0}};
-  p.beta = T(add);
-  gemm(p);
+  const ptrdiff_t pixels = s.n * s.p * s.q, size = s.k * s.c, parts = conv_pixel_parts(s);
+  auto product = [&](ptrdiff_t begin, ptrdiff_t end, T* to, bool more) {
+    GemmProblem<T> p{1,
+                     s.k,
+                     s.c,
+                     end - begin,
+                     {dy + begin * s.k, 1, s.k, 0},
+                     {x + begin * s.c, s.c, 1, 0},
+                     {to, s.c, 1, 0}};
+    p.beta = T(more);
+    gemm(p);
+  };
+  if (parts == 1) return product(0, pixels, dw, add);
+  Workspace<T> sums(size_t(parts * size));
+  const ptrdiff_t each = ceil_div(pixels, parts);
+  parallel_for(parts, [&](ptrdiff_t part) {
+    product(std::min(part * each, pixels), std::min((part + 1) * each, pixels),
+            sums.data() + part * size, false);
+  });
+  parallel_ranges(size, 1 << 13, 16, [&](ptrdiff_t begin, ptrdiff_t end) {
+    for (ptrdiff_t part = 0; part < parts; ++part) {
+      const T* from = sums.data() + part * size;
+      for (ptrdiff_t i = begin; i < end; ++i) dw[i] = part > 0 || add ? dw[i] + from[i] : from[i];
+    }
+  });
 }
 
 // The pixels that 1x1 filters at a stride meet.

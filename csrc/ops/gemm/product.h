@@ -80,11 +80,11 @@ class Product {
     if (2.0 * double(p_.m) * double(p_.n) * double(o_.k) <= kSerialFlops)
       return task({0, p_.m, 0, p_.n});
     // Enough tasks to go round. Their edges do not change a result.
-    const ptrdiff_t wanted = 4 * ptrdiff_t(num_threads());
+    const ptrdiff_t wanted = 4 * ptrdiff_t(threads_here());
     ptrdiff_t mc = p_.m, nc = std::min(std::max(o_.nc, 4 * kLeastBlockN), p_.n);
     auto tasks = [&] { return ceil_div(p_.m, mc) * ceil_div(p_.n, nc); };
     auto halve = [&](ptrdiff_t& size, ptrdiff_t unit, ptrdiff_t least_units) {
-      while (num_threads() > 1 && tasks() < wanted && size > least_units * unit)
+      while (threads_here() > 1 && tasks() < wanted && size > least_units * unit)
         size = ceil_div(ceil_div(size, 2), unit) * unit;
     };
     halve(mc, mr_, 24), halve(nc, nr_, 4), halve(mc, mr_, 2), halve(nc, nr_, 1);
@@ -221,7 +221,7 @@ Problem transposed(const Problem& p) {
 template <class Problem, class F>
 void over_batch(const Problem& p, F&& one) {
   const double flops = 2.0 * double(p.m) * double(p.n) * double(p.k);
-  const bool inside = flops > 5e7 && p.batch < 4 * ptrdiff_t(num_threads());
+  const bool inside = flops > 5e7 && p.batch < 4 * ptrdiff_t(threads_here());
   if (p.batch > 1 && !inside && flops * double(p.batch) > kSerialFlops)
     return parallel_for(p.batch, one);
   for (ptrdiff_t i = 0; i < p.batch; ++i) one(i);
