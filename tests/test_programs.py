@@ -3,8 +3,8 @@
 
 `programs/` holds them as anyone would write them for PyTorch. Each is run twice, once as it is and
 once with `torch` replaced by `striate` in its imports, from equal weights. In float64 the 50 losses
-must agree to rounding. In float32 the first ten must agree closely and the mean of all nearly: in
-time a maximum of nearly equal values falls on another one, and training takes another way.
+must agree to rounding, in float32 as far as rounding errors may have grown in 50 steps. PyTorch
+computes in float64 either way: its float32 breaks ties of max pooling that equal pixels make.
 """
 
 import re
@@ -36,10 +36,14 @@ def _program(name, framework):
 
 
 def _losses(name, dtype):
-    """The losses in torch and in striate, from torch's initial weights."""
+    """The losses in torch's float64 and in striate's `dtype`, from initial weights of `dtype`."""
     weights = []
 
     def keep(*models):
+        if dtype == "float32":
+            for model in models:
+                rounded = {key: value.float() for key, value in model.state_dict().items()}
+                model.load_state_dict(rounded)
         weights.extend(
             {key: value.numpy().copy() for key, value in model.state_dict().items()}
             for model in models
@@ -51,9 +55,9 @@ def _losses(name, dtype):
             model.load_state_dict({key: striate.tensor(value) for key, value in state.items()})
 
     losses = []
-    for framework, start in ((torch, keep), (striate, load)):
+    for framework, kind, start in ((torch, "float64", keep), (striate, dtype, load)):
         default = framework.get_default_dtype()
-        framework.set_default_dtype(getattr(framework, dtype))
+        framework.set_default_dtype(getattr(framework, kind))
         try:
             losses.append(_program(name, framework.__name__).train(STEPS, start))
         finally:
@@ -70,13 +74,10 @@ def _importable(monkeypatch):
     monkeypatch.syspath_prepend(FOLDER.parent)
 
 
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("dtype, rtol", [("float64", 1e-7), ("float32", 2e-3)])
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_learns_the_same(name, dtype):
+def test_learns_the_same(name, dtype, rtol):
     theirs, ours = _losses(name, dtype)
     assert len(ours) == STEPS and np.isfinite(ours).all()
     assert len(set(ours)) > STEPS // 2, "the program does not learn"
-    compared, rtol = (STEPS, 1e-7) if dtype == "float64" else (10, 2e-3)
-    atol = rtol * np.abs(theirs).max()
-    np.testing.assert_allclose(ours[:compared], theirs[:compared], rtol=rtol, atol=atol)
-    np.testing.assert_allclose(np.mean(ours), np.mean(theirs), rtol=2e-2)
+    np.testing.assert_allclose(ours, theirs, rtol=rtol, atol=rtol * np.abs(theirs).max())

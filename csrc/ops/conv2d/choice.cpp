@@ -55,7 +55,6 @@ bool accepts(ConvMethod method, ConvPass pass, const ConvShape& s) {
     case ConvMethod::depthwise:
       return s.groups == s.c && s.k == s.c && s.groups > 1;
     case ConvMethod::winograd_f4x4:
-      return winograd_accepts(s, 3);
     case ConvMethod::winograd_f2x2:
       return winograd_accepts(s, 3);
     case ConvMethod::winograd_5x5:
