@@ -7,6 +7,7 @@ import striate
 from striate import _C
 from striate.ops.conv2d import images
 
+ISAS = [isa for isa, why_not in _C.isas().items() if not why_not]
 FAR = 2**39
 OPTIONS = {
     "stride": (FAR, FAR),
@@ -62,3 +63,26 @@ def test_many_pixels_are_summed_in_parts(stride):
     np.testing.assert_allclose(found[0][:, :, 0, 0], exact, atol=2e-3)
     for other in found[1:]:
         np.testing.assert_array_equal(found[0], other)
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("channels", [24, 128])
+def test_depthwise_taps_beside_the_image_meet_nothing(isa, stride, channels):
+    """Neither an infinite weight beside the image nor a pixel that no output of a tap meets."""
+    x = images(np.ones((1, channels, 8, 9), np.float32))
+    w = np.ones((channels, 1, 3, 3), np.float32)
+    options = {"stride": (stride,) * 2, "dilation": (1, 1), "groups": channels}
+    w[:, :, 0], w[:, :, :, 0] = np.inf, np.inf
+    with _C.pin_rows([f"conv2d_depthwise_{what}_f32_{isa}" for what in ("pixel", "weight")]):
+        y = _C.conv2d(x, w, None, padding=((1, 1), (1, 1)), **options)
+        assert np.isinf(y[:, :, 1:]).all() and np.isinf(y[:, :, :, 1:]).all()
+        assert (y[:, :, 0, 0] == 4).all()
+
+        x[:, :, -1], x[:, :, :, -1] = np.nan, np.nan
+        dy = images(np.ones((1, channels, *((n - 3) // stride + 1 for n in (8, 9))), np.float32))
+        dw = _C.conv2d_bwd_weight(x, dy, size=(3, 3), padding=((0, 0), (0, 0)), **options)
+    meets = np.zeros((3, 3), bool)  # with stride 2 no output reaches the last of 8 rows
+    meets[:, 2] = True
+    meets[2] |= stride == 1
+    assert (np.isnan(dw) == meets).all()

@@ -20,34 +20,36 @@ const Table<Kernel> kernels{
 #undef ROW
 };
 
-constexpr ptrdiff_t kParallelWork = 1 << 16;  // multiply-adds below which one thread is quicker
-
 template <class T>
 DepthwisePixelFn<T>* pixel_kernel() {
   return kernels.best(dtype_of<T>, int(Depthwise::depthwise_pixel))
       .template as<DepthwisePixelFn<T>>();
 }
 
-// A row of the filter and the row of the image that meets it.
+constexpr ptrdiff_t kParallelWork = 1 << 16;  // multiply-adds below which one thread is quicker
+
+// A row of x and the row of the filter that meets it.
 template <class T>
 struct RowPair {
-  const T *x, *w;  // [limit, C] pixels, [S, C] weights
+  const T* x;  // [limit, C] pixels
+  ptrdiff_t r;
 };
 
 // What is made anew for every row.
 template <class T>
 struct Scratch {
   std::vector<RowPair<T>> rows;  // from the top down
-  std::vector<const T*> x, w;    // of taps
+  std::vector<const T*> x, w;
+  std::vector<T*> out;
 };
 
-// Calls body(row, scratch) for every row.
+// Calls body(unit, scratch) for every unit of work.
 template <class T, class F>
-void share_rows(ptrdiff_t rows, ptrdiff_t work_a_row, F&& body) {
-  parallel_ranges(rows, kParallelWork / std::max<ptrdiff_t>(work_a_row, 1) + 1, 1,
+void share(ptrdiff_t units, ptrdiff_t work_a_unit, F&& body) {
+  parallel_ranges(units, kParallelWork / std::max<ptrdiff_t>(work_a_unit, 1) + 1, 1,
                   [&](ptrdiff_t begin, ptrdiff_t end) {
                     Scratch<T> scratch;
-                    for (ptrdiff_t row = begin; row < end; ++row) body(row, scratch);
+                    for (ptrdiff_t unit = begin; unit < end; ++unit) body(unit, scratch);
                   });
 }
 
@@ -57,91 +59,150 @@ void by_tap(const ConvShape& s, const T* w, T* out) {
   transpose_kernel<T>()(w, s.r * s.s, s.c, s.r * s.s, out, s.c);
 }
 
-// Outputs of a row of the image, `count` of them: output i is the sum over `rows` and `columns` of
-// pixel i * step + column.offset, where that lies in [0, limit), times weight column.filter.
-template <class T>
+// Outputs of a row, `count` of them: output i is the sum over rows and columns of pixel i * step +
+// column.offset, where that lies in [0, limit), times weight column.filter. Cut into runs.
 class Line {
  public:
-  Line(std::vector<Meeting> columns, ptrdiff_t count, ptrdiff_t step, ptrdiff_t limit,
-       ptrdiff_t channels, ptrdiff_t out_step)
-      : columns_(std::move(columns)),
-        count_(count),
-        step_(step),
-        limit_(limit),
-        channels_(channels),
-        out_step_(out_step) {
-    if (columns_.size() > 1) {
-      if (columns_[1].offset < columns_[0].offset) std::reverse(columns_.begin(), columns_.end());
-      apart_ = columns_[1].offset - columns_[0].offset;
-      w_apart_ = columns_[1].filter - columns_[0].filter;
-    }
-    begin_ = 0, end_ = count;
-    for (const Meeting& c : columns_)
-      begin_ = std::max(begin_, first(c)), end_ = std::min(end_, last(c));
-    begin_ = std::min(begin_, count), end_ = std::max(end_, begin_);
+  struct Run {
+    DepthwiseRun run;
+    ptrdiff_t first, apart;  // outputs first + i * apart
+    ptrdiff_t low, high;     // under columns [low, high) ...
+    bool together;           // ... at once, or one by one, as rows of one column
+    ptrdiff_t x, x_step;     // the first pixel that is read, pixels from one to the next
+  };
+
+  Line(std::vector<Meeting> columns, ptrdiff_t count, ptrdiff_t step, ptrdiff_t limit)
+      : columns_(std::move(columns)), count_(count), step_(step), limit_(limit) {
+    const ptrdiff_t taps = ptrdiff_t(columns_.size());
+    if (taps > 1 && offset(1) < offset(0)) std::reverse(columns_.begin(), columns_.end());
+    const ptrdiff_t apart = taps > 1 ? offset(1) - offset(0) : 1;
+    if (taps == 1)
+      slide(1, step, 1);
+    else if (taps > 1 && taps <= kMostColumns && step == 1)
+      slide(apart, apart, 1);
+    else if (taps > 1 && taps <= kMostColumns && step == 2 && apart == 1)
+      slide(1, 1, 2);
+    else
+      stand(taps);
+    for (size_t i = 0; i < runs_.size(); ++i)
+      if (runs_[i].run.pixels > runs_[longest_].run.pixels) longest_ = i;
   }
 
-  // Calls run(i, n, low, high) for pixels [i, i + n) that meet columns [low, high): the middle is
-  // one run, pixels at the edges stand alone.
-  template <class F>
-  void each_run(F&& run) const {
-    auto alone = [&](ptrdiff_t i) {
-      size_t low = 0, high = columns_.size();
-      while (low < high && !meets(i, columns_[low])) ++low;
-      while (high > low && !meets(i, columns_[high - 1])) --high;
-      run(i, ptrdiff_t(1), low, high);
-    };
-    for (ptrdiff_t i = 0; i < begin_; ++i) alone(i);
-    if (begin_ < end_) run(begin_, end_ - begin_, size_t(0), columns_.size());
-    for (ptrdiff_t i = end_; i < count_; ++i) alone(i);
-  }
-
-  void compute(DepthwisePixelFn<T>* kernel, Scratch<T>& scratch, const Epilogue<T>& e,
-               ptrdiff_t next_rows, bool past, T* out) const {
-    auto& [rows, x, w] = scratch;
-    x.resize(rows.size() * columns_.size()), w.resize(x.size());
-    each_run([&](ptrdiff_t i, ptrdiff_t n, size_t low, size_t high) {
-      // Columns that the kernel does not take together stand for rows of one.
-      const size_t columns = high - low, together = takes(columns) ? columns : 1;
-      size_t taps = 0;
-      for (const RowPair<T>& row : rows)
-        for (size_t c = low; c < high; c += together, ++taps) {
-          x[taps] = row.x + (i * step_ + columns_[c].offset) * channels_;
-          w[taps] = row.w + columns_[c].filter * channels_;
-        }
-      kernel({x.data(), w.data(), ptrdiff_t(taps), ptrdiff_t(together), n, step_ * channels_,
-              apart_ * channels_, w_apart_ * channels_, out_step_, channels_, limit_ * channels_,
-              taps > 0 ? next_rows : 0, e.bias, e.low, e.high, out + i * out_step_, past});
-    });
-  }
-
-  const std::vector<Meeting>& columns() const { return columns_; }
+  const std::vector<Run>& runs() const { return runs_; }
+  bool is_longest(const Run& run) const { return &run == &runs_[longest_]; }
+  ptrdiff_t limit() const { return limit_; }
+  ptrdiff_t offset(ptrdiff_t column) const { return columns_[size_t(column)].offset; }
+  ptrdiff_t filter(ptrdiff_t column) const { return columns_[size_t(column)].filter; }
+  // From one column's weights to the next's.
+  ptrdiff_t w_column() const { return columns_.size() > 1 ? filter(1) - filter(0) : 0; }
 
  private:
-  static bool takes(size_t columns) { return columns == 2 || columns == 3 || columns == 5; }
+  // Every `classes`-th output slides over the pixels that its columns meet.
+  void slide(ptrdiff_t classes, ptrdiff_t x_step, ptrdiff_t stride) {
+    const ptrdiff_t taps = ptrdiff_t(columns_.size());
+    for (ptrdiff_t v = 0; v < std::min(classes, count_); ++v) {
+      const ptrdiff_t pixels = ceil_div(count_ - v, classes), x = v + offset(0);
+      const ptrdiff_t columns = (pixels - 1) * stride + taps;
+      const ptrdiff_t lead = std::clamp<ptrdiff_t>(ceil_div(-x, x_step), 0, columns);
+      const ptrdiff_t end =
+          std::clamp<ptrdiff_t>(floor_div(limit_ - 1 - x, x_step) + 1, lead, columns);
+      runs_.push_back({{pixels, taps, stride, lead, end - lead},
+                       v,
+                       classes,
+                       0,
+                       taps,
+                       true,
+                       lead < end ? x + lead * x_step : 0,
+                       x_step});
+    }
+  }
 
-  // Where the outputs begin and end that meet a column.
-  ptrdiff_t first(const Meeting& c) const {
-    return c.offset >= 0 ? 0 : std::min(ceil_div(-c.offset, step_), count_);
+  // Columns stand for rows of one: those that meet all are one run, pixels at the edges alone.
+  void stand(ptrdiff_t taps) {
+    auto meets = [&](ptrdiff_t i, ptrdiff_t t) {
+      const ptrdiff_t pixel = i * step_ + offset(t);
+      return pixel >= 0 && pixel < limit_;
+    };
+    for (ptrdiff_t i = 0, n = 1; i < count_; i += n) {
+      ptrdiff_t low = 0, high = taps;
+      while (low < high && !meets(i, low)) ++low;
+      while (high > low && !meets(i, high - 1)) --high;
+      n = 1;
+      if (high - low == taps)
+        while (i + n < count_ && (taps == 0 || meets(i + n, taps - 1))) ++n;
+      runs_.push_back({{n, 1, 1, 0, n},
+                       i,
+                       1,
+                       low,
+                       high,
+                       false,
+                       low < high ? i * step_ + offset(low) : 0,
+                       step_});
+    }
   }
-  ptrdiff_t last(const Meeting& c) const {
-    return std::clamp<ptrdiff_t>(floor_div(limit_ - 1 - c.offset, step_) + 1, 0, count_);
-  }
-  bool meets(ptrdiff_t i, const Meeting& c) const { return i >= first(c) && i < last(c); }
 
   std::vector<Meeting> columns_;
-  ptrdiff_t count_, step_, limit_, channels_, out_step_;
-  ptrdiff_t apart_ = 0, w_apart_ = 0;  // pixels and weights between neighbouring columns
-  ptrdiff_t begin_, end_;              // outputs that meet all columns
+  ptrdiff_t count_, step_, limit_;
+  std::vector<Run> runs_;
+  size_t longest_ = 0;
 };
 
 // The filter's columns over a row of x: output q meets pixel q * stride_w + offset.
-template <class T>
-Line<T> line_of(const ConvShape& s) {
+Line line_of(const ConvShape& s) {
   std::vector<Meeting> columns;
   for (ptrdiff_t t = 0; t < s.s; ++t) columns.push_back({t, t * s.dilation_w - s.left});
-  return {std::move(columns), s.q, s.stride_w, s.w, s.c, s.c};
+  return {std::move(columns), s.q, s.stride_w, s.w};
 }
+
+// What is asked for while a run of `pixels` is computed: so many rows, spread over it.
+ptrdiff_t lines_a_pixel(ptrdiff_t rows, ptrdiff_t width, ptrdiff_t pixels) {
+  constexpr ptrdiff_t most = 8;
+  rows = std::min(rows, most);
+  return std::min(ceil_div(rows * width, std::max<ptrdiff_t>(pixels, 1)), most);
+}
+
+// What the rows of outputs of a pass have in common.
+template <class T>
+struct Outputs {
+  DepthwisePixelFn<T>* kernel;
+  const T* weights;                      // [R, S, C]
+  ptrdiff_t s, channels, width, stride;  // pixels of a row, and one in `stride` is made
+  const Epilogue<T>& e;
+  bool past;
+
+  // Rows of outputs one below the other, under scratch.rows, of which each misses the last
+  // outs - 1 of those before and after it. next_rows of x are needed for those below; fetch: they
+  // are asked for.
+  void make(const Line& line, Scratch<T>& scratch, T* out, ptrdiff_t outs, ptrdiff_t next_rows,
+            bool fetch) const {
+    auto& [rows, x, w, to] = scratch;
+    const ptrdiff_t met = ptrdiff_t(rows.size()) - (outs - 1), row = width * channels;
+    for (const Line::Run& run : line.runs()) {
+      x.clear(), w.clear(), to.clear();
+      for (ptrdiff_t i = 0; i < ptrdiff_t(rows.size()); ++i)
+        for (ptrdiff_t t = run.low; t < run.high; t += run.together ? run.high - run.low : 1) {
+          const RowPair<T>& pair = rows[size_t(i)];
+          x.push_back(pair.x + (run.x + line.offset(t) - line.offset(run.low)) * channels);
+          if (i < met) w.push_back(weights + (pair.r * s + line.filter(t)) * channels);
+        }
+      for (ptrdiff_t o = 0; o < outs; ++o)
+        to.push_back(out + o * row + run.first * stride * channels);
+      DepthwiseAhead ahead;
+      if (fetch && line.is_longest(run) && !rows.empty()) {
+        ahead = {rows.back().x + line.limit() * channels, out + outs * row,
+                 lines_a_pixel(next_rows, line.limit(), run.run.pixels),
+                 past ? 0 : lines_a_pixel(outs, width, run.run.pixels)};
+      }
+      kernel({run.run, ptrdiff_t(w.size()), outs, x.data(), w.data(), to.data(),
+              run.x_step * channels, line.w_column() * channels, run.apart * stride * channels,
+              channels, e.bias, e.low, e.high, past, ahead});
+    }
+  }
+
+  void finish(T* out, ptrdiff_t outs) const {
+    if (e.activation) e.activation(out, out, outs * width * channels, e.parameter);
+  }
+};
 
 // No cache holds so many results, and pixels are whole lines.
 template <class T>
@@ -151,9 +212,24 @@ bool past_caches(const ConvShape& s, ptrdiff_t pixels, const Epilogue<T>& e, con
          s.c % line == 0 && uintptr_t(out) % 64 == 0 && !e.activation;
 }
 
-template <class T>
-void finish(const Epilogue<T>& e, T* row, ptrdiff_t n) {
-  if (e.activation) e.activation(row, row, n, e.parameter);
+// Calls make(image, row, outs, scratch) for all rows of outputs, scratch.rows being those of
+// rows(image, row, scratch), and where two rows share pixels for both at once. in_rows: of x.
+template <class T, class Rows, class Make>
+void each_row(const ConvShape& s, ptrdiff_t height, ptrdiff_t width, ptrdiff_t in_row,
+              ptrdiff_t in_height, bool pairs, Rows&& rows, Make&& make) {
+  const ptrdiff_t together = pairs ? 2 : 1, units = ceil_div(height, together);
+  share<T>(s.n * units, together * width * s.r * s.s * s.c, [&](ptrdiff_t unit, Scratch<T>& now) {
+    const ptrdiff_t n = unit / units, end = std::min((unit % units + 1) * together, height);
+    for (ptrdiff_t h = unit % units * together; h < end;) {
+      now.rows.clear();
+      ptrdiff_t outs = 1;
+      const ptrdiff_t below = rows(n, h, now) + 1;  // the row of x below those
+      if (h + 1 < end && ptrdiff_t(now.rows.size()) == s.r && below < in_height)
+        now.rows.push_back({now.rows.back().x + in_row, 0}), outs = 2;
+      make(n, h, outs, now);
+      h += outs;
+    }
+  });
 }
 
 }  // namespace
@@ -162,48 +238,62 @@ template <class T>
 void depthwise_fwd(const ConvShape& s, const T* x, const T* w, const Epilogue<T>& e, T* y) {
   Workspace<T> weights(size_t(s.r * s.s * s.c));
   by_tap(s, w, weights.data());
-  auto* kernel = pixel_kernel<T>();
-  const Line<T> line = line_of<T>(s);
+  const Line line = line_of(s);
   const bool past = past_caches(s, s.p * s.q, e, y);
-  share_rows<T>(s.n * s.p, s.q * s.r * s.s * s.c, [&](ptrdiff_t row, Scratch<T>& scratch) {
-    const ptrdiff_t n = row / s.p, h0 = row % s.p * s.stride_h - s.top;
-    scratch.rows.clear();
-    for (ptrdiff_t r = 0; r < s.r; ++r) {
-      const ptrdiff_t h = h0 + r * s.dilation_h;
-      if (h >= 0 && h < s.h)
-        scratch.rows.push_back({x + (n * s.h + h) * s.w * s.c, weights.data() + r * s.s * s.c});
-    }
-    line.compute(kernel, scratch, e, s.stride_h, past, y + row * s.q * s.c);
-    finish(e, y + row * s.q * s.c, s.q * s.c);
-  });
+  const bool pairs =
+      depthwise_pairs(s.r, s.s, s.stride_w) && s.stride_h == 1 && s.dilation_h == 1 && !past;
+  const Outputs<T> outputs{pixel_kernel<T>(), weights.data(), s.s, s.c, s.q, 1, e, past};
+  each_row<T>(
+      s, s.p, s.q, s.w * s.c, s.h, pairs,
+      [&](ptrdiff_t n, ptrdiff_t p, Scratch<T>& scratch) {
+        ptrdiff_t last = s.h;
+        for (ptrdiff_t r = 0; r < s.r; ++r) {
+          const ptrdiff_t h = p * s.stride_h - s.top + r * s.dilation_h;
+          if (h >= 0 && h < s.h)
+            scratch.rows.push_back({x + (n * s.h + h) * s.w * s.c, r}), last = h;
+        }
+        return last;
+      },
+      [&](ptrdiff_t n, ptrdiff_t p, ptrdiff_t outs, Scratch<T>& scratch) {
+        T* const out = y + (n * s.p + p) * s.q * s.c;
+        outputs.make(line, scratch, out, outs, outs * s.stride_h, true);
+        outputs.finish(out, outs);
+      });
 }
 
 template <class T>
 void depthwise_bwd_data(const ConvShape& s, const T* dy, const T* w, const Epilogue<T>& e, T* dx) {
   Workspace<T> weights(size_t(s.r * s.s * s.c));
   by_tap(s, w, weights.data());
-  auto* kernel = pixel_kernel<T>();
   // Pixels of dx a stride apart meet the same columns.
-  std::vector<Line<T>> lines;
+  std::vector<Line> lines;
   for (ptrdiff_t v = 0; v < std::min(s.stride_w, s.w); ++v)
-    lines.push_back({meetings(v, s.left, s.s, s.dilation_w, s.stride_w),
-                     ceil_div(s.w - v, s.stride_w), 1, s.q, s.c, s.stride_w * s.c});
-  const bool past = past_caches(s, s.h * s.w, e, dx);
-  share_rows<T>(s.n * s.h, s.w * s.r * s.s * s.c, [&](ptrdiff_t row, Scratch<T>& scratch) {
-    const ptrdiff_t n = row / s.h, h = row % s.h;
-    scratch.rows.clear();
-    const std::vector<Meeting> met = meetings(h % s.stride_h, s.top, s.r, s.dilation_h, s.stride_h);
-    for (auto r = met.rbegin(); r != met.rend(); ++r) {
-      const ptrdiff_t p = h / s.stride_h + r->offset;
-      if (p >= 0 && p < s.p)
-        scratch.rows.push_back(
-            {dy + (n * s.p + p) * s.q * s.c, weights.data() + r->filter * s.s * s.c});
-    }
-    T* const out = dx + row * s.w * s.c;
-    for (size_t v = 0; v < lines.size(); ++v)
-      lines[v].compute(kernel, scratch, e, 1, past, out + ptrdiff_t(v) * s.c);
-    finish(e, out, s.w * s.c);
-  });
+    lines.emplace_back(meetings(v, s.left, s.s, s.dilation_w, s.stride_w),
+                       ceil_div(s.w - v, s.stride_w), 1, s.q);
+  const bool past = s.stride_w == 1 && past_caches(s, s.h * s.w, e, dx);
+  const bool pairs =
+      depthwise_pairs(s.r, s.s, s.stride_w) && s.stride_h == 1 && s.dilation_h == 1 && !past;
+  const Outputs<T> outputs{pixel_kernel<T>(), weights.data(), s.s, s.c, s.w, s.stride_w, e, past};
+  each_row<T>(
+      s, s.h, s.w, s.q * s.c, s.p, pairs,
+      [&](ptrdiff_t n, ptrdiff_t h, Scratch<T>& scratch) {
+        const std::vector<Meeting> met =
+            meetings(h % s.stride_h, s.top, s.r, s.dilation_h, s.stride_h);
+        ptrdiff_t last = s.p;
+        for (auto r = met.rbegin(); r != met.rend(); ++r) {
+          const ptrdiff_t p = h / s.stride_h + r->offset;
+          if (p >= 0 && p < s.p)
+            scratch.rows.push_back({dy + (n * s.p + p) * s.q * s.c, r->filter}), last = p;
+        }
+        return last;
+      },
+      [&](ptrdiff_t n, ptrdiff_t h, ptrdiff_t outs, Scratch<T>& scratch) {
+        T* const out = dx + (n * s.h + h) * s.w * s.c;
+        for (size_t v = 0; v < lines.size(); ++v)
+          outputs.make(lines[v], scratch, out + ptrdiff_t(v) * s.c, outs, outs,
+                       v + 1 == lines.size());
+        outputs.finish(out, outs);
+      });
 }
 
 template <class T>
@@ -211,25 +301,37 @@ void depthwise_bwd_weight(const ConvShape& s, const T* x, const T* dy, T* dw) {
   auto* kernel = kernels.best(dtype_of<T>, int(Depthwise::depthwise_weight))
                      .template as<DepthwiseWeightFn<T>>();
   const ptrdiff_t taps = s.r * s.s, rows = s.n * s.p;
-  const ptrdiff_t parts = std::max<ptrdiff_t>((rows + kDepthwiseRows - 1) / kDepthwiseRows, 1);
-  const Line<T> line = line_of<T>(s);
+  const ptrdiff_t parts = std::max<ptrdiff_t>(ceil_div(rows, kDepthwiseRows), 1);
+  const Line line = line_of(s);
   Workspace<T> partial(size_t(parts * taps * s.c));  // [part][tap][C]
   std::fill_n(partial.data(), parts * taps * s.c, T(0));
   parallel_for(parts, [&](ptrdiff_t part) {
+    Scratch<T> scratch;
+    auto& [met, from, w, to] = scratch;
     for (ptrdiff_t row = part * kDepthwiseRows; row < std::min((part + 1) * kDepthwiseRows, rows);
          ++row) {
+      met.clear();
       for (ptrdiff_t r = 0; r < s.r; ++r) {
-        const ptrdiff_t n = row / s.p, h = row % s.p * s.stride_h + r * s.dilation_h - s.top;
-        if (h < 0 || h >= s.h) continue;
-        const T* from = x + (n * s.h + h) * s.w * s.c;
-        T* const to = partial.data() + (part * taps + r * s.s) * s.c;
-        line.each_run([&](ptrdiff_t q, ptrdiff_t pixels, size_t low, size_t high) {
-          for (ptrdiff_t t = ptrdiff_t(low); t < ptrdiff_t(high); t += kMostColumns)
-            kernel({from + (q * s.stride_w + line.columns()[size_t(t)].offset) * s.c,
-                    dy + (row * s.q + q) * s.c, s.stride_w * s.c, s.dilation_w * s.c, s.c, pixels,
-                    std::min(kMostColumns, ptrdiff_t(high) - t), s.c, to + t * s.c, s.c});
-        });
+        const ptrdiff_t h = row % s.p * s.stride_h + r * s.dilation_h - s.top;
+        if (h >= 0 && h < s.h) met.push_back({x + (row / s.p * s.h + h) * s.w * s.c, r});
       }
+      if (met.empty()) continue;
+      for (const Line::Run& run : line.runs())
+        for (ptrdiff_t t = run.low; t < run.high; t += run.together ? run.high - run.low : 1) {
+          from.clear(), to.clear();
+          for (const RowPair<T>& pair : met) {
+            from.push_back(pair.x + (run.x + line.offset(t) - line.offset(run.low)) * s.c);
+            to.push_back(partial.data() + (part * taps + pair.r * s.s + line.filter(t)) * s.c);
+          }
+          DepthwiseAhead ahead;
+          if (line.is_longest(run) && t == run.low)
+            ahead = {met.back().x + s.w * s.c, dy + (row + 1) * s.q * s.c,
+                     lines_a_pixel(s.stride_h, s.w, run.run.pixels),
+                     lines_a_pixel(1, s.q, run.run.pixels)};
+          kernel({run.run, ptrdiff_t(met.size()), from.data(), to.data(),
+                  dy + (row * s.q + run.first) * s.c, run.x_step * s.c, run.apart * s.c,
+                  line.w_column() * s.c, s.c, ahead});
+        }
     }
   });
   for (ptrdiff_t part = 1; part < parts; ++part)

@@ -1,44 +1,74 @@
 // SPDX-License-Identifier: Apache-2.0
 // Depthwise convolution: every channel has one filter of its own. No reduction over channels, so it
-// is bound by loads, and vectorised over channels.
+// is bound by memory, and vectorised over channels.
+//
+// A line of channels slides along a row: each pixel of x is read once and meets all columns of the
+// filter, in the sums of the outputs that it is a part of. Where two rows of outputs are made at
+// once it meets those of both.
+//
+//            x   . . . . k . . .      columns 0, 1, 2 of the filter meet pixel k
+//                    | | |
+//          sums      2 1 0            in outputs k - 2, which is then written, k - 1 and k
 #pragma once
 #include "ops/conv2d/conv2d.h"
 
 namespace striate {
 
-// A run of pixels under the same taps, `rows` of them by 1, 2, 3 or 5 columns:
+// Columns of x beside each other: `columns` + (pixels - 1) * stride of them belong to a run of
+// outputs, from `lead` on `present` lie in the image; the others count as zeros, and are not read.
+struct DepthwiseRun {
+  ptrdiff_t pixels, columns, stride, lead, present;
+};
+
+// The rows that the next call works on, asked for in the order of memory, so many lines a pixel:
+// the kernels themselves take a line of channels of one pixel after the other, which the hardware
+// does not foresee.
+struct DepthwiseAhead {
+  const void *x = nullptr, *y = nullptr;  // y: the outputs or their gradient
+  ptrdiff_t x_lines = 0, y_lines = 0;
+};
+
+// Rows of outputs under a filter of `rows` by 1 to kMostColumns taps, stride 1 or 2:
 //
-//   out[i][c] = clamp(sum over r, s of x[r][i * x_step + s * x_column + c] * w[r][s * w_column + c]
-//                     + bias[c], low, high)                            i < pixels, c < channels
-//
-// The pixels that lie next_row elements after those of the last row, and once more for each of
-// next_rows, are asked for: they come from memory for the outputs below.
+//   out[o][i][c] = clamp(sum over r, s of x[o + r][i * stride + s - lead][c] * w[r][s * w_column +
+//                  c] + bias[c], low, high)                        o < outs, i < pixels, c <
+//                  channels
 template <class T>
 struct DepthwisePixels {
-  const T* const* x;  // [rows] first pixels
-  const T* const* w;  // [rows] weights
-  ptrdiff_t rows, columns, pixels, x_step, x_column, w_column, out_step, channels;
-  ptrdiff_t next_row, next_rows;
+  DepthwiseRun run;
+  ptrdiff_t rows, outs;  // two outs where depthwise_pairs says so
+  const T* const* x;     // [rows + outs - 1], at the first column that is present
+  const T* const* w;     // [rows]
+  T* const* out;         // [outs]
+  ptrdiff_t x_step, w_column, out_step, channels;
   const T* bias;  // or null
   T low, high;
-  T* out;
-  bool past;  // out is written past the caches: it, out_step and the channels are whole vectors
+  bool past;  // out is written past the caches: it, out_step and the channels are whole lines
+  DepthwiseAhead ahead;
 };
 template <class T>
 using DepthwisePixelFn = void(const DepthwisePixels<T>&);
 
+// Filters of which the kernel takes two rows of outputs at once.
+constexpr bool depthwise_pairs(ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t stride) {
+  return rows == 3 && columns == 3 && stride == 1;
+}
+
 constexpr ptrdiff_t kMostColumns = 5;
 constexpr ptrdiff_t kDepthwiseRows = 16;  // image rows a part of the weight gradient; fixed
 
-// The gradient of weights side by side in a row of the filter, columns <= kMostColumns of them:
+// The gradient of weights, of a row of dy:
 //
-//   out[s][c] += sum over i < pixels of x[i * x_step + s * x_column + c] * dy[i * dy_step + c]
+//   out[r][s][c] += sum over i of x[r][i * stride + s - lead][c] * dy[i][c]
 template <class T>
 struct DepthwiseWeight {
-  const T *x, *dy;
-  ptrdiff_t x_step, x_column, dy_step, pixels, columns, channels;
-  T* out;
-  ptrdiff_t out_column;
+  DepthwiseRun run;
+  ptrdiff_t rows;
+  const T* const* x;  // [rows], at the first column that is present
+  T* const* out;      // [rows]
+  const T* dy;
+  ptrdiff_t x_step, dy_step, out_column, channels;
+  DepthwiseAhead ahead;
 };
 template <class T>
 using DepthwiseWeightFn = void(const DepthwiseWeight<T>&);

@@ -121,6 +121,25 @@ _LAYERS = [
 ]
 
 
+# One filter a channel: all columns that a line slides over, and more; rows in pairs and alone;
+# channels around lines and vectors; edges with no pixel, and images smaller than the filter.
+_DEPTHWISE_LAYERS = [
+    *(_layer(2, c, 7, w, c, r, s, stride=u, pad=p, groups=c) for c, w, r, s, u, p in (
+        (16, 9, 3, 3, 1, 1), (33, 8, 3, 3, 1, 0), (40, 10, 3, 3, 2, 1), (24, 7, 3, 3, (2, 1), 1),
+        (128, 6, 3, 3, 1, 1), (130, 7, 3, 3, 2, 1), (17, 11, 5, 5, 1, 2), (32, 12, 5, 5, 2, 2),
+        (128, 9, 5, 5, 1, 2), (8, 9, 1, 1, 1, 0), (8, 9, 2, 2, 1, 1), (9, 9, 2, 2, 2, 0),
+        (7, 9, 4, 4, 1, 2), (20, 9, 4, 4, 2, 1), (6, 9, 7, 7, 1, 3), (6, 13, 3, 7, 2, 3),
+        (5, 12, 3, 3, 3, 1), (5, 9, 1, 3, 1, 1), (16, 5, 3, 3, 1, 4), (16, 1, 3, 3, 1, 1),
+        (16, 2, 3, 5, 2, 2), (3, 70, 3, 3, 1, 1), (3, 67, 5, 3, 2, 1),
+    )),
+    *(_layer(1, 20, 11, 12, 20, 3, s, stride=u, pad=3, dilation=d, groups=20) for s, u, d in (
+        (3, 1, 2), (3, 2, 2), (5, 1, (1, 3)), (2, 3, (2, 1)), (7, 1, 2)
+    )),
+    _layer(1, 18, 5, 6, 18, 3, 3, pad=((0, 2), (2, 0)), groups=18),
+    _layer(0, 4, 5, 5, 4, 3, 3, pad=1, groups=4),
+]  # fmt: skip
+
+
 # Stride 1: tiles that reach over every edge, channels around the vectors and the panels.
 def _winograd_layers(r: int) -> list[Any]:
     return [
@@ -249,7 +268,6 @@ def _zeros(*shape: int) -> Any:
     return striate.zeros(*shape)
 
 
-_FWD_ROWS = ("conv2d_fwd_", "conv2d_depthwise_pixel_")
 _MISUSES = [
     Misuse(
         lambda: striate.ops.conv2d(_zeros(1, 3, 8, 8), _zeros(4, 2, 3, 3)),
@@ -309,18 +327,53 @@ CASES = [
     *(case for winograd in _WINOGRADS for case in _winograd_cases(*winograd)),
     Case(
         name="conv2d",
-        rows=_FWD_ROWS,
+        rows=("conv2d_fwd_",),
         function=striate.ops.conv2d,
         kernel=_fwd_kernel,
         reference=_fwd,
         samples=[
-            *(Sample((x, w, (w[0],)), {**o}) for x, w, _, o in _LAYERS),
+            *(Sample((x, w, (w[0],)), {**o}) for x, w, _, o in _LAYERS + _DEPTHWISE_LAYERS),
             *(Sample((x, w, None), {**o, "activation": "relu"}) for x, w, _, o in _LAYERS[:8]),
             *(Sample((x, w, (w[0],)), {**o, "activation": "tanh"}) for x, w, _, o in _LAYERS),
         ],
         bound=_bound(_fwd_depth),
         flops=_flops,
         misuses=_MISUSES,
+    ),
+    Case(
+        name="conv2d_depthwise",
+        rows=("conv2d_depthwise_pixel_",),
+        function=None,
+        kernel=_fwd_kernel,
+        reference=_fwd,
+        samples=[
+            Sample((x, w, (w[0],)), {**o, "activation": f})
+            for x, w, _, o in _DEPTHWISE_LAYERS
+            for f in (None, "relu", "tanh")
+        ],
+        bound=_bound(_fwd_depth),
+    ),
+    Case(
+        name="conv2d_depthwise_bwd_data",
+        rows=("conv2d_depthwise_pixel_",),
+        function=None,
+        kernel=_bwd_data_kernel,
+        reference=_bwd_data,
+        samples=[
+            Sample((y, w, b), {**o, "size": x[2:]})
+            for x, w, y, o in _DEPTHWISE_LAYERS
+            for b in (None, (x[1],))
+        ],
+        bound=_bound(_bwd_depth),
+    ),
+    Case(
+        name="conv2d_depthwise_bwd_weight",
+        rows=("conv2d_depthwise_weight_",),
+        function=None,
+        kernel=_bwd_weight_kernel,
+        reference=_bwd_weight,
+        samples=[Sample((x, y), {**o, "size": w[2:]}) for x, w, y, o in _DEPTHWISE_LAYERS],
+        bound=_bound(_weight_depth),
     ),
     Case(
         name="conv2d_rows",
@@ -350,7 +403,7 @@ CASES = [
     ),
     Case(
         name="conv2d_bwd_data",
-        rows=("conv2d_bwd_data_", "conv2d_depthwise_pixel_", "conv2d_scatter_windows_"),
+        rows=("conv2d_bwd_data_", "conv2d_scatter_windows_"),
         function=None,
         kernel=_bwd_data_kernel,
         reference=_bwd_data,
@@ -359,7 +412,7 @@ CASES = [
     ),
     Case(
         name="conv2d_bwd_weight",
-        rows=("conv2d_bwd_weight_", "conv2d_depthwise_weight_"),
+        rows=("conv2d_bwd_weight_",),
         function=None,
         kernel=_bwd_weight_kernel,
         reference=_bwd_weight,
