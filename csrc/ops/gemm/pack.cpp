@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <utility>
 
 #include "core/blocks.h"
 #include "core/threads.h"
@@ -55,6 +56,27 @@ void copy_panels(const T* b, ptrdiff_t row, ptrdiff_t k, ptrdiff_t panels, T* to
   }
 }
 
+// Panels of MR rows of A, column by column over all of them. Whole vectors are copied: what is too
+// much is written again by the next column, or lies between the panels.
+template <size_t MR, class T>
+void copy_columns(const T* a, ptrdiff_t col, ptrdiff_t k, ptrdiff_t panels, T* to) {
+  constexpr size_t bytes = (MR * sizeof(T) + 31) / 32 * 32;
+  constexpr ptrdiff_t mr = ptrdiff_t(MR), line = 64 / ptrdiff_t(sizeof(T));
+  constexpr ptrdiff_t beyond = ptrdiff_t(bytes / sizeof(T)) - mr;  // less than a line
+  const ptrdiff_t panel = packed_panel<T>(k, mr), whole = panels - ceil_div(beyond, mr);
+  for (ptrdiff_t i = 0; i < k; ++i, a += col, to += mr) {
+    for (ptrdiff_t j = 0; j < panels * mr; j += line) fetch_ahead(a + j, col);
+    ptrdiff_t p = 0;
+    for (; p < whole; ++p) std::memcpy(to + p * panel, a + p * mr, bytes);
+    for (; p < panels; ++p) std::memcpy(to + p * panel, a + p * mr, MR * sizeof(T));
+  }
+}
+template <class T, size_t... MR>
+auto columns_copy(ptrdiff_t mr, std::index_sequence<MR...>) {
+  static constexpr decltype(&copy_columns<1, T>) all[]{copy_columns<MR + 1, T>...};
+  return all[mr - 1];
+}
+
 // A row of A, line by line: a call of memcpy takes twice the time at these lengths.
 template <class T>
 void copy_row(const T* from, ptrdiff_t row, ptrdiff_t k, T* to) {
@@ -91,9 +113,18 @@ template void pack_panels(const Matrix<const float>&, ptrdiff_t, ptrdiff_t, ptrd
 template void pack_panels(const Matrix<const double>&, ptrdiff_t, ptrdiff_t, ptrdiff_t, double*);
 
 template <class T>
+void pack_columns(const Matrix<const T>& a, ptrdiff_t m, ptrdiff_t k, ptrdiff_t mr, T* to) {
+  const ptrdiff_t panels = m / mr, rest = m % mr;
+  columns_copy<T>(mr, std::make_index_sequence<kMaxTileRows>())(a.data, a.col, k, panels, to);
+  to += panels * packed_panel<T>(k, mr);
+  for (ptrdiff_t i = 0; i < k; ++i)
+    for (ptrdiff_t r = 0; r < rest; ++r) to[i * mr + r] = a.data[i * a.col + panels * mr + r];
+}
+template void pack_columns(const Matrix<const float>&, ptrdiff_t, ptrdiff_t, ptrdiff_t, float*);
+template void pack_columns(const Matrix<const double>&, ptrdiff_t, ptrdiff_t, ptrdiff_t, double*);
+
+template <class T>
 void pack_rows(const Matrix<const T>& a, ptrdiff_t m, ptrdiff_t k, T* to) {
-  if (a.row == 1 && a.col != 1)
-    return transpose_kernel<T>()(a.data, a.col, k, m, to, kPackedRow<T>);
   const T* from = a.data;
   for (ptrdiff_t i = 0; i < m; ++i, from += a.row, to += kPackedRow<T>) {
     if (a.col == 1)

@@ -10,7 +10,13 @@ namespace striate {
 template <class T>
 void pack_panels(const Matrix<const T>& b, ptrdiff_t k, ptrdiff_t n, ptrdiff_t nr, T* to);
 
-// A [m, k], any strides, k <= kPackedK<T>, into rows kPackedRow<T> apart (tile.h).
+// A [m, k] whose columns are contiguous into panels [m / mr] of [k][mr], packed_panel() apart: as
+// the tile reads it, a step's elements side by side. The last panel's rows are those that there
+// are.
+template <class T>
+void pack_columns(const Matrix<const T>& a, ptrdiff_t m, ptrdiff_t k, ptrdiff_t mr, T* to);
+
+// A [m, k], any other strides, k <= kPackedK<T>, into rows kPackedRow<T> apart (tile.h).
 template <class T>
 void pack_rows(const Matrix<const T>& a, ptrdiff_t m, ptrdiff_t k, T* to);
 

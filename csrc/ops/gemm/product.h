@@ -23,8 +23,10 @@
 //   panel_by_panel                B in memory: its panels are the outer loop, each is read once
 //   rows(step, i0, i1, space)     A's rows of a step
 //   panels(step, j0, j1, space)   B's panels of a step
+//   next(step, c)                 what a task that makes `c` reads in the next step
 #pragma once
 #include <algorithm>
+#include <cstdint>
 
 #include "core/blocks.h"
 #include "core/caches.h"
@@ -46,12 +48,18 @@ struct RowsOfA {  // A[i, k] = data[(i - i0) * row + k * step], i0 the block's f
   const T* data;
   ptrdiff_t row, step;
   ptrdiff_t height = kMaxTileRows;  // of a tile at most
+  ptrdiff_t panel = 0;              // or, where not 0, from one tile's rows to the next's
 };
 template <class T>
 struct PanelsOfB {  // B[k, j] = data[(j - j0) / NR * panel + k * step + (j - j0) % NR]
   const T* data;
   ptrdiff_t panel, step;
 };
+
+// Tiles of like height: 16 rows are 8 and 8, not 14 and a slow 2.
+inline ptrdiff_t like_height(ptrdiff_t rows, ptrdiff_t most) {
+  return ceil_div(rows, ceil_div(rows, most));
+}
 
 // NC: packed B takes three quarters of L2, or little of it where one block of A is all that meets
 // it. A panel of one line a step comes as fast from L3, asked for in time, and A then passes over
@@ -64,6 +72,26 @@ ptrdiff_t block_n(ptrdiff_t m, ptrdiff_t nr) {
   const ptrdiff_t units = l2_bytes() / 4 * 3 / (column * kLeastBlockN);
   return std::clamp<ptrdiff_t>(units, 1, 8) * kLeastBlockN;
 }
+
+struct BlockOfC {
+  ptrdiff_t i0, i1, j0, j1;
+};
+
+// What the next block of k reads where A and B lie, if that is two runs of memory that L2 can hold.
+template <class T>
+struct NextBlock {
+  const T *a = nullptr, *b = nullptr;
+  ptrdiff_t a_size = 0, b_size = 0;
+
+  // What the `tile`-th tile of this block, whose panel of B is `panel`, of so many elements, shall
+  // ask for, as GemmTile's `ahead`.
+  ptrdiff_t ahead(ptrdiff_t tile, ptrdiff_t elements, const T* panel) const {
+    const ptrdiff_t at = tile * elements, in_b = at - a_size;
+    if (in_b >= b_size) return 0;
+    const uintptr_t wanted = reinterpret_cast<uintptr_t>(in_b < 0 ? a + at : b + in_b);
+    return ptrdiff_t(wanted - reinterpret_cast<uintptr_t>(panel)) / ptrdiff_t(sizeof(T));
+  }
+};
 
 struct ProductStep {  // a block of k
   ptrdiff_t k0, k;
@@ -78,7 +106,7 @@ class Product {
 
   void run() {
     if (2.0 * double(p_.m) * double(p_.n) * double(o_.k) <= kSerialFlops)
-      return task({0, p_.m, 0, p_.n});
+      return task({{0, p_.m, 0, p_.n}});
     // Enough tasks to go round. Their edges do not change a result.
     const ptrdiff_t wanted = 4 * ptrdiff_t(threads_here());
     ptrdiff_t mc = p_.m, nc = std::min(std::max(o_.nc, 4 * kLeastBlockN), p_.n);
@@ -95,13 +123,12 @@ class Product {
     const ptrdiff_t across = ceil_div(p_.n, nc);
     parallel_for(ceil_div(p_.m, mc) * across, [&](ptrdiff_t part) {
       const ptrdiff_t i = part / across * mc, j = part % across * nc;
-      task({i, std::min(i + mc, p_.m), j, std::min(j + nc, p_.n)});
+      task({{i, std::min(i + mc, p_.m), j, std::min(j + nc, p_.n)}});
     });
   }
 
  private:
-  struct Part {  // of C
-    ptrdiff_t i0, i1, j0, j1;
+  struct Part : BlockOfC {
     bool whole_a = false;  // its rows are all of the task's
   };
 
@@ -112,7 +139,7 @@ class Product {
     const ptrdiff_t height = std::min(mc, part.i1 - part.i0);
     Workspace<T> b_space(o_.packs_b ? size_t(ceil_div(width, nr_) * packed_panel<T>(o_.kc, nr_))
                                     : 0);
-    Workspace<T> a_space(o_.packs_a ? size_t(height * kPackedRow<T>) : 0);
+    Workspace<T> a_space(o_.packs_a ? size_t((height + mr_) * kPackedRow<T>) : 0);
     ptrdiff_t k0 = 0;
     do {  // once even if K is 0: C is still to be written
       const ptrdiff_t k = std::min(o_.kc, o_.k - k0);
@@ -125,7 +152,9 @@ class Product {
           const ptrdiff_t i_end = std::min(i + mc, part.i1);
           const bool whole = part.i1 - part.i0 <= mc;  // then A is kept for the next columns
           if (!whole || j == part.j0) a = o_.rows(step, i, i_end, a_space.data());
-          multiply(a, b, step, {i, i_end, j, j_end, whole});
+          const bool ends = j_end == part.j1 && i_end == part.i1;
+          multiply(a, b, step, {i, i_end, j, j_end, whole},
+                   ends ? o_.next(step, part) : NextBlock<T>());
         }
       }
       k0 += o_.kc;
@@ -133,11 +162,9 @@ class Product {
   }
 
   void multiply(const RowsOfA<T>& a, const PanelsOfB<T>& b, const ProductStep& step,
-                const Part& block) const {
+                const Part& block, const NextBlock<T>& next) const {
     const Epilogue<T>& e = p_.epilogue;
-    // Tiles of like height: 16 rows are 8 and 8, not 14 and a slow 2.
-    const ptrdiff_t height = block.i1 - block.i0;
-    const ptrdiff_t mr = ceil_div(height, ceil_div(height, std::min(mr_, a.height)));
+    const ptrdiff_t mr = like_height(block.i1 - block.i0, std::min(mr_, a.height));
     const T* rows[kMaxTileRows];
     T* c[kMaxTileRows];
     GemmSegment<T> segment{rows, 0, nullptr, step.k};
@@ -154,7 +181,7 @@ class Product {
                      nullptr,
                      Epilogue<T>().low,
                      Epilogue<T>().high,
-                     o_.packs_a};
+                     o_.packs_a && a.panel == 0};
     // Where B lies in memory, a step asks for its row two panels on, and so a whole panel's time
     // ahead: runs of 128 bytes at a distance are beyond every prefetcher, and 8 steps are shorter
     // than the way from L3. (Zen 4, 16 x 1760 x 1760: 31 GF/s with 8 steps, 65 with one panel, 109
@@ -166,18 +193,22 @@ class Product {
     const ptrdiff_t on = ptrdiff_t(down + size_t(ahead - width));
     // Rows of A that lie in memory ask for those of the next tile while they pass the first panel.
     const ptrdiff_t next_a = !o_.packs_a && a.step == 1 ? mr * a.row : 0;
+    ptrdiff_t tiles = 0;
     if (step.last) tile.low = e.low, tile.high = e.high;
     const T* bias = step.last ? e.bias : nullptr;
     auto run = [&](ptrdiff_t i, ptrdiff_t j) {
       segment.b = b.data + (j - block.j0) / nr_ * b.panel;
+      tile.ahead = next.ahead(tiles++, step.k * b.step, segment.b);
       if (asks) tile.ahead = j + ahead < block.j1 ? ahead : on;
       tile.a_ahead = j == block.j0 && i + mr < block.i1 ? next_a : 0;
       tile.n = int(std::min(nr_, block.j1 - j));
       tile.m = int(std::min(mr, block.i1 - i));
       if (bias && e.bias_axis == BiasAxis::column) tile.bias_n = bias + j;
       if (bias && e.bias_axis == BiasAxis::row) tile.bias_m = bias + i;
+      const ptrdiff_t above = i - block.i0;
+      const T* first_row = a.data + (a.panel ? above / mr * a.panel : above * a.row);
       for (int r = 0; r < tile.m; ++r) {
-        rows[r] = a.data + (i - block.i0 + r) * a.row;
+        rows[r] = first_row + r * a.row;
         c[r] = p_.c.data + (i + r) * p_.c.row + j;
       }
       kernel_.run(tile);

@@ -72,6 +72,8 @@ struct WordOperands {
     return std::min(step.k * (words == Words::pairs ? 2 : 1), problem.k - begin(step));
   }
 
+  NextBlock<float> next(const ProductStep&, const BlockOfC&) const { return {}; }
+
   RowsOfA<float> rows(const ProductStep& step, ptrdiff_t i0, ptrdiff_t i1, float* space) const {
     const Matrix<const bfloat16>& a = problem.a;
     pack_rows(words, a.data + i0 * a.row + begin(step) * a.col, a.row, a.col, i1 - i0, depth(step),
