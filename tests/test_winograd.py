@@ -80,25 +80,37 @@ def test_errors_of_the_weight_gradient(images_of, way, most):
     assert np.abs(error).max() < 3 * most * np.abs(reference).max()
 
 
+def both_passes(way, n, c, h, w, k, threads):
+    """(made, expected) of the forward pass and of the data gradient."""
+    r = size(way)
+    x, filters, dy = images(n, c, h, w), images(k, c, r, r, seed=1), images(n, k, h, w, seed=2)
+    before = striate.get_num_threads()
+    striate.set_num_threads(threads)
+    try:
+        made = convolve(x, filters, way)
+        with _C.pin_rows([f"conv2d_bwd_data_f32_{way}"]):
+            back = _C.conv2d_bwd_data(dy, filters, size=(h, w), **options(r))
+    finally:
+        striate.set_num_threads(before)
+    # The gradient is the forward pass with the filters turned and their axes exchanged.
+    turned = np.ascontiguousarray(filters.transpose(1, 2, 3, 0)[:, ::-1, ::-1])
+    return (made, exact(x, filters)), (back, exact(dy, turned.transpose(0, 3, 1, 2)))
+
+
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("way", WAYS)
 def test_many_blocks_of_tiles(way, threads):
     """More tiles than filters, and more than L2 holds: the filters are transformed beforehand."""
-    r = size(way)
-    x, w = images(3, 40, 45, 44), images(36, 40, r, r, seed=1)
-    dy = images(3, 36, 45, 44, seed=2)
-    before = striate.get_num_threads()
-    striate.set_num_threads(threads)
-    try:
-        made = convolve(x, w, way)
-        with _C.pin_rows([f"conv2d_bwd_data_f32_{way}"]):
-            back = _C.conv2d_bwd_data(dy, w, size=(45, 44), **options(r))
-    finally:
-        striate.set_num_threads(before)
-    # The gradient is the forward pass with the filters turned and their axes exchanged.
-    turned = np.ascontiguousarray(w.transpose(1, 2, 3, 0)[:, ::-1, ::-1]).transpose(0, 3, 1, 2)
-    for result, reference in ((made, exact(x, w)), (back, exact(dy, turned))):
-        assert rms(result - reference, reference) < 2e-6
+    for made, expected in both_passes(way, 3, 40, 45, 44, 36, threads):
+        assert rms(made - expected, expected) < 2e-6
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_sections_of_tiles(way):
+    """Filters that are far away, once for each of several sections of tiles."""
+    c, k = (456, 440) if way == "winograd_f2x2" else (312, 296)
+    for made, expected in both_passes(way, 2, c, 61, 60, k, threads=2):
+        assert rms(made - expected, expected) < 4e-6
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -1,13 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 // Drives Winograd convolution over blocks of tiles that stay in L2 through all three stages:
 //
-//   the filters, panel by panel of NR outputs     U [panel][xi][C][NR]       once, all threads;
-//                                                 or in the task, see Tiles
+//   the filters, panel by panel of NR outputs     U [panel][xi][C][NR]       once, all threads
 //   for (block of tiles) x (group of panels)      one task, any thread
-//     for each tile                               V [xi][tile][C]            L2; or shared
+//     for each tile                               V [xi][tile][C]            L2
 //     for each panel
 //       for each xi, for MR tiles at a time       M [xi][tile][NR]           the register tile
 //       for each tile                             y, bias and clamp
+//
+// or, where U is the larger part, over sections of tiles of which V stays in L3, so that U is read
+// once a section:
+//
+//   for each section
+//     for each tile                               V [xi][tile][C]            all threads
+//     for each panel                              one task, any thread
+//       its filters                               U [xi][C][NR]
+//       for each block of tiles, M and y          as above
 //
 // No sum is cut between tasks, so results do not depend on threads.
 #include "ops/conv2d/winograd.h"
@@ -15,6 +23,7 @@
 #include <cmath>
 #include <functional>
 
+#include "core/blocks.h"
 #include "core/caches.h"
 #include "core/memory.h"
 #include "core/threads.h"
@@ -35,13 +44,22 @@ const Table<Kernel> kernels{
 #undef ROW
 };
 
-constexpr ptrdiff_t kFusedBytes = 16 << 20;              // of V of all tiles
+constexpr ptrdiff_t kSectionBytes = 16 << 20;            // of V of a section
+constexpr double kFarFilters = 12 << 20;                 // bytes of U beyond which it is far away
 constexpr ptrdiff_t kFewestTiles = 12, kMostTiles = 56;  // of a block
+constexpr ptrdiff_t kMostTilesOfSection = 112;           // at a time
 constexpr ptrdiff_t kTilesATask = 8;                     // where V is shared
 
-// Whether V of all tiles is one block, see Tiles.
-bool one_block(double v_bytes, double tiles, double width) {
-  return v_bytes <= double(l2_bytes() / 2) || (tiles < width && v_bytes <= double(kFusedBytes));
+// Tiles of a section, or 0 where V is made block by block. A V of few tiles is one section: one
+// that fits L2, or is smaller than U. Many tiles are cut where each block of them would read a U
+// that no cache holds: 512 filters of 512 channels are 38 MB.
+ptrdiff_t section_of(double tiles, double tile_bytes, double u_bytes, double width) {
+  const double v_bytes = tiles * tile_bytes;
+  const bool few = tiles < width && v_bytes <= double(kSectionBytes);
+  if (few || v_bytes <= double(l2_bytes() / 2)) return std::max(ptrdiff_t(tiles), ptrdiff_t(1));
+  if (u_bytes <= kFarFilters) return 0;
+  const double sections = std::ceil(v_bytes / double(kSectionBytes));
+  return ptrdiff_t(std::ceil(tiles / sections));
 }
 
 // An output image, and the input that its tiles read, which begins `top` above and `left` of it.
@@ -65,9 +83,6 @@ ptrdiff_t filters_xi(const Images<T>& g) {
 template <class T>
 using Transform = std::function<void(ptrdiff_t panel, T* u)>;
 
-// Where V of all tiles is smaller than U, one block holds them, which the threads share, and each
-// panel of filters is transformed when it is its turn: U [xi][C][NR] then comes from the nearest
-// cache that holds it, instead of going to memory and back. 512 filters of 512 channels are 38 MB.
 template <class T>
 class Tiles {
  public:
@@ -89,12 +104,12 @@ class Tiles {
     fewest_ = ceil_div(kFewestTiles, kernel_.mr) * kernel_.mr;
     block_ = l2_bytes() / 2 / tile_bytes / fewest_ * fewest_;
     block_ = std::clamp(block_, fewest_, kMostTiles);
-    fused_ =
-        one_block(double(tile_bytes) * double(tiles_.count), double(tiles_.count), double(g.width));
     panel_size_ = xis_ * filters_xi(g);
+    section_ = section_of(double(tiles_.count), double(tile_bytes),
+                          double(panels_ * panel_size_) * sizeof(T), double(g.width));
   }
 
-  void run() { fused_ ? run_panels() : run_blocks(); }
+  void run() { section_ ? run_sections() : run_blocks(); }
 
  private:
   void run_blocks() {
@@ -112,24 +127,32 @@ class Tiles {
       Workspace<T> v(size_t(xis_ * v_xi(end - tile))), m(size_t(xis_ * m_xi(end - tile)));
       take(tile, end - tile, tile, end, v.data());
       for (ptrdiff_t i = panel; i < std::min(panel + group, panels_); ++i)
-        give(tile, end, v.data(), i, &u[i * panel_size_], m.data());
+        give(tile, end, v.data(), v_xi(end - tile), i, &u[i * panel_size_], m.data());
     });
   }
 
-  void run_panels() {
-    const ptrdiff_t count = tiles_.count;
-    Workspace<T> v(size_t(xis_ * v_xi(count)));
+  void run_sections() {
+    Workspace<T> v(size_t(xis_ * v_xi(std::min(section_, tiles_.count))));
+    for (ptrdiff_t first = 0; first < tiles_.count; first += section_)
+      run_section(first, std::min(section_, tiles_.count - first), v.data());
+  }
+
+  void run_section(ptrdiff_t first, ptrdiff_t count, T* v) {
     parallel_for(ceil_div(count, kTilesATask), [&](ptrdiff_t part) {
-      const ptrdiff_t tile = part * kTilesATask;
-      take(0, count, tile, std::min(tile + kTilesATask, count), v.data());
+      const ptrdiff_t tile = first + part * kTilesATask;
+      take(first, count, tile, std::min(tile + kTilesATask, first + count), v);
     });
+    const ptrdiff_t block = like_height(count, kMostTilesOfSection);
+    const ptrdiff_t wanted = num_threads() > 1 ? 3 * num_threads() : 1;
     ptrdiff_t group = panels_;
-    while (ceil_div(panels_, group) < num_threads() && group > 1) group = ceil_div(group, 2);
+    while (ceil_div(panels_, group) < wanted && group > 1) group = ceil_div(group, 2);
     parallel_for(ceil_div(panels_, group), [&](ptrdiff_t part) {
-      Workspace<T> u{size_t(panel_size_)}, m(size_t(xis_ * m_xi(count)));
+      Workspace<T> u{size_t(panel_size_)}, m(size_t(xis_ * m_xi(block)));
       for (ptrdiff_t i = part * group; i < std::min((part + 1) * group, panels_); ++i) {
         transform_(i, u.data());
-        give(0, count, v.data(), i, u.data(), m.data());
+        for (ptrdiff_t tile = 0; tile < count; tile += block)
+          give(first + tile, first + std::min(tile + block, count), v + tile * v_row(), v_xi(count),
+               i, u.data(), m.data());
       }
     });
   }
@@ -149,10 +172,11 @@ class Tiles {
     }
   }
 
-  // y of a block of tiles and the filters of a panel.
-  void give(ptrdiff_t begin, ptrdiff_t end, const T* v, ptrdiff_t panel, const T* u, T* m) const {
+  // y of a block of tiles, V being theirs, and the filters of a panel.
+  void give(ptrdiff_t begin, ptrdiff_t end, const T* v, ptrdiff_t v_xi, ptrdiff_t panel, const T* u,
+            T* m) const {
     const ptrdiff_t nr = kernel_.nr, j = panel * nr, channels = std::min(nr, g_.width - j);
-    multiply(v, end - begin, u, channels, m);
+    multiply(v, v_xi, end - begin, u, channels, m);
     for (ptrdiff_t tile = begin; tile < end; ++tile) {
       const auto at = tiles_.place(tile);
       T* y = g_.out.data + at.n * g_.out.image + at.row * g_.out.row + at.col * g_.out.pixel + j;
@@ -170,9 +194,10 @@ class Tiles {
   }
 
   // M[xi] = V[xi] U[xi] for one panel, tiles in groups of like height.
-  void multiply(const T* v, ptrdiff_t count, const T* u, ptrdiff_t width, T* m) const {
-    const ptrdiff_t v_row = this->v_row(), v_xi = this->v_xi(count), m_xi = this->m_xi(count);
-    const ptrdiff_t nr = kernel_.nr, height = ceil_div(count, ceil_div(count, kernel_.mr));
+  void multiply(const T* v, ptrdiff_t v_xi, ptrdiff_t count, const T* u, ptrdiff_t width,
+                T* m) const {
+    const ptrdiff_t v_row = this->v_row(), m_xi = this->m_xi(count);
+    const ptrdiff_t nr = kernel_.nr, height = like_height(count, kernel_.mr);
     const Epilogue<T> none;
     const T* rows[kMaxTileRows];
     T* c[kMaxTileRows];
@@ -206,8 +231,7 @@ class Tiles {
   const ptrdiff_t panels_;
   WinogradFn<WinogradInput<T>>* const input_;
   WinogradFn<WinogradOutput<T>>* const output_;
-  ptrdiff_t fewest_, block_, panel_size_;
-  bool fused_;
+  ptrdiff_t fewest_, block_, panel_size_, section_;
 };
 
 // Transforms the filters from column j on as filter(j, space) tells.
@@ -243,10 +267,10 @@ double winograd_workspace(const ConvShape& s, ConvPass pass, ptrdiff_t m, Dtype 
   const double depth = double(data ? s.k : s.c), width = double(data ? s.c : s.k);
   const double rows = double(data ? s.h : s.p), cols = double(data ? s.w : s.q);
   const double tiles = double(s.n) * std::ceil(rows / double(m)) * std::ceil(cols / double(m));
-  if (one_block(a * a * depth * item * tiles, tiles, width))
-    return a * a * (tiles * (depth + line) + line) * item;
   const double nr = double(gemm_kernel(dtype).nr);
-  return a * a * std::ceil(width / nr) * (nr * depth + line) * item;
+  const double u = a * a * std::ceil(width / nr) * (nr * depth + line) * item;
+  const auto section = double(section_of(tiles, a * a * depth * item, u, width));
+  return section > 0 ? a * a * (section * (depth + line) + line) * item : u;
 }
 
 double winograd_cost(const ConvShape& s, ConvPass pass, ptrdiff_t m, double lanes) {

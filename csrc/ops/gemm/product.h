@@ -56,11 +56,6 @@ struct PanelsOfB {  // B[k, j] = data[(j - j0) / NR * panel + k * step + (j - j0
   ptrdiff_t panel, step;
 };
 
-// Tiles of like height: 16 rows are 8 and 8, not 14 and a slow 2.
-inline ptrdiff_t like_height(ptrdiff_t rows, ptrdiff_t most) {
-  return ceil_div(rows, ceil_div(rows, most));
-}
-
 // NC: packed B takes three quarters of L2, or little of it where one block of A is all that meets
 // it. A panel of one line a step comes as fast from L3, asked for in time, and A then passes over
 // more columns: 1024 cubed 91 to 94 GF/s on a Zen 3. It moves no result.
