@@ -16,4 +16,13 @@ constexpr ptrdiff_t like_height(ptrdiff_t rows, ptrdiff_t most) {
   return ceil_div(rows, ceil_div(rows, most));
 }
 
+// The same where heights may differ by one: 49 rows of at most 6 are four of 6 and five of 5, not
+// eight of 6 and a slow 1. Tile t begins at row begin(t).
+struct LikeTiles {
+  ptrdiff_t count, least, taller;
+  LikeTiles(ptrdiff_t rows, ptrdiff_t most)
+      : count(ceil_div(rows, most)), least(rows / count), taller(rows % count) {}
+  ptrdiff_t begin(ptrdiff_t tile) const { return tile * least + (tile < taller ? tile : taller); }
+};
+
 }  // namespace striate

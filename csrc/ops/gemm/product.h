@@ -159,7 +159,12 @@ class Product {
   void multiply(const RowsOfA<T>& a, const PanelsOfB<T>& b, const ProductStep& step,
                 const Part& block, const NextBlock<T>& next) const {
     const Epilogue<T>& e = p_.epilogue;
-    const ptrdiff_t mr = like_height(block.i1 - block.i0, std::min(mr_, a.height));
+    const ptrdiff_t rows_here = block.i1 - block.i0, most = std::min(mr_, a.height);
+    const LikeTiles like(rows_here, most);
+    const ptrdiff_t of_panel = like_height(rows_here, most);  // tiles of packed columns
+    auto begin = [&](ptrdiff_t t) {
+      return a.panel ? std::min(t * of_panel, rows_here) : like.begin(t);
+    };
     const T* rows[kMaxTileRows];
     T* c[kMaxTileRows];
     GemmSegment<T> segment{rows, 0, nullptr, step.k};
@@ -187,21 +192,21 @@ class Product {
     const size_t down = block.whole_a ? size_t(step.k) * size_t(b.step) : 0;  // any stride
     const ptrdiff_t on = ptrdiff_t(down + size_t(ahead - width));
     // Rows of A that lie in memory ask for those of the next tile while they pass the first panel.
-    const ptrdiff_t next_a = !o_.packs_a && a.step == 1 ? mr * a.row : 0;
+    const bool asks_a = !o_.packs_a && a.step == 1;
     ptrdiff_t tiles = 0;
     if (step.last) tile.low = e.low, tile.high = e.high;
     const T* bias = step.last ? e.bias : nullptr;
-    auto run = [&](ptrdiff_t i, ptrdiff_t j) {
+    auto run = [&](ptrdiff_t t, ptrdiff_t j) {
+      const ptrdiff_t above = begin(t), i = block.i0 + above;
+      tile.m = int(begin(t + 1) - above);
       segment.b = b.data + (j - block.j0) / nr_ * b.panel;
       tile.ahead = next.ahead(tiles++, step.k * b.step, segment.b);
       if (asks) tile.ahead = j + ahead < block.j1 ? ahead : on;
-      tile.a_ahead = j == block.j0 && i + mr < block.i1 ? next_a : 0;
+      tile.a_ahead = asks_a && j == block.j0 && t + 1 < like.count ? tile.m * a.row : 0;
       tile.n = int(std::min(nr_, block.j1 - j));
-      tile.m = int(std::min(mr, block.i1 - i));
       if (bias && e.bias_axis == BiasAxis::column) tile.bias_n = bias + j;
       if (bias && e.bias_axis == BiasAxis::row) tile.bias_m = bias + i;
-      const ptrdiff_t above = i - block.i0;
-      const T* first_row = a.data + (a.panel ? above / mr * a.panel : above * a.row);
+      const T* first_row = a.data + (a.panel ? t * a.panel : above * a.row);
       for (int r = 0; r < tile.m; ++r) {
         rows[r] = first_row + r * a.row;
         c[r] = p_.c.data + (i + r) * p_.c.row + j;
@@ -212,10 +217,10 @@ class Product {
     // A stay in L1 meanwhile.
     if (o_.panel_by_panel) {
       for (ptrdiff_t j = block.j0; j < block.j1; j += nr_)
-        for (ptrdiff_t i = block.i0; i < block.i1; i += mr) run(i, j);
+        for (ptrdiff_t t = 0; t < like.count; ++t) run(t, j);
     } else {
-      for (ptrdiff_t i = block.i0; i < block.i1; i += mr)
-        for (ptrdiff_t j = block.j0; j < block.j1; j += nr_) run(i, j);
+      for (ptrdiff_t t = 0; t < like.count; ++t)
+        for (ptrdiff_t j = block.j0; j < block.j1; j += nr_) run(t, j);
     }
     if (!step.last || e.activation == nullptr) return;
     for (ptrdiff_t i = block.i0; i < block.i1; ++i) {
