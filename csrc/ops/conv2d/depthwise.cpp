@@ -170,9 +170,9 @@ struct Outputs {
   const Epilogue<T>& e;
   bool past;
 
-  // Rows of outputs one below the other, under scratch.rows, of which each misses the last
-  // outs - 1 of those before and after it. next_rows of x are needed for those below; fetch: they
-  // are asked for.
+  // Writes `outs` rows of outputs, one below the other. Of scratch.rows the first meets all but the
+  // last outs - 1, the next those one further down. `next_rows` of x are the first that the rows
+  // below these need; with `fetch` they are asked for.
   void make(const Line& line, Scratch<T>& scratch, T* out, ptrdiff_t outs, ptrdiff_t next_rows,
             bool fetch) const {
     auto& [rows, x, w, to] = scratch;
@@ -212,8 +212,9 @@ bool past_caches(const ConvShape& s, ptrdiff_t pixels, const Epilogue<T>& e, con
          s.c % line == 0 && uintptr_t(out) % 64 == 0 && !e.activation;
 }
 
-// Calls make(image, row, outs, scratch) for all rows of outputs, scratch.rows being those of
-// rows(image, row, scratch), and where two rows share pixels for both at once. in_rows: of x.
+// Calls make(image, row, outs, scratch) for all rows of outputs, two at once where `pairs` allows
+// it and they share rows of x. rows(image, row, scratch) fills scratch.rows for one row of outputs
+// and returns which row of x is the last of them; x has in_height rows of in_row elements.
 template <class T, class Rows, class Make>
 void each_row(const ConvShape& s, ptrdiff_t height, ptrdiff_t width, ptrdiff_t in_row,
               ptrdiff_t in_height, bool pairs, Rows&& rows, Make&& make) {
