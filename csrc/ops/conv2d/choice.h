@@ -18,6 +18,7 @@
 // measured fastest on this machine when the problem was first met. Neither looks at the number of
 // threads, so results do not depend on it.
 #pragma once
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -59,6 +60,21 @@ size_t conv_workspace();
 void set_conv_workspace(size_t bytes);
 
 constexpr ptrdiff_t kConvCopyBytes = 8 << 20;  // of images that are copied at a time, or one image
+
+// Calls part(shape, n) for runs of images from the n-th on, whose copies take so many bytes each;
+// once even with none.
+template <class F>
+void each_part(const ConvShape& s, double bytes, F&& part) {
+  const ptrdiff_t most =
+      std::max<ptrdiff_t>(ptrdiff_t(double(kConvCopyBytes) / std::max(bytes, 1.0)), 1);
+  ptrdiff_t n = 0;
+  do {
+    ConvShape run = s;
+    run.n = std::min(most, s.n - n);
+    part(run, n);
+    n += most;
+  } while (n < s.n);
+}
 
 // Into how many parts the weight gradient of 1x1 filters cuts its sum over pixels.
 ptrdiff_t conv_pixel_parts(const ConvShape& s);

@@ -11,6 +11,7 @@
 #include "ops/conv2d/choice.h"
 #include "ops/conv2d/depthwise.h"
 #include "ops/conv2d/implicit.h"
+#include "ops/conv2d/pointwise.h"
 #include "ops/conv2d/rows.h"
 #include "ops/conv2d/scatter.h"
 #include "ops/conv2d/weight.h"
@@ -19,91 +20,6 @@
 
 namespace striate {
 namespace {
-
-// Calls part(shape, n) for runs of images from the n-th on, whose copies take so many bytes each;
-// once even with none.
-template <class F>
-void each_part(const ConvShape& s, double bytes, F&& part) {
-  const ptrdiff_t most =
-      std::max<ptrdiff_t>(ptrdiff_t(double(kConvCopyBytes) / std::max(bytes, 1.0)), 1);
-  ptrdiff_t n = 0;
-  do {
-    ConvShape run = s;
-    run.n = std::min(most, s.n - n);
-    part(run, n);
-    n += most;
-  } while (n < s.n);
-}
-
-// 1x1 filters as a product over all pixels, [pixels, C] by [C, K].
-template <class T>
-void gemm_fwd(const ConvShape& s, const T* x, const T* w, const Epilogue<T>& e, T* y) {
-  GemmProblem<T> p{1, s.n * s.p * s.q, s.k, s.c, {x, s.c, 1, 0}, {w, 1, s.c, 0}, {y, s.k, 1, 0}};
-  p.epilogue = of_group(e, 0);
-  gemm(p);
-}
-
-template <class T>
-void gemm_bwd_data(const ConvShape& s, const T* dy, const T* w, const Epilogue<T>& e, T* dx) {
-  GemmProblem<T> p{1, s.n * s.p * s.q, s.c, s.k, {dy, s.k, 1, 0}, {w, s.c, 1, 0}, {dx, s.c, 1, 0}};
-  p.epilogue = of_group(e, 0);
-  gemm(p);
-}
-
-// A small result of many pixels has too few tiles for all threads: parts of the sum then, of sizes
-// that do not depend on the threads, added in order.
-template <class T>
-void gemm_bwd_weight(const ConvShape& s, const T* x, const T* dy, T* dw, bool add = false) {
-  const ptrdiff_t pixels = s.n * s.p * s.q, size = s.k * s.c, parts = conv_pixel_parts(s);
-  auto product = [&](ptrdiff_t begin, ptrdiff_t end, T* to, bool more) {
-    GemmProblem<T> p{1,
-                     s.k,
-                     s.c,
-                     end - begin,
-                     {dy + begin * s.k, 1, s.k, 0},
-                     {x + begin * s.c, s.c, 1, 0},
-                     {to, s.c, 1, 0}};
-    p.beta = T(more);
-    gemm(p);
-  };
-  if (parts == 1) return product(0, pixels, dw, add);
-  Workspace<T> sums(size_t(parts * size));
-  const ptrdiff_t each = ceil_div(pixels, parts);
-  parallel_for(parts, [&](ptrdiff_t part) {
-    product(std::min(part * each, pixels), std::min((part + 1) * each, pixels),
-            sums.data() + part * size, false);
-  });
-  parallel_ranges(size, 1 << 13, 16, [&](ptrdiff_t begin, ptrdiff_t end) {
-    for (ptrdiff_t part = 0; part < parts; ++part) {
-      const T* from = sums.data() + part * size;
-      for (ptrdiff_t i = begin; i < end; ++i) dw[i] = part > 0 || add ? dw[i] + from[i] : from[i];
-    }
-  });
-}
-
-// The pixels that 1x1 filters at a stride meet.
-template <class T>
-Workspace<T> sampled(const ConvShape& s, const T* x) {
-  Workspace<T> pixels(size_t(s.n * s.p * s.q * s.c));
-  parallel_ranges(s.n * s.p, (1 << 14) / (s.q * s.c + 1) + 1, 1,
-                  [&](ptrdiff_t begin, ptrdiff_t end) {
-                    for (ptrdiff_t row = begin; row < end; ++row) {
-                      const T* from = x + (row / s.p * s.h + row % s.p * s.stride_h) * s.w * s.c;
-                      T* to = pixels.data() + row * s.q * s.c;
-                      for (ptrdiff_t q = 0; q < s.q; ++q)
-                        std::copy_n(from + q * s.stride_w * s.c, s.c, to + q * s.c);
-                    }
-                  });
-  return pixels;
-}
-
-template <class T>
-void bwd_weight_sampled(const ConvShape& s, const T* x, const T* dy, T* dw) {
-  each_part(s, double(s.p * s.q * s.c) * sizeof(T), [&](const ConvShape& part, ptrdiff_t n) {
-    gemm_bwd_weight<T>(part, sampled(part, x + n * s.h * s.w * s.c).data(),
-                       dy + n * s.p * s.q * s.k, dw, n > 0);
-  });
-}
 
 // Images copied into wider ones of zeros: pixel (h, w) to (h + top, w + left) of height x width.
 template <class T>
@@ -277,7 +193,7 @@ void fwd_by(ConvMethod method, const ConvShape& s, const T* x, const T* w, const
             T* y) {
   switch (method) {
     case ConvMethod::gemm:
-      return gemm_fwd(s, x, w, e, y);
+      return pointwise_fwd(s, x, w, e, y);
     case ConvMethod::depthwise:
       return depthwise_fwd(s, x, w, e, y);
     case ConvMethod::winograd_f4x4:
@@ -299,7 +215,7 @@ void bwd_data_by(ConvMethod method, const ConvShape& s, const T* dy, const T* w,
                  const Epilogue<T>& e, T* dx) {
   switch (method) {
     case ConvMethod::gemm:
-      return gemm_bwd_data(s, dy, w, e, dx);
+      return pointwise_bwd_data(s, dy, w, e, dx);
     case ConvMethod::depthwise:
       return depthwise_bwd_data(s, dy, w, e, dx);
     case ConvMethod::winograd_f4x4:
@@ -321,9 +237,9 @@ template <class T>
 void bwd_weight_by(ConvMethod method, const ConvShape& s, const T* x, const T* dy, T* dw) {
   switch (method) {
     case ConvMethod::gemm:
-      return gemm_bwd_weight(s, x, dy, dw);
+      return pointwise_bwd_weight(s, x, dy, dw);
     case ConvMethod::sampled:
-      return bwd_weight_sampled(s, x, dy, dw);
+      return sampled_bwd_weight(s, x, dy, dw);
     case ConvMethod::depthwise:
       return depthwise_bwd_weight(s, x, dy, dw);
     case ConvMethod::winograd_f4x4:

@@ -47,7 +47,6 @@ const Table<Kernel> kernels{
 constexpr ptrdiff_t kSectionBytes = 16 << 20;            // of V of a section
 constexpr double kFarFilters = 12 << 20;                 // bytes of U beyond which it is far away
 constexpr ptrdiff_t kFewestTiles = 12, kMostTiles = 56;  // of a block
-constexpr ptrdiff_t kMostTilesOfSection = 112;           // at a time
 constexpr ptrdiff_t kTilesATask = 8;                     // where V is shared
 
 // Tiles of a section, or 0 where V is made block by block. A V of few tiles is one section: one
@@ -142,7 +141,9 @@ class Tiles {
       const ptrdiff_t tile = first + part * kTilesATask;
       take(first, count, tile, std::min(tile + kTilesATask, first + count), v);
     });
-    const ptrdiff_t block = like_height(count, kMostTilesOfSection);
+    // M of a block takes half of L2.
+    const ptrdiff_t most = l2_bytes() / 2 / (xis_ * kernel_.nr * ptrdiff_t(sizeof(T)));
+    const ptrdiff_t block = like_height(count, std::max(most, fewest_));
     const ptrdiff_t wanted = num_threads() > 1 ? 3 * num_threads() : 1;
     ptrdiff_t group = panels_;
     while (ceil_div(panels_, group) < wanted && group > 1) group = ceil_div(group, 2);
