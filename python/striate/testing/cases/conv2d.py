@@ -191,6 +191,27 @@ def _by(kernel: Any, method: str) -> Any:
     return pinned
 
 
+def _fwd_samples(layers: list[Any]) -> list[Sample]:
+    """Every layer with a bias and each activation, and with neither."""
+    return [
+        Sample((x, w, (w[0],) if f else None), {**o, "activation": f})
+        for x, w, _, o in layers
+        for f in ACTIVATIONS
+    ]
+
+
+def _bwd_data_samples(layers: list[Any], biases: tuple[bool, ...] = (False,)) -> list[Sample]:
+    return [
+        Sample((y, w, (x[1],) if b else None), {**o, "size": x[2:]})
+        for x, w, y, o in layers
+        for b in biases
+    ]
+
+
+def _bwd_weight_samples(layers: list[Any]) -> list[Sample]:
+    return [Sample((x, y), {**o, "size": w[2:]}) for x, w, y, o in layers]
+
+
 def _winograd_cases(tile: str, r: int, matrices: str, factor: float) -> list[Case]:
     name, layers = f"conv2d_winograd_{tile}", _winograd_layers(r)
     sizes = dict(zip(("input", "filter", "output", "dy", "dw"), matrices.split(), strict=True))
@@ -208,13 +229,8 @@ def _winograd_cases(tile: str, r: int, matrices: str, factor: float) -> list[Cas
             bound=_bound(depth, factor),
         )
 
-    forward = [
-        Sample((x, w, (w[0],) if f else None), {**o, "activation": f})
-        for x, w, _, o in layers
-        for f in ACTIVATIONS
-    ]
-    backward = [Sample((y, w, None), {**o, "size": x[2:]}) for x, w, y, o in layers]
-    weight = [Sample((x, y), {**o, "size": (r, r)}) for x, _, y, o in layers]
+    forward = _fwd_samples(layers)
+    backward, weight = _bwd_data_samples(layers), _bwd_weight_samples(layers)
     ends = "input filter output"
     return [
         case("", ends, _fwd_kernel, _fwd, forward, _fwd_depth),
@@ -332,7 +348,7 @@ CASES = [
         kernel=_fwd_kernel,
         reference=_fwd,
         samples=[
-            *(Sample((x, w, (w[0],)), {**o}) for x, w, _, o in _LAYERS + _DEPTHWISE_LAYERS),
+            *(Sample((x, w, (w[0],)), {**o}) for x, w, _, o in _LAYERS),
             *(Sample((x, w, None), {**o, "activation": "relu"}) for x, w, _, o in _LAYERS[:8]),
             *(Sample((x, w, (w[0],)), {**o, "activation": "tanh"}) for x, w, _, o in _LAYERS),
         ],
@@ -346,11 +362,7 @@ CASES = [
         function=None,
         kernel=_fwd_kernel,
         reference=_fwd,
-        samples=[
-            Sample((x, w, (w[0],)), {**o, "activation": f})
-            for x, w, _, o in _DEPTHWISE_LAYERS
-            for f in (None, "relu", "tanh")
-        ],
+        samples=_fwd_samples(_DEPTHWISE_LAYERS),
         bound=_bound(_fwd_depth),
     ),
     Case(
@@ -359,11 +371,7 @@ CASES = [
         function=None,
         kernel=_bwd_data_kernel,
         reference=_bwd_data,
-        samples=[
-            Sample((y, w, b), {**o, "size": x[2:]})
-            for x, w, y, o in _DEPTHWISE_LAYERS
-            for b in (None, (x[1],))
-        ],
+        samples=_bwd_data_samples(_DEPTHWISE_LAYERS, (False, True)),
         bound=_bound(_bwd_depth),
     ),
     Case(
@@ -372,7 +380,7 @@ CASES = [
         function=None,
         kernel=_bwd_weight_kernel,
         reference=_bwd_weight,
-        samples=[Sample((x, y), {**o, "size": w[2:]}) for x, w, y, o in _DEPTHWISE_LAYERS],
+        samples=_bwd_weight_samples(_DEPTHWISE_LAYERS),
         bound=_bound(_weight_depth),
     ),
     Case(
@@ -381,11 +389,7 @@ CASES = [
         function=None,
         kernel=_by(_fwd_kernel, "rows"),
         reference=_fwd,
-        samples=[
-            Sample((x, w, (w[0],) if f else None), {**o, "activation": f})
-            for x, w, _, o in _ROW_LAYERS
-            for f in ACTIVATIONS
-        ],
+        samples=_fwd_samples(_ROW_LAYERS),
         bound=_bound(_fwd_depth),
     ),
     Case(
@@ -394,11 +398,7 @@ CASES = [
         function=None,
         kernel=_by(_bwd_data_kernel, "rows"),
         reference=_bwd_data,
-        samples=[
-            Sample((y, w, b), {**o, "size": x[2:]})
-            for x, w, y, o in _ROW_LAYERS
-            for b in (None, (x[1],))
-        ],
+        samples=_bwd_data_samples(_ROW_LAYERS, (False, True)),
         bound=_bound(_bwd_depth),
     ),
     Case(
@@ -407,7 +407,7 @@ CASES = [
         function=None,
         kernel=_bwd_data_kernel,
         reference=_bwd_data,
-        samples=[Sample((y, w, None), {**o, "size": x[2:]}) for x, w, y, o in _LAYERS],
+        samples=_bwd_data_samples(_LAYERS),
         bound=_bound(_bwd_depth),
     ),
     Case(
@@ -416,7 +416,7 @@ CASES = [
         function=None,
         kernel=_bwd_weight_kernel,
         reference=_bwd_weight,
-        samples=[Sample((x, y), {**o, "size": w[2:]}) for x, w, y, o in _LAYERS],
+        samples=_bwd_weight_samples(_LAYERS),
         bound=_bound(_weight_depth),
     ),
     Case(
