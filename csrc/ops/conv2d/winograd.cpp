@@ -269,9 +269,9 @@ double winograd_workspace(const ConvShape& s, ConvPass pass, ptrdiff_t m, Dtype 
   const double rows = double(data ? s.h : s.p), cols = double(data ? s.w : s.q);
   const double tiles = double(s.n) * std::ceil(rows / double(m)) * std::ceil(cols / double(m));
   const double nr = double(gemm_kernel(dtype).nr);
-  const double u = a * a * std::ceil(width / nr) * (nr * depth + line) * item;
+  const double panel = a * a * (nr * depth + line) * item, u = std::ceil(width / nr) * panel;
   const auto section = double(section_of(tiles, a * a * depth * item, u, width));
-  return section > 0 ? a * a * (section * (depth + line) + line) * item : u;
+  return section > 0 ? a * a * (section * (depth + line) + line) * item + panel : u;
 }
 
 double winograd_cost(const ConvShape& s, ConvPass pass, ptrdiff_t m, double lanes) {
