@@ -41,6 +41,50 @@ def test_many_products_at_once(dtype, shared):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("m", "n"), [(64, 40), (23, 130), (150, 17)])
+def test_both_operands_along_the_sides_of_c(dtype, m, n):
+    """A packed by columns, in more than one block of k, dense and not."""
+    a, b = randn(1500, m + 5, dtype=dtype), randn(1500, n, dtype=dtype, seed=1)
+    dense = np.ascontiguousarray(a[:, 3 : 3 + m])
+    made = []
+    with _C.pin_rows([f"gemm_f{8 * a.itemsize}_pack_ab"]):
+        for left in (dense, a[:, 3 : 3 + m]):
+            for threads in (1, 3):
+                _C.set_num_threads(threads)
+                made.append(_C.gemm(left.T, b))
+    expected = wide(dense).T @ wide(b)
+    most = 1500 * np.abs(a).max() * np.abs(b).max()
+    np.testing.assert_allclose(made[0], expected, 0, np.finfo(dtype).eps * most)
+    for one, other in ((0, 1), (2, 3)):
+        assert np.array_equal(made[one], made[other])
+    np.testing.assert_allclose(made[2], expected, 0, np.finfo(dtype).eps * most)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("m", range(1, 33))
+def test_columns_are_packed_to_the_end_of_memory(dtype, m):
+    """The last column's whole vectors would reach beyond it: a page behind it can't be read."""
+    a, b = randn(9, m, dtype=dtype), randn(9, 40, dtype=dtype, seed=1)
+    with _C.pin_rows([f"gemm_f{8 * a.itemsize}_pack_ab"]):
+        made = _C.gemm(guarded(a, "end").T, b)
+    most = 9 * np.abs(a).max() * np.abs(b).max()
+    np.testing.assert_allclose(made, wide(a).T @ wide(b), 0, 10 * np.finfo(dtype).eps * most)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_depthwise_rows_by_any_threads(stride):
+    x, w = images(randn(3, 40, 31, 29)), randn(40, 1, 3, 3, seed=1)
+    options = {"stride": (stride,) * 2, "padding": ((1, 1),) * 2, "dilation": (1, 1), "groups": 40}
+    made = []
+    for threads in (1, 2, 3):
+        _C.set_num_threads(threads)
+        y = _C.conv2d(x, w, None, **options)
+        made.append((y, _C.conv2d_bwd_data(y, w, size=(31, 29), **options)))
+    for y, dx in made[1:]:
+        assert np.array_equal(y, made[0][0]) and np.array_equal(dx, made[0][1])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_weights_of_a_depthwise_convolution_from_many_rows(dtype):
     """More image rows than a part has: the parts' sums are added up."""
     x, dy = images(randn(5, 3, 13, 9, dtype=dtype)), images(randn(5, 3, 11, 7, dtype=dtype, seed=1))
