@@ -99,7 +99,7 @@ class Model {
       case ConvMethod::sampled:
         return 1.1 * pixels_ * c_ * k_ + copy(pixels_ * c_);
       case ConvMethod::depthwise:
-        return 4 * pixels_ * groups_ * taps_;
+        return 2.5 * pixels_ * groups_ * taps_;
       case ConvMethod::winograd_f4x4:
         return winograd_cost(s_, pass_, 4, lanes_);
       case ConvMethod::winograd_f2x2:
