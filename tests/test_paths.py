@@ -44,7 +44,7 @@ def test_many_products_at_once(dtype, shared):
 @pytest.mark.parametrize(("m", "n"), [(64, 40), (23, 130), (150, 17)])
 def test_both_operands_along_the_sides_of_c(dtype, m, n):
     """A packed by columns, in more than one block of k, dense and not."""
-    a, b = randn(1500, m + 5, dtype=dtype), randn(1500, n, dtype=dtype, seed=1)
+    a, b = randn(15_000, m + 5, dtype=dtype), randn(15_000, n, dtype=dtype, seed=1)
     dense = np.ascontiguousarray(a[:, 3 : 3 + m])
     made = []
     with _C.pin_rows([f"gemm_f{8 * a.itemsize}_pack_ab"]):
@@ -53,7 +53,7 @@ def test_both_operands_along_the_sides_of_c(dtype, m, n):
                 _C.set_num_threads(threads)
                 made.append(_C.gemm(left.T, b))
     expected = wide(dense).T @ wide(b)
-    most = 1500 * np.abs(a).max() * np.abs(b).max()
+    most = 15_000 * np.abs(a).max() * np.abs(b).max()
     np.testing.assert_allclose(made[0], expected, 0, np.finfo(dtype).eps * most)
     for one, other in ((0, 1), (2, 3)):
         assert np.array_equal(made[one], made[other])

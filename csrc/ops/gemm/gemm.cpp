@@ -68,10 +68,13 @@ constexpr double kFar = 16 << 20;     // bytes of an operand from which on it co
 
 // Whether the rows of k lie one behind the other in both operands, as in the gradient of a layer's
 // weights: blocks of k are two runs of memory, of which the next is asked for during this one
-// (64 x 64 over 100,000 steps, a Zen 3: 67 and 73 GF/s, before A was packed by columns 55).
+// (64 x 64 over 100,000 steps, a Zen 3: 67 and 70 GF/s, before A was packed by columns 55). Of less
+// than a few L2 it is not worth the shorter blocks: 256 cubed 89 and 86.
 template <class T>
 bool is_streamed(const GemmProblem<T>& p) {
-  return p.a.row == 1 && p.a.col == p.m && p.b.col == 1 && p.b.row == p.n;
+  const double bytes = double(p.m + p.n) * double(p.k) * sizeof(T);
+  return p.a.row == 1 && p.a.col == p.m && p.b.col == 1 && p.b.row == p.n &&
+         bytes > 4 * double(l2_bytes());
 }
 // Steps of k of which half of L2 holds so many elements each.
 template <class T>
