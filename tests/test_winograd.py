@@ -101,7 +101,7 @@ def both_passes(way, n, c, h, w, k, threads):
 @pytest.mark.parametrize("way", WAYS)
 def test_many_blocks_of_tiles(way, threads):
     """More tiles than filters, and more than L2 holds: the filters are transformed beforehand."""
-    for made, expected in both_passes(way, 3, 40, 45, 44, 36, threads):
+    for made, expected in both_passes(way, 3, 40, 45, 43, 36, threads):
         assert rms(made - expected, expected) < 2e-6
 
 
@@ -109,7 +109,7 @@ def test_many_blocks_of_tiles(way, threads):
 def test_sections_of_tiles(way):
     """Filters that are far away, once for each of several sections of tiles."""
     c, k = (456, 440) if way == "winograd_f2x2" else (312, 296)
-    for made, expected in both_passes(way, 2, c, 61, 60, k, threads=2):
+    for made, expected in both_passes(way, 2, c, 61, 59, k, threads=2):
         assert rms(made - expected, expected) < 4e-6
 
 

@@ -33,13 +33,14 @@
 namespace striate {
 namespace {
 
-constexpr int variant(WinogradStage stage, ptrdiff_t a, ptrdiff_t n) {
-  return int((ptrdiff_t(stage) * 8 + a) * 8 + n);
+constexpr int variant(WinogradStage stage, ptrdiff_t a, ptrdiff_t n, ptrdiff_t down,
+                      ptrdiff_t across) {
+  return int((((ptrdiff_t(stage) * 8 + a) * 8 + n) * 8 + down) * 8 + across);
 }
 
 const Table<Kernel> kernels{
-#define ROW(name, T, isa, what, a, n) \
-  STRIATE_KERNEL(conv2d, name, T, isa, variant(WinogradStage::what, a, n))
+#define ROW(name, T, isa, what, a, n, down, across) \
+  STRIATE_KERNEL(conv2d, name, T, isa, variant(WinogradStage::what, a, n, down, across))
 #include "ops/conv2d/winograd_kernels.inc"
 #undef ROW
 };
@@ -93,18 +94,22 @@ class Tiles {
         transform_(transform),
         e_(e),
         kernel_(gemm_kernel(dtype_of<T>)),
-        tiles_{m_, g.n, g.rows, g.cols},
-        panels_(ceil_div(g.width, kernel_.nr)),
-        input_(winograd_kernel(WinogradStage::input, a_, a_, dtype_of<T>)
-                   .template as<WinogradFn<WinogradInput<T>>>()),
-        output_(winograd_kernel(WinogradStage::output, a_, m_, dtype_of<T>)
-                    .template as<WinogradFn<WinogradOutput<T>>>()) {
+        tiles_(m_, a_ - m_ + 1, g.n, g.rows, g.cols),
+        panels_(ceil_div(g.width, kernel_.nr)) {
+    for (int i = 0; i < WinogradTiles::kParts; ++i) {
+      const auto& part = tiles_.part(i);
+      auto find = [&](WinogradStage stage, ptrdiff_t n) -> const Kernel& {
+        return winograd_kernel(stage, a_, n, part.points_down, part.points_across, dtype_of<T>);
+      };
+      input_[i] = find(WinogradStage::input, a_).template as<WinogradFn<WinogradInput<T>>>();
+      output_[i] = find(WinogradStage::output, m_).template as<WinogradFn<WinogradOutput<T>>>();
+    }
     const ptrdiff_t tile_bytes = xis_ * g.depth * ptrdiff_t(sizeof(T));
     fewest_ = ceil_div(kFewestTiles, kernel_.mr) * kernel_.mr;
     block_ = l2_bytes() / 2 / tile_bytes / fewest_ * fewest_;
     block_ = std::clamp(block_, fewest_, kMostTiles);
     panel_size_ = xis_ * filters_xi(g);
-    section_ = section_of(double(tiles_.count), double(tile_bytes),
+    section_ = section_of(double(tiles_.count()), double(tile_bytes),
                           double(panels_ * panel_size_) * sizeof(T), double(g.width));
   }
 
@@ -114,15 +119,15 @@ class Tiles {
   void run_blocks() {
     Workspace<T> u(size_t(panels_ * panel_size_));
     parallel_for(panels_, [&](ptrdiff_t panel) { transform_(panel, &u[panel * panel_size_]); });
-    ptrdiff_t block = std::min(block_, tiles_.count), group = panels_;
+    ptrdiff_t block = std::min(block_, tiles_.count()), group = panels_;
     const ptrdiff_t wanted = num_threads() > 1 ? 3 * num_threads() : 1;
-    auto tasks = [&] { return ceil_div(tiles_.count, block) * ceil_div(panels_, group); };
+    auto tasks = [&] { return ceil_div(tiles_.count(), block) * ceil_div(panels_, group); };
     while (tasks() < wanted && block > fewest_) block = ceil_div(block, 2);
     while (tasks() < wanted && group > 1) group = ceil_div(group, 2);
     const ptrdiff_t across = ceil_div(panels_, group);
-    parallel_for(ceil_div(tiles_.count, block) * across, [&](ptrdiff_t part) {
+    parallel_for(ceil_div(tiles_.count(), block) * across, [&](ptrdiff_t part) {
       const ptrdiff_t tile = part / across * block, panel = part % across * group;
-      const ptrdiff_t end = std::min(tile + block, tiles_.count);
+      const ptrdiff_t end = std::min(tile + block, tiles_.count());
       Workspace<T> v(size_t(xis_ * v_xi(end - tile))), m(size_t(xis_ * m_xi(end - tile)));
       take(tile, end - tile, tile, end, v.data());
       for (ptrdiff_t i = panel; i < std::min(panel + group, panels_); ++i)
@@ -131,9 +136,9 @@ class Tiles {
   }
 
   void run_sections() {
-    Workspace<T> v(size_t(xis_ * v_xi(std::min(section_, tiles_.count))));
-    for (ptrdiff_t first = 0; first < tiles_.count; first += section_)
-      run_section(first, std::min(section_, tiles_.count - first), v.data());
+    Workspace<T> v(size_t(xis_ * v_xi(std::min(section_, tiles_.count()))));
+    for (ptrdiff_t first = 0; first < tiles_.count(); first += section_)
+      run_section(first, std::min(section_, tiles_.count() - first), v.data());
   }
 
   void run_section(ptrdiff_t first, ptrdiff_t count, T* v) {
@@ -168,8 +173,10 @@ class Tiles {
   void take(ptrdiff_t first, ptrdiff_t count, ptrdiff_t begin, ptrdiff_t end, T* v) const {
     for (ptrdiff_t tile = begin; tile < end; ++tile) {
       const auto at = tiles_.place(tile);
-      input_(winograd_input(g_.in, g_.in_h, g_.in_w, {at.n, at.row - g_.top, at.col - g_.left}, a_,
-                            g_.depth, v + (tile - first) * v_row(), v_xi(count)));
+      const auto& part = tiles_.part(at.part);
+      input_[at.part](winograd_input(g_.in, g_.in_h, g_.in_w, at.n, at.row - g_.top,
+                                     at.col - g_.left, part.points_down, part.points_across,
+                                     g_.depth, v + (tile - first) * v_row(), v_xi(count)));
     }
   }
 
@@ -177,14 +184,15 @@ class Tiles {
   void give(ptrdiff_t begin, ptrdiff_t end, const T* v, ptrdiff_t v_xi, ptrdiff_t panel, const T* u,
             T* m) const {
     const ptrdiff_t nr = kernel_.nr, j = panel * nr, channels = std::min(nr, g_.width - j);
-    multiply(v, v_xi, end - begin, u, channels, m);
+    multiply(v, v_xi, begin, end, u, channels, m);
     for (ptrdiff_t tile = begin; tile < end; ++tile) {
       const auto at = tiles_.place(tile);
       T* y = g_.out.data + at.n * g_.out.image + at.row * g_.out.row + at.col * g_.out.pixel + j;
       const ptrdiff_t rows = std::min(m_, g_.rows - at.row);
       const ptrdiff_t cols = std::min(m_, g_.cols - at.col);
-      output_({m + (tile - begin) * nr, m_xi(end - begin), rows, cols, channels,
-               e_.bias ? e_.bias + j : nullptr, e_.low, e_.high, y, g_.out.row, g_.out.pixel});
+      output_[at.part]({m + (tile - begin) * nr, m_xi(end - begin), rows, cols, channels,
+                        e_.bias ? e_.bias + j : nullptr, e_.low, e_.high, y, g_.out.row,
+                        g_.out.pixel});
       if (e_.activation == nullptr) continue;
       for (ptrdiff_t r = 0; r < rows; ++r)
         for (ptrdiff_t s = 0; s < cols; ++s) {
@@ -194,11 +202,10 @@ class Tiles {
     }
   }
 
-  // M[xi] = V[xi] U[xi] for one panel, tiles in groups of like height.
-  void multiply(const T* v, ptrdiff_t v_xi, ptrdiff_t count, const T* u, ptrdiff_t width,
-                T* m) const {
-    const ptrdiff_t v_row = this->v_row(), m_xi = this->m_xi(count);
-    const ptrdiff_t nr = kernel_.nr, height = like_height(count, kernel_.mr);
+  // M[xi] = V[xi] U[xi] for one panel and tiles [begin, end), in groups of like height.
+  void multiply(const T* v, ptrdiff_t v_xi, ptrdiff_t begin, ptrdiff_t end, const T* u,
+                ptrdiff_t width, T* m) const {
+    const ptrdiff_t v_row = this->v_row(), m_xi = this->m_xi(end - begin), nr = kernel_.nr;
     const Epilogue<T> none;
     const T* rows[kMaxTileRows];
     T* c[kMaxTileRows];
@@ -209,13 +216,16 @@ class Tiles {
     tile.ahead = kAhead * nr;
     for (ptrdiff_t xi = 0; xi < xis_; ++xi) {
       segment.b = u + xi * filters_xi(g_);
-      for (ptrdiff_t first = 0; first < count; first += height) {
-        tile.m = int(std::min(height, count - first));
+      const auto range = tiles_.having(xi, begin, end);
+      if (range.count() == 0) continue;
+      const ptrdiff_t height = like_height(range.count(), kernel_.mr);
+      for (ptrdiff_t first = range.begin - begin; first < range.end - begin; first += height) {
+        tile.m = int(std::min(height, range.end - begin - first));
         for (int r = 0; r < tile.m; ++r) {
           rows[r] = v + xi * v_xi + (first + r) * v_row;
           c[r] = m + xi * m_xi + (first + r) * nr;
         }
-        tile.a_ahead = first + height < count ? height * v_row : v_xi - first * v_row;
+        tile.a_ahead = first + height < range.end - begin ? height * v_row : v_xi - first * v_row;
         kernel_.run(tile);
       }
     }
@@ -230,15 +240,15 @@ class Tiles {
   const GemmKernel& kernel_;
   const WinogradTiles tiles_;
   const ptrdiff_t panels_;
-  WinogradFn<WinogradInput<T>>* const input_;
-  WinogradFn<WinogradOutput<T>>* const output_;
+  WinogradFn<WinogradInput<T>>* input_[WinogradTiles::kParts];
+  WinogradFn<WinogradOutput<T>>* output_[WinogradTiles::kParts];
   ptrdiff_t fewest_, block_, panel_size_, section_;
 };
 
 // Transforms the filters from column j on as filter(j, space) tells.
 template <class T, class Filter>
 Transform<T> transform_of(const Images<T>& g, ptrdiff_t r, size_t space, Filter filter) {
-  auto* const kernel = winograd_kernel(WinogradStage::filter, g.a, r, dtype_of<T>)
+  auto* const kernel = winograd_kernel(WinogradStage::filter, g.a, r, g.a, g.a, dtype_of<T>)
                            .template as<WinogradFn<WinogradFilter<T>>>();
   const ptrdiff_t nr = gemm_kernel(dtype_of<T>).nr;
   return [=](ptrdiff_t panel, T* u) {
@@ -252,8 +262,9 @@ Transform<T> transform_of(const Images<T>& g, ptrdiff_t r, size_t space, Filter 
 
 }  // namespace
 
-const Kernel& winograd_kernel(WinogradStage stage, ptrdiff_t a, ptrdiff_t n, Dtype dtype) {
-  return kernels.best(dtype, variant(stage, a, n));
+const Kernel& winograd_kernel(WinogradStage stage, ptrdiff_t a, ptrdiff_t n, ptrdiff_t down,
+                              ptrdiff_t across, Dtype dtype) {
+  return kernels.best(dtype, variant(stage, a, n, down, across));
 }
 
 bool winograd_accepts(const ConvShape& s, ptrdiff_t r) {
@@ -280,11 +291,18 @@ double winograd_cost(const ConvShape& s, ConvPass pass, ptrdiff_t m, double lane
   const bool data = pass == ConvPass::bwd_data, weight = pass == ConvPass::bwd_weight;
   const double rows = data ? double(s.h) : double(s.p), cols = data ? double(s.w) : double(s.q);
   const double tiles = double(s.n) * std::ceil(rows / double(m)) * std::ceil(cols / double(m));
+  // Down or across an image.
+  auto points = [&](double size) {
+    const double rest = std::fmod(size, double(m));
+    const auto tail = double(winograd_tail(ptrdiff_t(rest), m, s.r));
+    return std::floor(size / double(m)) * a + (rest > 0 ? tail : 0);
+  };
   // The tile's columns are filters, channels or, of the weight gradient, channels again.
   const double products =
       pass == ConvPass::fwd ? whole(s.k) * (c + 3) : whole(s.c) * (weight ? k : k + 3);
   const double transforms = tiles * (whole(s.c) + whole(s.k)), filters = whole(s.c) * k;
-  return 1.1 * a * a * tiles * products + (a == 6 ? 400 : 190) * transforms +
+  return 1.1 * double(s.n) * points(rows) * points(cols) * products +
+         (a == 6 ? 400 : 190) * transforms +
          (a == 6 ? 280 + 14 * double(s.r * s.r) : 200) * filters;
 }
 

@@ -21,6 +21,18 @@ namespace {
 template <int A>
 struct Points;
 
+// The index of the i-th of the points that a tile at an edge uses: infinity is the last of them
+// too.
+template <int A, int Used>
+constexpr int point(int i) {
+  return i == Used - 1 ? A - 1 : i;
+}
+// From it to the next; from the last to where the next row begins.
+template <int A, int Used>
+constexpr int to_next_point(int i) {
+  return i == Used - 2 ? A - Used + 1 : 1;
+}
+
 // B^T = -1  0  1  0    G = -1   0   0     A^T = 1 1  1 0
 //        0  1  1  0        1/2 1/2 1/2          0 1 -1 1
 //        0 -1  1  0        1/2 -1/2 1/2
@@ -85,6 +97,33 @@ struct Points<6> {
     v[4] = fma(broadcast(T(-0.5)), f, e);
     v[5] = fma(more, e, (d[5] - d[3]) - f);
   }
+  // Without -2, or 1/2 as well, products over fewer others, times what the products over all of
+  // them, N_i, have besides: c_i + 2, or (c_i - 1/2) (c_i + 2).
+  //
+  //   1  -2  -1  2  0        1   0  -1  0
+  //   0 -3/2 3/2 3  0        0  3/2 3/2 0
+  //   0  1/2 -3/2 1 0        0  3/2 -3/2 0
+  //   0 -5/2  0 5/2 0
+  //   0  1/2 -1 -1/2 1       0  -1   0  1
+  template <class V>
+  static inline __attribute__((always_inline)) void input(const V (&d)[5], V (&v)[5]) {
+    using T = typename V::Scalar;
+    const V f = d[3] - d[1], half = broadcast(T(0.5));
+    v[0] = fma(broadcast(T(2)), f, d[0] - d[2]);
+    v[1] = broadcast(T(3)) * fma(half, d[2] - d[1], d[3]);
+    v[2] = fma(broadcast(T(-1.5)), d[2], fma(half, d[1], d[3]));
+    v[3] = broadcast(T(2.5)) * f;
+    v[4] = fma(broadcast(T(-0.5)), f, d[4] - d[2]);
+  }
+  template <class V>
+  static inline __attribute__((always_inline)) void input(const V (&d)[4], V (&v)[4]) {
+    using T = typename V::Scalar;
+    const V more = broadcast(T(1.5));
+    v[0] = d[0] - d[2];
+    v[1] = more * (d[1] + d[2]);
+    v[2] = more * (d[1] - d[2]);
+    v[3] = d[3] - d[1];
+  }
   template <class V, int N>
   static inline __attribute__((always_inline)) void spread(const V (&g)[N], V (&u)[6]) {
     using T = typename V::Scalar;
@@ -117,24 +156,46 @@ struct Points<6> {
                  fma(broadcast(T(j % 2 ? -(1 << j) : 1 << j)), m[4], ones));
     }
   }
+  template <class V>
+  static inline __attribute__((always_inline)) void gather(const V (&m)[5], V (&y)[3]) {
+    using T = typename V::Scalar;
+    const V a = m[1] + m[2], b = m[1] - m[2];
+    y[0] = (m[0] + a) + m[3];
+    y[1] = fma(broadcast(T(0.5)), m[3], b);
+    y[2] = fma(broadcast(T(0.25)), m[3], a + m[4]);
+  }
+  template <class V>
+  static inline __attribute__((always_inline)) void gather(const V (&m)[4], V (&y)[2]) {
+    Points<4>::gather(m, y);
+  }
 };
 
-// A tile of Size x Size values, of x (Size == A) or of dy, to A x A.
-template <int A, int Size, bool Inside, class T>
+// B^T d, or G d where there are fewer values than points, for the points used.
+template <int A, bool Spread, int Size, int Used, class V>
+inline __attribute__((always_inline)) void transform(const V (&d)[Size], V (&v)[Used]) {
+  if constexpr (Spread) {
+    V all[A];
+    Points<A>::spread(d, all);
+#pragma GCC unroll 6
+    for (int i = 0; i < Used; ++i) v[i] = all[point<A, Used>(i)];
+  } else {
+    Points<A>::input(d, v);
+  }
+}
+
+// A tile of Size x Size values, of x (Size == A) or of dy, to A x A, or of as many as Down x Across
+// points need, to those.
+template <int A, int Size, int Down, int Across, bool Inside, class T>
 void tile_in(const WinogradInput<T>& a) {
+  constexpr bool kSpread = Size < A;
+  constexpr int kRows = Down - (A - Size), kCols = Across - (A - Size);
   constexpr int kNext = A - 2;  // columns of the tile to the right, and some more for 5x5
-  auto apply = [](const Vec<T>(&d)[Size], Vec<T>(&v)[A]) __attribute__((always_inline)) {
-    if constexpr (Size == A)
-      Points<A>::input(d, v);
-    else
-      Points<A>::spread(d, v);
-  };
   constexpr ptrdiff_t line = 64 / ptrdiff_t(sizeof(T));
   row_each<T>(0, a.channels, [&](ptrdiff_t c, ptrdiff_t left) __attribute__((always_inline)) {
     // They are asked for, as far as this tile has not read them.
-    if (c % line == 0) {
+    if (Across == A && c % line == 0) {
 #pragma GCC unroll 6
-      for (int i = 0; i < Size; ++i)
+      for (int i = 0; i < kRows; ++i)
 #pragma GCC unroll 6
         for (int j = Size; j < Size + kNext; ++j)
           __builtin_prefetch(
@@ -144,36 +205,42 @@ void tile_in(const WinogradInput<T>& a) {
     const T* x = a.x + c;
     const ptrdiff_t x_row = a.x_row, x_col = a.x_col, v_xi = a.v_xi;
     T* v_at = a.v + c;
-    Vec<T> rows[A][Size];  // down the columns first
+    Vec<T> rows[Down][kCols];  // down the columns first
 #pragma GCC unroll 6
-    for (int j = 0; j < Size; ++j) {
-      Vec<T> d[Size], v[A];
+    for (int j = 0; j < kCols; ++j) {
+      Vec<T> d[kRows], v[Down];
 #pragma GCC unroll 6
-      for (int i = 0; i < Size; ++i)
+      for (int i = 0; i < kRows; ++i)
         d[i] = Inside || (i >= a.h0 && i < a.h1 && j >= a.w0 && j < a.w1)
                    ? load_filled(x + i * x_row + j * x_col, left, T(0))
                    : broadcast(T(0));
-      apply(d, v);
+      transform<A, kSpread>(d, v);
 #pragma GCC unroll 6
-      for (int i = 0; i < A; ++i) rows[i][j] = v[i];
+      for (int i = 0; i < Down; ++i) rows[i][j] = v[i];
     }
 #pragma GCC unroll 6
-    for (int i = 0; i < A; ++i) {
-      Vec<T> v[A];
-      apply(rows[i], v);
+    for (int i = 0; i < Down; ++i) {
+      Vec<T> v[Across];
+      transform<A, kSpread>(rows[i], v);
 #pragma GCC unroll 6
-      for (int j = 0; j < A; ++j, v_at += v_xi) store_first(v_at, v[j], left);
+      for (int j = 0; j < Across; ++j) {
+        store_first(v_at, v[j], left);
+        v_at += to_next_point<A, Across>(j) * v_xi;
+      }
+      v_at += (to_next_point<A, Down>(i) - 1) * A * v_xi;
     }
   });
 }
 
-template <int A, int Size, class T>
+template <int A, int Size, int Down, int Across, class T>
 void tile_in(const WinogradInput<T>& a) {
-  if (a.h0 == 0 && a.h1 == Size && a.w0 == 0 && a.w1 == Size) return tile_in<A, Size, true>(a);
-  tile_in<A, Size, false>(a);
+  constexpr int kRows = Down - (A - Size), kCols = Across - (A - Size);
+  if (a.h0 == 0 && a.h1 == kRows && a.w0 == 0 && a.w1 == kCols)
+    return tile_in<A, Size, Down, Across, true>(a);
+  tile_in<A, Size, Down, Across, false>(a);
 }
 
-template <int A, int R, class T>
+template <int A, int R, int, int, class T>
 void filters_in(const WinogradFilter<T>& a) {
   constexpr ptrdiff_t kAhead = 4;
   for (ptrdiff_t row = 0; row < a.rows; ++row) {
@@ -208,33 +275,35 @@ void filters_in(const WinogradFilter<T>& a) {
   }
 }
 
-// A x A values to Size x Size of y or dw.
-template <int A, int Size, class T>
+// A x A values to Size x Size of y or dw, or those of Down x Across points to as many as they give.
+template <int A, int Size, int Down, int Across, class T>
 void tile_out(const WinogradOutput<T>& a) {
+  constexpr int kRows = Down - (A - Size), kCols = Across - (A - Size);
   const Vec<T> low = broadcast(a.low), high = broadcast(a.high);
   row_each<T>(0, a.channels, [&](ptrdiff_t c, ptrdiff_t left) __attribute__((always_inline)) {
     const T* m_at = a.m + c;
     const ptrdiff_t m_xi = a.m_xi, y_row = a.y_row, y_col = a.y_col, y_rows = a.rows,
                     y_cols = a.cols;
     T* y_at = a.y + c;
-    Vec<T> rows[Size][A];
+    Vec<T> rows[kRows][Across];
 #pragma GCC unroll 6
-    for (int j = 0; j < A; ++j) {
-      Vec<T> m[A], y[Size];
+    for (int j = 0; j < Across; ++j) {
+      Vec<T> m[Down], y[kRows];
 #pragma GCC unroll 6
-      for (int i = 0; i < A; ++i) m[i] = load_filled(m_at + (i * A + j) * m_xi, left, T(0));
+      for (int i = 0; i < Down; ++i)
+        m[i] = load_filled(m_at + (point<A, Down>(i) * A + point<A, Across>(j)) * m_xi, left, T(0));
       Points<A>::gather(m, y);
 #pragma GCC unroll 5
-      for (int i = 0; i < Size; ++i) rows[i][j] = y[i];
+      for (int i = 0; i < kRows; ++i) rows[i][j] = y[i];
     }
     const Vec<T> bias = a.bias ? load_filled(a.bias + c, left, T(0)) : broadcast(T(0));
 #pragma GCC unroll 5
-    for (int i = 0; i < Size; ++i) {
+    for (int i = 0; i < kRows; ++i) {
       if (i >= y_rows) break;
-      Vec<T> y[Size];
+      Vec<T> y[kCols];
       Points<A>::gather(rows[i], y);
 #pragma GCC unroll 5
-      for (int j = 0; j < Size; ++j)
+      for (int j = 0; j < kCols; ++j)
         if (j < y_cols)
           store_first(y_at + i * y_row + j * y_col, max(low, min(high, y[j] + bias)), left);
     }
@@ -248,8 +317,8 @@ void tile_out(const WinogradOutput<T>& a) {
 #define TRANSFORM_output tile_out
 #define TRANSFORM_dy tile_in
 #define TRANSFORM_dw tile_out
-#define ROW(name, T, isa, what, a, n) \
-  HERE_##isa(void name(const WINOGRAD_##what(T) & t) { TRANSFORM_##what<a, n>(t); })
+#define ROW(name, T, isa, what, a, n, down, across) \
+  HERE_##isa(void name(const WINOGRAD_##what(T) & t) { TRANSFORM_##what<a, n, down, across>(t); })
 #include "ops/conv2d/winograd_kernels.inc"
 #undef ROW
 

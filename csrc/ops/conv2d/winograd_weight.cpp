@@ -43,15 +43,20 @@ class WeightTiles {
         dy_(image(dy, s.p, s.q, s.k)),
         dw_(dw),
         kernel_(gemm_kernel(dtype_of<T>)),
-        tiles_{m, s.n, s.p, s.q},
-        input_(winograd_kernel(WinogradStage::input, a_, a_, dtype_of<T>)
-                   .template as<WinogradFn<WinogradInput<T>>>()),
-        gradient_(winograd_kernel(WinogradStage::dy, a_, m, dtype_of<T>)
-                      .template as<WinogradFn<WinogradInput<T>>>()),
-        output_(winograd_kernel(WinogradStage::dw, a_, s.r, dtype_of<T>)
+        tiles_(m, s.r, s.n, s.p, s.q),
+        output_(winograd_kernel(WinogradStage::dw, a_, s.r, a_, a_, dtype_of<T>)
                     .template as<WinogradFn<WinogradOutput<T>>>()) {
-    blocks_ = ceil_div(tiles_.count, most_tiles(s, m, sizeof(T)));
-    block_ = ceil_div(tiles_.count, blocks_);
+    for (int i = 0; i < WinogradTiles::kParts; ++i) {
+      const auto& part = tiles_.part(i);
+      auto find = [&](WinogradStage stage, ptrdiff_t n) {
+        return winograd_kernel(stage, a_, n, part.points_down, part.points_across, dtype_of<T>)
+            .template as<WinogradFn<WinogradInput<T>>>();
+      };
+      input_[i] = find(WinogradStage::input, a_);
+      gradient_[i] = find(WinogradStage::dy, m);
+    }
+    blocks_ = ceil_div(tiles_.count(), most_tiles(s, m, sizeof(T)));
+    block_ = ceil_div(tiles_.count(), blocks_);
     // Lines between rows and between the matrices keep both out of the same sets of L1.
     v_row_ = s.c + kLine, v_xi_ = block_ * v_row_ + kLine;
     e_row_ = s.k + kLine, e_xi_ = block_ * e_row_ + kLine;
@@ -62,8 +67,8 @@ class WeightTiles {
     Workspace<T> v(size_t(xis_ * v_xi_)), e(size_t(xis_ * e_xi_));
     Workspace<T> sums(blocks_ > 1 ? size_t(down_ * across_ * group_size()) : 0);
     v_ = v.data(), e_ = e.data();
-    for (ptrdiff_t begin = 0; begin < tiles_.count; begin += block_) {
-      const ptrdiff_t count = std::min(block_, tiles_.count - begin);
+    for (ptrdiff_t begin = 0; begin < tiles_.count(); begin += block_) {
+      const ptrdiff_t count = std::min(block_, tiles_.count() - begin);
       parallel_for(ceil_div(count, kTilesATask), [&](ptrdiff_t part) {
         for (ptrdiff_t i = 0; i < kTilesATask && part * kTilesATask + i < count; ++i)
           take(begin, part * kTilesATask + i);
@@ -74,8 +79,8 @@ class WeightTiles {
         const ptrdiff_t k = part / across_ * filters_, c = part % across_ * columns_;
         const ptrdiff_t filters = std::min(filters_, s_.k - k);
         const ptrdiff_t columns = std::min(columns_, s_.c - c);
-        multiply(k, filters, c, columns, count, begin > 0, m);
-        if (begin + count == tiles_.count) give(k, filters, c, columns, m);
+        multiply(k, filters, c, columns, begin, begin + count, m);
+        if (begin + count == tiles_.count()) give(k, filters, c, columns, m);
       });
     }
   }
@@ -107,33 +112,42 @@ class WeightTiles {
   // V and E of tile `index` of the block.
   void take(ptrdiff_t begin, ptrdiff_t index) const {
     const auto at = tiles_.place(begin + index);
-    input_(winograd_input(x_, s_.h, s_.w, {at.n, at.row - s_.top, at.col - s_.left}, a_, s_.c,
-                          v_ + index * v_row_, v_xi_));
-    gradient_(winograd_input(dy_, s_.p, s_.q, at, m_, s_.k, e_ + index * e_row_, e_xi_));
+    const auto& part = tiles_.part(at.part);
+    const ptrdiff_t down = part.points_down, across = part.points_across, less = a_ - m_;
+    input_[at.part](winograd_input(x_, s_.h, s_.w, at.n, at.row - s_.top, at.col - s_.left, down,
+                                   across, s_.c, v_ + index * v_row_, v_xi_));
+    gradient_[at.part](winograd_input(dy_, s_.p, s_.q, at.n, at.row, at.col, down - less,
+                                      across - less, s_.k, e_ + index * e_row_, e_xi_));
   }
 
-  void multiply(ptrdiff_t k, ptrdiff_t filters, ptrdiff_t c, ptrdiff_t columns, ptrdiff_t tiles,
-                bool add, T* m) const {
+  // Of tiles [begin, end), which are a block.
+  void multiply(ptrdiff_t k, ptrdiff_t filters, ptrdiff_t c, ptrdiff_t columns, ptrdiff_t begin,
+                ptrdiff_t end, T* m) const {
     const ptrdiff_t nr = kernel_.nr, height = ceil_div(filters, ceil_div(filters, kernel_.mr));
     const Epilogue<T> none;
     const T* rows[kMaxTileRows];
     T* out[kMaxTileRows];
-    GemmSegment<T> segment{rows, 0, nullptr, tiles};
-    GemmTile<T> tile{&segment,       1,       e_row_,  v_row_,   out,      0, 0, T(1),
-                     T(add ? 1 : 0), nullptr, nullptr, none.low, none.high};
-    for (ptrdiff_t xi = 0; xi < xis_; ++xi)
+    GemmSegment<T> segment{rows, 0, nullptr, 0};
+    GemmTile<T> tile{&segment, 1,       e_row_,   v_row_,   out, 0, 0, T(1), T(begin > 0 ? 1 : 0),
+                     nullptr,  nullptr, none.low, none.high};
+    for (ptrdiff_t xi = 0; xi < xis_; ++xi) {
+      const auto range = tiles_.having(xi, begin, end);
+      const ptrdiff_t from = range.count() ? range.begin - begin : 0;
+      segment.k = range.count();
+      if (segment.k == 0 && begin > 0) continue;
       for (ptrdiff_t j = 0; j < columns; j += nr) {
-        segment.b = v_ + xi * v_xi_ + c + j;
+        segment.b = v_ + xi * v_xi_ + from * v_row_ + c + j;
         tile.n = int(std::min(nr, columns - j));
         for (ptrdiff_t first = 0; first < filters; first += height) {
           tile.m = int(std::min(height, filters - first));
           for (int i = 0; i < tile.m; ++i) {
-            rows[i] = e_ + xi * e_xi_ + k + first + i;
+            rows[i] = e_ + xi * e_xi_ + from * e_row_ + k + first + i;
             out[i] = m + xi * m_xi() + (first + i) * columns_ + j;
           }
           kernel_.run(tile);
         }
       }
+    }
   }
 
   void give(ptrdiff_t k, ptrdiff_t filters, ptrdiff_t c, ptrdiff_t columns, const T* m) const {
@@ -151,8 +165,8 @@ class WeightTiles {
   T* const dw_;
   const GemmKernel& kernel_;
   const WinogradTiles tiles_;
-  WinogradFn<WinogradInput<T>>* const input_;
-  WinogradFn<WinogradInput<T>>* const gradient_;
+  WinogradFn<WinogradInput<T>>* input_[WinogradTiles::kParts];
+  WinogradFn<WinogradInput<T>>* gradient_[WinogradTiles::kParts];
   WinogradFn<WinogradOutput<T>>* const output_;
   ptrdiff_t blocks_, block_;  // how many, and of how many tiles
   ptrdiff_t v_row_, v_xi_, e_row_, e_xi_;
@@ -164,7 +178,7 @@ class WeightTiles {
 
 double winograd_weight_workspace(const ConvShape& s, ptrdiff_t m, Dtype dtype) {
   const double item = double(item_size(dtype)), line = 64 / item, a = double(m + s.r - 1);
-  const double tiles = WinogradTiles{m, s.n, s.p, s.q}.count;
+  const auto tiles = double(WinogradTiles(m, s.r, s.n, s.p, s.q).count());
   const double blocks = std::ceil(tiles / double(most_tiles(s, m, item_size(dtype))));
   const double block = std::ceil(tiles / blocks), c = double(s.c), k = double(s.k);
   const GemmKernel& kernel = gemm_kernel(dtype);

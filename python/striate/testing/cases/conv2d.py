@@ -151,6 +151,8 @@ def _winograd_layers(r: int) -> list[Any]:
         _layer(1, 33, 4, 17, 16, r, r, pad=2),
         _layer(1, 2, 3, 4, 3, r, r, pad=r + 1),
         _layer(3, 20, 14, 13, 40, r, r, pad=1),
+        _layer(2, 9, 8, 11, 24, r, r, pad=r // 2),
+        _layer(2, 9, 10, 4, 24, r, r, pad=r // 2),
         _layer(0, 20, 5, 5, 20, r, r, pad=1),
     ]
 
