@@ -149,3 +149,24 @@ def test_depthwise_convolution(isa):
                 kernel(x, out)
                 np.testing.assert_array_equal(out, np.concatenate(each))
                 assert (space[:start] == 1).all() and (space[start + flat.size :] == 1).all()
+
+
+@pytest.mark.parametrize("isa", ISAS)
+def test_winograd_convolution(isa):
+    rng = np.random.default_rng(1)
+    x = rng.standard_normal((2, 186, 183, 16), np.float32).transpose(0, 3, 1, 2)
+    w = rng.standard_normal((64, 3, 3, 16), np.float32).transpose(0, 3, 1, 2)
+    bias = rng.standard_normal(64, np.float32)
+    options = {"stride": (1, 1), "padding": ((1, 1),) * 2, "dilation": (1, 1), "groups": 1}
+    rows = [r["name"] for r in _C.rows()]
+    names = [n for n in rows if n.startswith("conv2d_winograd_") and n.endswith(f"_f32_{isa}")]
+    assert any("_output_4x6_corner" in n for n in names)
+    with _C.pin_rows([*names, "conv2d_fwd_f32_winograd_f4x4"]):
+        each = [_C.conv2d(x[i : i + 1], w, bias, **options) for i in range(2)]
+        for offset in (0, 1, 16):
+            space, flat, start = unaligned(2 * 186 * 183 * 64, np.float32, offset)
+            out = flat.reshape(2, 186, 183, 64).transpose(0, 3, 1, 2)
+            assert flat.nbytes > 1 << 24
+            _C.conv2d(x, w, bias, out=out, **options)
+            np.testing.assert_array_equal(out, np.concatenate(each))
+            assert (space[:start] == 1).all() and (space[start + flat.size :] == 1).all()

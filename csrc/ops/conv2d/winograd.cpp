@@ -111,6 +111,9 @@ class Tiles {
     panel_size_ = xis_ * filters_xi(g);
     section_ = section_of(double(tiles_.count()), double(tile_bytes),
                           double(panels_ * panel_size_) * sizeof(T), double(g.width));
+    far_ = winograd_far<T>(g.n, g.in_h, g.in_w, g.depth);
+    past_ = winograd_far<T>(g.n, g.rows, g.cols, g.width) && g.width % kLine == 0 &&
+            uintptr_t(g.out.data) % 64 == 0 && !e.activation;
   }
 
   void run() { section_ ? run_sections() : run_blocks(); }
@@ -176,7 +179,7 @@ class Tiles {
       const auto& part = tiles_.part(at.part);
       input_[at.part](winograd_input(g_.in, g_.in_h, g_.in_w, at.n, at.row - g_.top,
                                      at.col - g_.left, part.points_down, part.points_across,
-                                     g_.depth, v + (tile - first) * v_row(), v_xi(count)));
+                                     g_.depth, v + (tile - first) * v_row(), v_xi(count), far_));
     }
   }
 
@@ -192,7 +195,7 @@ class Tiles {
       const ptrdiff_t cols = std::min(m_, g_.cols - at.col);
       output_[at.part]({m + (tile - begin) * nr, m_xi(end - begin), rows, cols, channels,
                         e_.bias ? e_.bias + j : nullptr, e_.low, e_.high, y, g_.out.row,
-                        g_.out.pixel});
+                        g_.out.pixel, past_});
       if (e_.activation == nullptr) continue;
       for (ptrdiff_t r = 0; r < rows; ++r)
         for (ptrdiff_t s = 0; s < cols; ++s) {
@@ -243,6 +246,7 @@ class Tiles {
   WinogradFn<WinogradInput<T>>* input_[WinogradTiles::kParts];
   WinogradFn<WinogradOutput<T>>* output_[WinogradTiles::kParts];
   ptrdiff_t fewest_, block_, panel_size_, section_;
+  bool far_, past_;
 };
 
 // Transforms the filters from column j on as filter(j, space) tells.

@@ -28,6 +28,7 @@
 #include <algorithm>
 
 #include "core/blocks.h"
+#include "core/memory.h"
 #include "ops/conv2d/conv2d.h"
 #include "ops/conv2d/implicit.h"
 
@@ -46,6 +47,7 @@ struct WinogradInput {
   ptrdiff_t channels;
   T* v;
   ptrdiff_t v_xi;
+  bool far;  // no cache holds the images
 };
 // filter: u[xi][i][j] = (G g G^T)[xi] for `rows` rows of n filters side by side; tap t of a row
 // lies w_tap on.
@@ -67,6 +69,7 @@ struct WinogradOutput {
   T low, high;
   T* y;
   ptrdiff_t y_row, y_col;
+  bool past;  // y is written past the caches: it, its steps and the channels are whole lines
 };
 
 #define WINOGRAD_input(T) WinogradInput<T>
@@ -155,11 +158,18 @@ class WinogradTiles {
   Part parts_[kParts];
 };
 
+// Whether no cache holds so many pixels.
+template <class T>
+bool winograd_far(ptrdiff_t n, ptrdiff_t h, ptrdiff_t w, ptrdiff_t channels) {
+  return double(n) * double(h) * double(w) * double(channels) * sizeof(T) >=
+         double(kPastCachesBytes);
+}
+
 // A tile of down by across pixels from (row, col) of image n on, in images of h by w pixels.
 template <class T>
 WinogradInput<T> winograd_input(const Image<const T>& x, ptrdiff_t h, ptrdiff_t w, ptrdiff_t n,
                                 ptrdiff_t row, ptrdiff_t col, ptrdiff_t down, ptrdiff_t across,
-                                ptrdiff_t channels, T* v, ptrdiff_t v_xi) {
+                                ptrdiff_t channels, T* v, ptrdiff_t v_xi, bool far) {
   return {x.data + n * x.image + row * x.row + col * x.pixel,
           x.row,
           x.pixel,
@@ -169,7 +179,8 @@ WinogradInput<T> winograd_input(const Image<const T>& x, ptrdiff_t h, ptrdiff_t 
           std::min(across, w - col),
           channels,
           v,
-          v_xi};
+          v_xi,
+          far};
 }
 
 // Whether the passes can go by F(m x m, r x r), for any m: such filters at stride 1, one group.

@@ -183,6 +183,25 @@ inline __attribute__((always_inline)) void transform(const V (&d)[Size], V (&v)[
   }
 }
 
+// Asks memory for the `cols` columns to the right of a tile, in its order.
+template <class T>
+struct Ahead {
+  const WinogradInput<T>& tile;
+  const ptrdiff_t col, run;
+  ptrdiff_t row = 0, at = 0;
+
+  Ahead(const WinogradInput<T>& a, int col, int cols)
+      : tile(a), col(col * a.x_col), run(cols * a.x_col) {}
+
+  __attribute__((noinline)) void ask(int lines) {
+    for (int i = 0; i < lines; ++i, at += 64 / ptrdiff_t(sizeof(T))) {
+      if (at >= run) at = 0, row += tile.x_row;
+      __builtin_prefetch(reinterpret_cast<const void*>(reinterpret_cast<uintptr_t>(tile.x) +
+                                                       sizeof(T) * uintptr_t(row + col + at)));
+    }
+  }
+};
+
 // A tile of Size x Size values, of x (Size == A) or of dy, to A x A, or of as many as Down x Across
 // points need, to those.
 template <int A, int Size, int Down, int Across, bool Inside, class T>
@@ -191,16 +210,20 @@ void tile_in(const WinogradInput<T>& a) {
   constexpr int kRows = Down - (A - Size), kCols = Across - (A - Size);
   constexpr int kNext = A - 2;  // columns of the tile to the right, and some more for 5x5
   constexpr ptrdiff_t line = 64 / ptrdiff_t(sizeof(T));
+  Ahead<T> ahead(a, Size, kNext);
   row_each<T>(0, a.channels, [&](ptrdiff_t c, ptrdiff_t left) __attribute__((always_inline)) {
     // They are asked for, as far as this tile has not read them.
     if (Across == A && c % line == 0) {
+      if (a.far)
+        ahead.ask(kRows * kNext);
+      else
 #pragma GCC unroll 6
-      for (int i = 0; i < kRows; ++i)
+        for (int i = 0; i < kRows; ++i)
 #pragma GCC unroll 6
-        for (int j = Size; j < Size + kNext; ++j)
-          __builtin_prefetch(
-              reinterpret_cast<const void*>(reinterpret_cast<uintptr_t>(a.x) +
-                                            sizeof(T) * uintptr_t(i * a.x_row + j * a.x_col + c)));
+          for (int j = Size; j < Size + kNext; ++j)
+            __builtin_prefetch(reinterpret_cast<const void*>(
+                reinterpret_cast<uintptr_t>(a.x) +
+                sizeof(T) * uintptr_t(i * a.x_row + j * a.x_col + c)));
     }
     const T* x = a.x + c;
     const ptrdiff_t x_row = a.x_row, x_col = a.x_col, v_xi = a.v_xi;
@@ -277,7 +300,7 @@ void filters_in(const WinogradFilter<T>& a) {
 
 // A x A values to Size x Size of y or dw, or those of Down x Across points to as many as they give.
 template <int A, int Size, int Down, int Across, class T>
-void tile_out(const WinogradOutput<T>& a) {
+void tile_to(const WinogradOutput<T>& a) {
   constexpr int kRows = Down - (A - Size), kCols = Across - (A - Size);
   const Vec<T> low = broadcast(a.low), high = broadcast(a.high);
   row_each<T>(0, a.channels, [&](ptrdiff_t c, ptrdiff_t left) __attribute__((always_inline)) {
@@ -308,6 +331,27 @@ void tile_out(const WinogradOutput<T>& a) {
           store_first(y_at + i * y_row + j * y_col, max(low, min(high, y[j] + bias)), left);
     }
   });
+}
+
+// The same, past the caches by way of L1: a line is written at once.
+template <int A, int Size, int Down, int Across, class T>
+void tile_out(const WinogradOutput<T>& a) {
+  if (!a.past) return tile_to<A, Size, Down, Across>(a);
+  constexpr int kRows = Down - (A - Size), kCols = Across - (A - Size);
+  constexpr int lanes = Vec<T>::lanes, line = 64 / int(sizeof(T));
+  alignas(64) T held[kRows * kCols * line];
+  WinogradOutput<T> part = a;
+  part.channels = line, part.y = held, part.y_row = kCols * line, part.y_col = line;
+  for (ptrdiff_t c = 0; c < a.channels; c += line) {
+    part.m = a.m + c;
+    if (a.bias) part.bias = a.bias + c;
+    tile_to<A, Size, Down, Across>(part);
+    for (ptrdiff_t i = 0; i < a.rows; ++i)
+      for (ptrdiff_t j = 0; j < a.cols; ++j)
+#pragma GCC unroll 16
+        for (int v = 0; v < line; v += lanes)
+          stream(a.y + i * a.y_row + j * a.y_col + c + v, load(held + (i * kCols + j) * line + v));
+  }
 }
 
 }  // namespace

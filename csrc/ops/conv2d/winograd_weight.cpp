@@ -115,9 +115,11 @@ class WeightTiles {
     const auto& part = tiles_.part(at.part);
     const ptrdiff_t down = part.points_down, across = part.points_across, less = a_ - m_;
     input_[at.part](winograd_input(x_, s_.h, s_.w, at.n, at.row - s_.top, at.col - s_.left, down,
-                                   across, s_.c, v_ + index * v_row_, v_xi_));
+                                   across, s_.c, v_ + index * v_row_, v_xi_,
+                                   winograd_far<T>(s_.n, s_.h, s_.w, s_.c)));
     gradient_[at.part](winograd_input(dy_, s_.p, s_.q, at.n, at.row, at.col, down - less,
-                                      across - less, s_.k, e_ + index * e_row_, e_xi_));
+                                      across - less, s_.k, e_ + index * e_row_, e_xi_,
+                                      winograd_far<T>(s_.n, s_.p, s_.q, s_.k)));
   }
 
   // Of tiles [begin, end), which are a block.
@@ -154,7 +156,7 @@ class WeightTiles {
     const Epilogue<T> none;
     for (ptrdiff_t i = 0; i < filters; ++i)
       output_({m + i * columns_, m_xi(), s_.r, s_.s, columns, nullptr, none.low, none.high,
-               dw_ + (k + i) * s_.r * s_.s * s_.c + c, s_.s * s_.c, s_.c});
+               dw_ + (k + i) * s_.r * s_.s * s_.c + c, s_.s * s_.c, s_.c, false});
   }
 
   static constexpr ptrdiff_t kLine = 64 / ptrdiff_t(sizeof(T));
