@@ -55,10 +55,9 @@ bool accepts(ConvMethod method, ConvPass pass, const ConvShape& s) {
     case ConvMethod::depthwise:
       return s.groups == s.c && s.k == s.c && s.groups > 1;
     case ConvMethod::winograd_f4x4:
+      return winograd_accepts(s, 4);
     case ConvMethod::winograd_f2x2:
-      return winograd_accepts(s, 3);
-    case ConvMethod::winograd_5x5:
-      return winograd_accepts(s, 5);
+      return winograd_accepts(s, 2);
     case ConvMethod::scatter:
       return s.groups == 1 && s.dilation_w == 1 && s.p * s.q > 0 && offsets_are_modest(s);
     case ConvMethod::rows:
@@ -71,9 +70,7 @@ bool accepts(ConvMethod method, ConvPass pass, const ConvShape& s) {
 }
 
 // Whether its errors are larger than those of direct sums.
-bool rounds_more(ConvMethod method) {
-  return method == ConvMethod::winograd_f4x4 || method == ConvMethod::winograd_5x5;
-}
+bool rounds_more(ConvMethod method) { return method == ConvMethod::winograd_f4x4; }
 
 // The model, in multiply-adds of whole vectors, fitted to benchmarks/conv_choice.py on a Zen 3.
 class Model {
@@ -103,7 +100,6 @@ class Model {
       case ConvMethod::winograd_f4x4:
         return winograd_cost(s_, pass_, 4, lanes_);
       case ConvMethod::winograd_f2x2:
-      case ConvMethod::winograd_5x5:
         return winograd_cost(s_, pass_, 2, lanes_);
       case ConvMethod::scatter: {
         const double windows = pixels_ * double(s_.r), window = double(s_.s) * c_;
@@ -134,7 +130,6 @@ class Model {
       case ConvMethod::winograd_f4x4:
         return winograd_workspace(s_, pass_, 4, dtype_);
       case ConvMethod::winograd_f2x2:
-      case ConvMethod::winograd_5x5:
         return winograd_workspace(s_, pass_, 2, dtype_);
       case ConvMethod::scatter:
         return item_ * panels(taps_ * c_) * k_;

@@ -5,9 +5,9 @@
 //   sampled        weight gradient of 1x1 filters at a stride: the pixels they meet are copied side
 //                  by side, then the same
 //   depthwise      one filter a channel
-//   winograd_f4x4  3x3 filters at stride 1: a quarter of the multiplications (winograd.h)
-//   winograd_f2x2  the same with 4/9 of them, as exact as direct sums
-//   winograd_5x5   5x5 filters at stride 1: F(2x2), 36 of 100 multiplications
+//   winograd_f4x4  filters of up to 12 taps at strides up to 4, in pieces of 3x3: a quarter of the
+//                  multiplications of a 3x3 filter (winograd.h)
+//   winograd_f2x2  3x3 filters at stride 1 with 4/9 of them, as exact as direct sums
 //   scatter        data gradient of few channels: all that a pixel of dy gives is multiplied at
 //                  once and added where it belongs (scatter.h)
 //   rows           few channels: the image is copied once into a padded one, where the S * C values
@@ -32,7 +32,6 @@ enum class ConvMethod {
   depthwise,
   winograd_f4x4,
   winograd_f2x2,
-  winograd_5x5,
   scatter,
   rows,
   implicit

@@ -199,7 +199,6 @@ void fwd_by(ConvMethod method, const ConvShape& s, const T* x, const T* w, const
     case ConvMethod::winograd_f4x4:
       return winograd_fwd(s, 4, x, w, e, y);
     case ConvMethod::winograd_f2x2:
-    case ConvMethod::winograd_5x5:
       return winograd_fwd(s, 2, x, w, e, y);
     case ConvMethod::rows:
       return rows_fwd(s, x, w, e, y);
@@ -221,7 +220,6 @@ void bwd_data_by(ConvMethod method, const ConvShape& s, const T* dy, const T* w,
     case ConvMethod::winograd_f4x4:
       return winograd_bwd_data(s, 4, dy, w, e, dx);
     case ConvMethod::winograd_f2x2:
-    case ConvMethod::winograd_5x5:
       return winograd_bwd_data(s, 2, dy, w, e, dx);
     case ConvMethod::scatter:
       return scatter_bwd_data(s, dy, w, e, dx);
@@ -245,7 +243,6 @@ void bwd_weight_by(ConvMethod method, const ConvShape& s, const T* x, const T* d
     case ConvMethod::winograd_f4x4:
       return winograd_bwd_weight(s, 4, x, dy, dw);
     case ConvMethod::winograd_f2x2:
-    case ConvMethod::winograd_5x5:
       return winograd_bwd_weight(s, 2, x, dy, dw);
     case ConvMethod::rows:
       return bwd_weight_rows(s, x, dy, dw);

@@ -33,14 +33,13 @@
 namespace striate {
 namespace {
 
-constexpr int variant(WinogradStage stage, ptrdiff_t a, ptrdiff_t n, ptrdiff_t down,
-                      ptrdiff_t across) {
-  return int((((ptrdiff_t(stage) * 8 + a) * 8 + n) * 8 + down) * 8 + across);
+constexpr int variant(WinogradStage stage, ptrdiff_t a, ptrdiff_t n) {
+  return int((ptrdiff_t(stage) * 8 + a) * 8 + n);
 }
 
 const Table<Kernel> kernels{
-#define ROW(name, T, isa, what, a, n, down, across) \
-  STRIATE_KERNEL(conv2d, name, T, isa, variant(WinogradStage::what, a, n, down, across))
+#define ROW(name, T, isa, what, a, n) \
+  STRIATE_KERNEL(conv2d, name, T, isa, variant(WinogradStage::what, a, n))
 #include "ops/conv2d/winograd_kernels.inc"
 #undef ROW
 };
@@ -62,21 +61,25 @@ ptrdiff_t section_of(double tiles, double tile_bytes, double u_bytes, double wid
   return ptrdiff_t(std::ceil(tiles / sections));
 }
 
-// An output image, and the input that its tiles read, which begins `top` above and `left` of it.
+// A problem: images of outputs, which may be every so many-th pixel of one, and of inputs.
 template <class T>
-struct Images {
-  ptrdiff_t n, rows, cols;
+struct Problem {
+  ptrdiff_t n;
   Image<T> out;
   Image<const T> in;
-  ptrdiff_t in_h, in_w, top, left, depth, width;
-  ptrdiff_t m, a;  // sizes of tiles of either
+  WinogradAxis down, across;
+  ptrdiff_t depth, width, m;
+
+  int pieces() const { return down.count * across.count; }
+  ptrdiff_t a() const { return m + 2; }
+  ptrdiff_t steps() const { return pieces() * depth; }  // of the sum for each xi
 };
 
-// U is [panel][xi][depth][NR], a line from each xi to the next: 36 matrices of a power of two of
-// bytes are written side by side, and would press into the same sets of L1.
+// U is [panel][xi][piece][depth][NR], a line from each xi to the next: 36 matrices of a power of
+// two of bytes are written side by side, and would press into the same sets of L1.
 template <class T>
-ptrdiff_t filters_xi(const Images<T>& g) {
-  return packed_panel<T>(g.depth, gemm_kernel(dtype_of<T>).nr);
+ptrdiff_t filters_xi(const Problem<T>& g) {
+  return packed_panel<T>(g.steps(), gemm_kernel(dtype_of<T>).nr);
 }
 
 // Writes the transformed filters of a panel.
@@ -86,39 +89,43 @@ using Transform = std::function<void(ptrdiff_t panel, T* u)>;
 template <class T>
 class Tiles {
  public:
-  Tiles(const Images<T>& g, const Transform<T>& transform, const Epilogue<T>& e)
+  Tiles(const Problem<T>& g, const Transform<T>& transform, const Epilogue<T>& e)
       : g_(g),
         m_(g.m),
-        a_(g.a),
+        a_(g.a()),
         xis_(a_ * a_),
         transform_(transform),
         e_(e),
         kernel_(gemm_kernel(dtype_of<T>)),
-        tiles_(m_, a_ - m_ + 1, g.n, g.rows, g.cols),
-        panels_(ceil_div(g.width, kernel_.nr)) {
-    for (int i = 0; i < WinogradTiles::kParts; ++i) {
-      const auto& part = tiles_.part(i);
-      auto find = [&](WinogradStage stage, ptrdiff_t n) -> const Kernel& {
-        return winograd_kernel(stage, a_, n, part.points_down, part.points_across, dtype_of<T>);
-      };
-      input_[i] = find(WinogradStage::input, a_).template as<WinogradFn<WinogradInput<T>>>();
-      output_[i] = find(WinogradStage::output, m_).template as<WinogradFn<WinogradOutput<T>>>();
+        tiles_(m_, g.n, g.down, g.across),
+        panels_(ceil_div(g.width, kernel_.nr)),
+        whole_in_(stage<WinogradInput<T>>(WinogradStage::input, a_)),
+        whole_out_(stage<WinogradOutput<T>>(WinogradStage::output, m_)) {
+    if (m_ == 4) {
+      part_in_ = stage<WinogradInput<T>>(WinogradStage::input, 0);
+      part_out_ = stage<WinogradOutput<T>>(WinogradStage::output, 0);
     }
-    const ptrdiff_t tile_bytes = xis_ * g.depth * ptrdiff_t(sizeof(T));
+    const ptrdiff_t tile_bytes = xis_ * g.steps() * ptrdiff_t(sizeof(T));
     fewest_ = ceil_div(kFewestTiles, kernel_.mr) * kernel_.mr;
     block_ = l2_bytes() / 2 / tile_bytes / fewest_ * fewest_;
     block_ = std::clamp(block_, fewest_, kMostTiles);
     panel_size_ = xis_ * filters_xi(g);
     section_ = section_of(double(tiles_.count()), double(tile_bytes),
                           double(panels_ * panel_size_) * sizeof(T), double(g.width));
-    far_ = winograd_far<T>(g.n, g.in_h, g.in_w, g.depth);
-    past_ = winograd_far<T>(g.n, g.rows, g.cols, g.width) && g.width % kLine == 0 &&
-            uintptr_t(g.out.data) % 64 == 0 && !e.activation;
+    const ptrdiff_t stride = g.down.stride * g.across.stride;
+    far_ = stride == 1 && winograd_far<T>(g.n, g.down.pixels, g.across.pixels, g.depth);
+    past_ = winograd_far<T>(g.n, g.down.outputs, g.across.outputs, g.width) &&
+            g.width % kLine == 0 && uintptr_t(g.out.data) % 64 == 0 && !e.activation;
   }
 
   void run() { section_ ? run_sections() : run_blocks(); }
 
  private:
+  template <class Args>
+  WinogradFn<Args>* stage(WinogradStage stage, ptrdiff_t n) const {
+    return winograd_kernel(stage, a_, n, dtype_of<T>).template as<WinogradFn<Args>>();
+  }
+
   void run_blocks() {
     Workspace<T> u(size_t(panels_ * panel_size_));
     parallel_for(panels_, [&](ptrdiff_t panel) { transform_(panel, &u[panel * panel_size_]); });
@@ -168,19 +175,27 @@ class Tiles {
 
   // Lines between rows and between the matrices keep both out of the same sets of L1.
   static constexpr ptrdiff_t kLine = 64 / ptrdiff_t(sizeof(T));
-  ptrdiff_t v_row() const { return g_.depth + kLine; }
+  ptrdiff_t v_row() const { return g_.steps() + kLine; }
   ptrdiff_t v_xi(ptrdiff_t tiles) const { return tiles * v_row() + kLine; }
   ptrdiff_t m_xi(ptrdiff_t tiles) const { return tiles * kernel_.nr + kLine; }
 
   // V of tiles [begin, end) of a block of `count` from tile `first` on.
   void take(ptrdiff_t first, ptrdiff_t count, ptrdiff_t begin, ptrdiff_t end, T* v) const {
     for (ptrdiff_t tile = begin; tile < end; ++tile) {
+      T* to = v + (tile - first) * v_row();
       const auto at = tiles_.place(tile);
-      const auto& part = tiles_.part(at.part);
-      input_[at.part](winograd_input(g_.in, g_.in_h, g_.in_w, at.n, at.row - g_.top,
-                                     at.col - g_.left, part.points_down, part.points_across,
-                                     g_.depth, v + (tile - first) * v_row(), v_xi(count), far_));
+      for (int i = 0; i < g_.down.count; ++i)
+        for (int j = 0; j < g_.across.count; ++j, to += g_.depth) piece(at, i, j, to, v_xi(count));
     }
+  }
+
+  void piece(const WinogradTiles::Place& at, int i, int j, T* v, ptrdiff_t v_xi) const {
+    const auto& part = tiles_.part(at.part);
+    const WinogradSpan down(g_.down, g_.down.pieces[i], at.row, part.outputs_down);
+    const WinogradSpan across(g_.across, g_.across.pieces[j], at.col, part.outputs_across);
+    const bool whole = down.count == a_ && across.count == a_;
+    (whole ? whole_in_ : part_in_)(winograd_input(g_.in, at.n, down, g_.down.stride, across,
+                                                  g_.across.stride, g_.depth, v, v_xi, far_));
   }
 
   // y of a block of tiles, V being theirs, and the filters of a panel.
@@ -190,12 +205,16 @@ class Tiles {
     multiply(v, v_xi, begin, end, u, channels, m);
     for (ptrdiff_t tile = begin; tile < end; ++tile) {
       const auto at = tiles_.place(tile);
+      const auto& part = tiles_.part(at.part);
       T* y = g_.out.data + at.n * g_.out.image + at.row * g_.out.row + at.col * g_.out.pixel + j;
-      const ptrdiff_t rows = std::min(m_, g_.rows - at.row);
-      const ptrdiff_t cols = std::min(m_, g_.cols - at.col);
-      output_[at.part]({m + (tile - begin) * nr, m_xi(end - begin), rows, cols, channels,
-                        e_.bias ? e_.bias + j : nullptr, e_.low, e_.high, y, g_.out.row,
-                        g_.out.pixel, past_});
+      const ptrdiff_t rows = std::min(m_, g_.down.outputs - at.row);
+      const ptrdiff_t cols = std::min(m_, g_.across.outputs - at.col);
+      const ptrdiff_t down = part.outputs_down + g_.down.most_taps() - 1;
+      const ptrdiff_t across = part.outputs_across + g_.across.most_taps() - 1;
+      (down == a_ && across == a_ ? whole_out_ : part_out_)(
+          {m + (tile - begin) * nr, m_xi(end - begin), rows, cols, channels,
+           e_.bias ? e_.bias + j : nullptr, e_.low, e_.high, y, g_.out.row, g_.out.pixel, past_,
+           part.outputs_down, part.outputs_across, down, across});
       if (e_.activation == nullptr) continue;
       for (ptrdiff_t r = 0; r < rows; ++r)
         for (ptrdiff_t s = 0; s < cols; ++s) {
@@ -205,160 +224,234 @@ class Tiles {
     }
   }
 
-  // M[xi] = V[xi] U[xi] for one panel and tiles [begin, end), in groups of like height.
+  // The pieces along an axis that have point i of a tile of so many outputs, a bit each.
+  unsigned having(const WinogradAxis& axis, ptrdiff_t i, ptrdiff_t outputs) const {
+    unsigned bits = 0;
+    for (int p = 0; p < axis.count; ++p)
+      if (winograd_has(i, outputs + axis.pieces[p].taps - 1, a_)) bits |= 1u << p;
+    return bits;
+  }
+
+  // M[xi] = V[xi] U[xi] for one panel and tiles [begin, end). Neighbouring parts of them that have
+  // the same pieces go together.
   void multiply(const T* v, ptrdiff_t v_xi, ptrdiff_t begin, ptrdiff_t end, const T* u,
                 ptrdiff_t width, T* m) const {
-    const ptrdiff_t v_row = this->v_row(), m_xi = this->m_xi(end - begin), nr = kernel_.nr;
-    const Epilogue<T> none;
+    for (ptrdiff_t xi = 0; xi < xis_; ++xi) {
+      Product product{v + xi * v_xi,
+                      u + xi * filters_xi(g_),
+                      m + xi * m_xi(end - begin),
+                      int(width),
+                      0,
+                      0,
+                      0,
+                      0};
+      for (int i = 0; i < WinogradTiles::kParts; ++i) {
+        const auto& part = tiles_.part(i);
+        const ptrdiff_t from = std::max(begin, part.begin), to = std::min(end, part.end);
+        if (from >= to) continue;
+        const unsigned down = having(g_.down, xi / a_, part.outputs_down);
+        const unsigned across = having(g_.across, xi % a_, part.outputs_across);
+        if (down != product.down || across != product.across || product.end != from - begin) {
+          run(product);
+          product.down = down, product.across = across, product.begin = from - begin;
+        }
+        product.end = to - begin;
+      }
+      run(product);
+    }
+  }
+
+  struct Product {
+    const T *v, *u;
+    T* m;
+    int width;
+    ptrdiff_t begin, end;  // tiles
+    unsigned down, across;
+  };
+
+  // Tiles in groups of like height; pieces that follow each other are one run of the sum.
+  void run(const Product& p) const {
+    if (p.begin >= p.end || !p.down || !p.across) return;
+    const ptrdiff_t v_row = this->v_row(), nr = kernel_.nr;
     const T* rows[kMaxTileRows];
     T* c[kMaxTileRows];
-    GemmSegment<T> segment{rows, 0, nullptr, g_.depth};
-    GemmTile<T> tile{&segment, 1,    1,       nr,      c,        0,        0,
-                     T(1),     T(0), nullptr, nullptr, none.low, none.high};
-    tile.n = int(width);
+    GemmSegment<T> segments[WinogradAxis::kMostPieces * WinogradAxis::kMostPieces];
+    ptrdiff_t count = 0, last = -1;
+    for (ptrdiff_t i = 0; i < g_.pieces(); ++i) {
+      if (!(p.down >> (i / g_.across.count) & 1) || !(p.across >> (i % g_.across.count) & 1))
+        continue;
+      if (count > 0 && last == i - 1)
+        segments[count - 1].k += g_.depth;
+      else
+        segments[count++] = {rows, i * g_.depth, p.u + i * g_.depth * nr, g_.depth};
+      last = i;
+    }
+    const Epilogue<T> none;
+    GemmTile<T> tile{segments, count, 1,       nr,      c,        0,        0,
+                     T(1),     T(0),  nullptr, nullptr, none.low, none.high};
+    tile.n = p.width;
     tile.ahead = kAhead * nr;
-    for (ptrdiff_t xi = 0; xi < xis_; ++xi) {
-      segment.b = u + xi * filters_xi(g_);
-      const auto range = tiles_.having(xi, begin, end);
-      if (range.count() == 0) continue;
-      const ptrdiff_t height = like_height(range.count(), kernel_.mr);
-      for (ptrdiff_t first = range.begin - begin; first < range.end - begin; first += height) {
-        tile.m = int(std::min(height, range.end - begin - first));
-        for (int r = 0; r < tile.m; ++r) {
-          rows[r] = v + xi * v_xi + (first + r) * v_row;
-          c[r] = m + xi * m_xi + (first + r) * nr;
-        }
-        tile.a_ahead = first + height < range.end - begin ? height * v_row : v_xi - first * v_row;
-        kernel_.run(tile);
+    const ptrdiff_t height = like_height(p.end - p.begin, kernel_.mr);
+    for (ptrdiff_t first = p.begin; first < p.end; first += height) {
+      tile.m = int(std::min(height, p.end - first));
+      for (int r = 0; r < tile.m; ++r) {
+        rows[r] = p.v + (first + r) * v_row;
+        c[r] = p.m + (first + r) * nr;
       }
+      tile.a_ahead = height * v_row;
+      kernel_.run(tile);
     }
   }
 
   static constexpr ptrdiff_t kAhead = 32;  // steps that U is asked for: it comes from L3
 
-  const Images<T>& g_;
+  const Problem<T>& g_;
   const ptrdiff_t m_, a_, xis_;
   const Transform<T>& transform_;
   const Epilogue<T>& e_;
   const GemmKernel& kernel_;
   const WinogradTiles tiles_;
   const ptrdiff_t panels_;
-  WinogradFn<WinogradInput<T>>* input_[WinogradTiles::kParts];
-  WinogradFn<WinogradOutput<T>>* output_[WinogradTiles::kParts];
+  WinogradFn<WinogradInput<T>>* const whole_in_;
+  WinogradFn<WinogradOutput<T>>* const whole_out_;
+  WinogradFn<WinogradInput<T>>* part_in_ = nullptr;
+  WinogradFn<WinogradOutput<T>>* part_out_ = nullptr;
   ptrdiff_t fewest_, block_, panel_size_, section_;
   bool far_, past_;
 };
 
-// Transforms the filters from column j on as filter(j, space) tells.
+// The filters from column j on, by their pieces: filter(j, space) tells where tap 0 is and how far
+// the next ones down and across are.
 template <class T, class Filter>
-Transform<T> transform_of(const Images<T>& g, ptrdiff_t r, size_t space, Filter filter) {
-  auto* const kernel = winograd_kernel(WinogradStage::filter, g.a, r, g.a, g.a, dtype_of<T>)
-                           .template as<WinogradFn<WinogradFilter<T>>>();
+Transform<T> transform_of(const Problem<T>& g, size_t space, Filter filter) {
+  auto find = [&](ptrdiff_t n) {
+    return winograd_kernel(WinogradStage::filter, g.a(), n, dtype_of<T>)
+        .template as<WinogradFn<WinogradFilter<T>>>();
+  };
+  auto *const whole = find(3), *const part = g.m == 4 ? find(0) : nullptr;
   const ptrdiff_t nr = gemm_kernel(dtype_of<T>).nr;
   return [=](ptrdiff_t panel, T* u) {
     Workspace<T> packed(space);
     WinogradFilter<T> f = filter(panel * nr, packed.data());
+    const WinogradFilter<T> one = f;
     f.rows = g.depth, f.n = std::min(nr, g.width - panel * nr);
     f.u = u, f.u_xi = filters_xi(g), f.u_row = nr;
-    kernel(f);
+    for (int i = 0; i < g.down.count; ++i)
+      for (int j = 0; j < g.across.count; ++j, f.u += g.depth * nr) {
+        const WinogradPiece &down = g.down.pieces[i], &across = g.across.pieces[j];
+        f.w = one.w + down.first * one.w_down + across.first * one.w_across;
+        f.w_down = down.step * one.w_down, f.w_across = across.step * one.w_across;
+        f.down = down.taps, f.across = across.taps;
+        (f.down == 3 && f.across == 3 ? whole : part)(f);
+      }
   };
+}
+
+std::vector<WinogradAxis> axes_down(const ConvShape& s, ConvPass pass) {
+  return winograd_axes(pass, s.h, s.p, s.r, s.stride_h, s.top);
+}
+std::vector<WinogradAxis> axes_across(const ConvShape& s, ConvPass pass) {
+  return winograd_axes(pass, s.w, s.q, s.s, s.stride_w, s.left);
+}
+
+// Calls f(down, across) for the axes of each problem of a pass.
+template <class F>
+void each_problem(const ConvShape& s, ConvPass pass, F f) {
+  const auto across = axes_across(s, pass);
+  for (const WinogradAxis& rows : axes_down(s, pass))
+    for (const WinogradAxis& cols : across) f(rows, cols);
 }
 
 }  // namespace
 
-const Kernel& winograd_kernel(WinogradStage stage, ptrdiff_t a, ptrdiff_t n, ptrdiff_t down,
-                              ptrdiff_t across, Dtype dtype) {
-  return kernels.best(dtype, variant(stage, a, n, down, across));
+const Kernel& winograd_kernel(WinogradStage stage, ptrdiff_t a, ptrdiff_t n, Dtype dtype) {
+  return kernels.best(dtype, variant(stage, a, n));
 }
 
-bool winograd_accepts(const ConvShape& s, ptrdiff_t r) {
-  return s.r == r && s.s == r && s.stride_h == 1 && s.stride_w == 1 && s.dilation_h == 1 &&
-         s.dilation_w == 1 && s.groups == 1 && s.n > 0 && s.p > 0 && s.q > 0 && s.c > 0 && s.k > 0;
+bool winograd_accepts(const ConvShape& s, ptrdiff_t m) {
+  const bool one = s.r == 3 && s.s == 3 && s.stride_h == 1 && s.stride_w == 1;
+  return (m == 4 || one) && winograd_cuts(s.r, s.stride_h) && winograd_cuts(s.s, s.stride_w) &&
+         s.dilation_h == 1 && s.dilation_w == 1 && s.groups == 1 && s.n > 0 && s.p > 0 && s.q > 0 &&
+         s.c > 0 && s.k > 0;
 }
 
 double winograd_workspace(const ConvShape& s, ConvPass pass, ptrdiff_t m, Dtype dtype) {
   if (pass == ConvPass::bwd_weight) return winograd_weight_workspace(s, m, dtype);
   const bool data = pass == ConvPass::bwd_data;
-  const double item = double(item_size(dtype)), line = 64 / item, a = double(m + s.r - 1);
-  const double depth = double(data ? s.k : s.c), width = double(data ? s.c : s.k);
-  const double rows = double(data ? s.h : s.p), cols = double(data ? s.w : s.q);
-  const double tiles = double(s.n) * std::ceil(rows / double(m)) * std::ceil(cols / double(m));
-  const double nr = double(gemm_kernel(dtype).nr);
-  const double panel = a * a * (nr * depth + line) * item, u = std::ceil(width / nr) * panel;
-  const auto section = double(section_of(tiles, a * a * depth * item, u, width));
-  return section > 0 ? a * a * (section * (depth + line) + line) * item + panel : u;
+  const double item = double(item_size(dtype)), line = 64 / item, xis = double((m + 2) * (m + 2));
+  const double width = double(data ? s.c : s.k), nr = double(gemm_kernel(dtype).nr);
+  double most = 0;
+  each_problem(s, pass, [&](const WinogradAxis& down, const WinogradAxis& across) {
+    const double depth = double(data ? s.k : s.c) * down.count * across.count;
+    const double tiles = double(s.n) * std::ceil(double(down.outputs) / double(m)) *
+                         std::ceil(double(across.outputs) / double(m));
+    const double panel = xis * (nr * depth + line) * item, u = std::ceil(width / nr) * panel;
+    const auto section = double(section_of(tiles, xis * depth * item, u, width));
+    most = std::max(most, section > 0 ? xis * (section * (depth + line) + line) * item + panel : u);
+  });
+  return most;
 }
 
 double winograd_cost(const ConvShape& s, ConvPass pass, ptrdiff_t m, double lanes) {
   auto whole = [&](ptrdiff_t n) { return double(ceil_div(n, ptrdiff_t(lanes))) * lanes; };
-  const double c = double(s.c), k = double(s.k), a = double(m + s.r - 1);
+  const double c = double(s.c), k = double(s.k);
   const bool data = pass == ConvPass::bwd_data, weight = pass == ConvPass::bwd_weight;
-  const double rows = data ? double(s.h) : double(s.p), cols = data ? double(s.w) : double(s.q);
-  const double tiles = double(s.n) * std::ceil(rows / double(m)) * std::ceil(cols / double(m));
-  // Down or across an image.
-  auto points = [&](double size) {
-    const double rest = std::fmod(size, double(m));
-    const auto tail = double(winograd_tail(ptrdiff_t(rest), m, s.r));
-    return std::floor(size / double(m)) * a + (rest > 0 ? tail : 0);
-  };
   // The tile's columns are filters, channels or, of the weight gradient, channels again.
   const double products =
       pass == ConvPass::fwd ? whole(s.k) * (c + 3) : whole(s.c) * (weight ? k : k + 3);
-  const double transforms = tiles * (whole(s.c) + whole(s.k)), filters = whole(s.c) * k;
-  return 1.1 * double(s.n) * points(rows) * points(cols) * products +
-         (a == 6 ? 400 : 190) * transforms +
-         (a == 6 ? 280 + 14 * double(s.r * s.r) : 200) * filters;
+  const double in = whole(data ? s.k : s.c), out = whole(data ? s.c : s.k);
+  double cost = 0;
+  each_problem(s, pass, [&](const WinogradAxis& down, const WinogradAxis& across) {
+    const double points = double(s.n) * down.points(m) * across.points(m);
+    const double tiles = double(s.n) * std::ceil(double(down.outputs) / double(m)) *
+                         std::ceil(double(across.outputs) / double(m));
+    const double pieces = double(down.count * across.count);
+    cost += 1.1 * points * products + (m == 4 ? 400 : 190) * tiles * (pieces * in + out) +
+            (m == 4 ? 406 : 200) * pieces * whole(s.c) * k;
+  });
+  return cost;
 }
 
 template <class T>
 void winograd_fwd(const ConvShape& s, ptrdiff_t m, const T* x, const T* w, const Epilogue<T>& e,
                   T* y) {
-  const Images<T> g{s.n,
-                    s.p,
-                    s.q,
-                    image(y, s.p, s.q, s.k),
-                    image(x, s.h, s.w, s.c),
-                    s.h,
-                    s.w,
-                    s.top,
-                    s.left,
-                    s.c,
-                    s.k,
-                    m,
-                    m + s.r - 1};
+  const Problem<T> g{s.n,
+                     image(y, s.p, s.q, s.k),
+                     image(x, s.h, s.w, s.c),
+                     axes_down(s, ConvPass::fwd)[0],
+                     axes_across(s, ConvPass::fwd)[0],
+                     s.c,
+                     s.k,
+                     m};
   const ptrdiff_t nr = gemm_kernel(dtype_of<T>).nr;
   // Filters side by side, C values under each tap.
-  const ptrdiff_t row = s.r * s.s * s.c;
+  const ptrdiff_t row = s.r * s.s * s.c, step = s.c * nr;
   const size_t space = size_t(packed_panel<T>(row, nr));
-  const Transform<T> transform = transform_of(g, s.r, space, [=](ptrdiff_t j, T* to) {
+  const Transform<T> transform = transform_of(g, space, [=](ptrdiff_t j, T* to) {
     pack_panels<T>({w + j * row, 1, row, 0}, row, std::min(nr, s.k - j), nr, to);
-    return WinogradFilter<T>{to, s.c * nr, nr, 0, 0, nullptr, 0, 0};
+    return WinogradFilter<T>{to, s.s * step, step, nr, 0, 0, nullptr, 0, 0, 0, 0};
   });
   Tiles<T>(g, transform, e).run();
 }
 
-// dx is the correlation of dy with the filters turned by half a turn.
+// dx is the correlation of dy with the filters turned by half a turn; at a stride, each of its
+// residues with the taps that meet it.
 template <class T>
 void winograd_bwd_data(const ConvShape& s, ptrdiff_t m, const T* dy, const T* w,
                        const Epilogue<T>& e, T* dx) {
-  const ptrdiff_t taps = s.r * s.s, top = s.r - 1 - s.top, left = s.s - 1 - s.left;
-  const Images<T> g{s.n,
-                    s.h,
-                    s.w,
-                    image(dx, s.h, s.w, s.c),
-                    image(dy, s.p, s.q, s.k),
-                    s.p,
-                    s.q,
-                    top,
-                    left,
-                    s.k,
-                    s.c,
-                    m,
-                    m + s.r - 1};
-  const Transform<T> transform = transform_of(g, s.r, 0, [=](ptrdiff_t j, T*) {
-    return WinogradFilter<T>{w + (taps - 1) * s.c + j, -s.c, taps * s.c, 0, 0, nullptr, 0, 0};
-  });
-  Tiles<T>(g, transform, e).run();
+  const Image<T> all = image(dx, s.h, s.w, s.c);
+  const auto down = axes_down(s, ConvPass::bwd_data), across = axes_across(s, ConvPass::bwd_data);
+  for (size_t i = 0; i < down.size(); ++i)
+    for (size_t j = 0; j < across.size(); ++j) {
+      Image<T> out = all;
+      out.data += ptrdiff_t(i) * all.row + ptrdiff_t(j) * all.pixel;
+      out.row *= s.stride_h, out.pixel *= s.stride_w;
+      const Problem<T> g{s.n, out, image(dy, s.p, s.q, s.k), down[i], across[j], s.k, s.c, m};
+      const Transform<T> transform = transform_of(g, 0, [=](ptrdiff_t j, T*) {
+        return WinogradFilter<T>{w + j, s.s * s.c, s.c, s.r * s.s * s.c, 0, 0, nullptr, 0, 0, 0, 0};
+      });
+      Tiles<T>(g, transform, e).run();
+    }
 }
 
 #define INSTANCES(T)                                                                              \

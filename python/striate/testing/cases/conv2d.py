@@ -141,20 +141,35 @@ _DEPTHWISE_LAYERS = [
 
 
 # Stride 1: tiles that reach over every edge, channels around the vectors and the panels.
-def _winograd_layers(r: int) -> list[Any]:
-    return [
-        _layer(2, 3, 5, 6, 4, r, r, pad=r // 2),
-        _layer(1, 17, 7, 5, 33, r, r, pad=r // 2),
-        _layer(1, 16, 8, 8, 32, r, r),
-        _layer(1, 40, r, r, 20, r, r),
-        _layer(2, 5, 9, 10, 70, r, r, pad=((1, 0), (2, 1))),
-        _layer(1, 33, 4, 17, 16, r, r, pad=2),
-        _layer(1, 2, 3, 4, 3, r, r, pad=r + 1),
-        _layer(3, 20, 14, 13, 40, r, r, pad=1),
-        _layer(2, 9, 8, 11, 24, r, r, pad=r // 2),
-        _layer(2, 9, 10, 4, 24, r, r, pad=r // 2),
-        _layer(0, 20, 5, 5, 20, r, r, pad=1),
-    ]
+_WINOGRAD_LAYERS = [
+    _layer(2, 3, 5, 6, 4, 3, 3, pad=1),
+    _layer(1, 17, 7, 5, 33, 3, 3, pad=1),
+    _layer(1, 16, 8, 8, 32, 3, 3),
+    _layer(1, 40, 3, 3, 20, 3, 3),
+    _layer(2, 5, 9, 10, 70, 3, 3, pad=((1, 0), (2, 1))),
+    _layer(1, 33, 4, 17, 16, 3, 3, pad=2),
+    _layer(1, 2, 3, 4, 3, 3, 3, pad=4),
+    _layer(3, 20, 14, 13, 40, 3, 3, pad=1),
+    _layer(2, 9, 8, 11, 24, 3, 3, pad=1),
+    _layer(2, 9, 10, 4, 24, 3, 3, pad=1),
+    _layer(0, 20, 5, 5, 20, 3, 3, pad=1),
+]
+
+# Filters in pieces of one to three taps, strides, and images of every size of tail.
+_WINOGRAD_PIECES = [
+    *(
+        _layer(1, 5, h, w, 18, r, t, stride=stride, pad=pad)
+        for r, t, stride, pad in (
+            (2, 2, 1, 0), (3, 2, 1, (1, 0)), (4, 3, 1, 1), (5, 5, 1, 2), (6, 7, 1, 3),
+            (3, 3, 2, 1), (2, 5, 2, (0, 2)), (5, 3, (2, 1), (2, 1)), (5, 4, (1, 2), ((3, 0), (1, 2))),
+            (5, 5, 2, 2), (3, 4, 3, 0), (9, 9, 1, 8), (12, 11, (4, 2), 5), (4, 8, 4, 3),
+        )
+        for h, w in ((12, 13), (17, 14), (15, 22))
+    ),
+    _layer(2, 20, 5, 5, 33, 5, 5, pad=2),
+    _layer(2, 33, 1, 2, 20, 2, 2, stride=2, pad=1),
+    _layer(0, 3, 9, 9, 4, 3, 3, stride=2, pad=1),
+]  # fmt: skip
 
 
 # Widths around the tiles' heights and filters around their vectors; rows that no filter meets.
@@ -173,11 +188,11 @@ _ROW_LAYERS = [
 ]  # fmt: skip
 
 
-# Method, filter size, and the matrices of its stages: input, filter, output, dy, dw.
-_WINOGRADS = [
-    ("f2x2", 3, "4x4 4x3 2x4 4x2 3x4", 1),
-    ("f4x4", 3, "6x6 6x3 4x6 6x4 3x6", 8),
-    ("5x5", 5, "6x6 6x5 2x6 6x2 5x6", 8),
+# Name, method, the matrices of its stages: input, filter, output, dy, dw; layers.
+_WINOGRADS: list[tuple[str, str, str, float, list[Any]]] = [
+    ("f2x2", "f2x2", "4x4 4x3 2x4 4x2 3x4", 1, _WINOGRAD_LAYERS),
+    ("f4x4", "f4x4", "6x6 6x3 4x6 6x4 3x6", 8, _WINOGRAD_LAYERS),
+    ("pieces", "f4x4", "part part part part part", 8, [*_WINOGRAD_LAYERS, *_WINOGRAD_PIECES]),
 ]
 
 
@@ -214,8 +229,10 @@ def _bwd_weight_samples(layers: list[Any]) -> list[Sample]:
     return [Sample((x, y), {**o, "size": w[2:]}) for x, w, y, o in layers]
 
 
-def _winograd_cases(tile: str, r: int, matrices: str, factor: float) -> list[Case]:
-    name, layers = f"conv2d_winograd_{tile}", _winograd_layers(r)
+def _winograd_cases(
+    name: str, tile: str, matrices: str, factor: float, layers: list[Any]
+) -> list[Case]:
+    name = f"conv2d_winograd_{name}"
     sizes = dict(zip(("input", "filter", "output", "dy", "dw"), matrices.split(), strict=True))
 
     def case(
@@ -231,7 +248,9 @@ def _winograd_cases(tile: str, r: int, matrices: str, factor: float) -> list[Cas
             bound=_bound(depth, factor),
         )
 
-    forward = _fwd_samples(layers)
+    forward = _fwd_samples(_WINOGRAD_LAYERS)
+    if layers is not _WINOGRAD_LAYERS:
+        forward = [Sample((x, w, (w[0],)), {**o, "activation": "relu"}) for x, w, _, o in layers]
     backward, weight = _bwd_data_samples(layers), _bwd_weight_samples(layers)
     ends = "input filter output"
     return [
