@@ -3,6 +3,7 @@
 #include "ops/conv2d/conv2d.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "core/blocks.h"
 #include "core/check.h"
@@ -116,12 +117,35 @@ void fwd_implicit(const ConvShape& s, const T* x, const T* w, const Epilogue<T>&
     }
 }
 
+// Zeros to `width` values of every pixel of images of rows by cols.
+template <class T>
+void clear(const Image<T>& out, ptrdiff_t n, ptrdiff_t rows, ptrdiff_t cols, ptrdiff_t width) {
+  const bool dense = out.pixel == width;
+  parallel_for(n * rows, [&](ptrdiff_t part) {
+    T* row = out.data + part / rows * out.image + part % rows * out.row;
+    if (dense) return void(std::memset(row, 0, size_t(cols * width) * sizeof(T)));
+    for (ptrdiff_t q = 0; q < cols; ++q)
+      std::memset(row + q * out.pixel, 0, size_t(width) * sizeof(T));
+  });
+}
+
+template <class T>
+bool keeps_zeros(const Epilogue<T>& e) {
+  return !e.bias && !e.activation && e.low <= 0 && e.high >= 0;
+}
+
 // The filters' channels [first, first + width) of group g, packed in b.
 template <class T>
 void bwd_data_classes(const ConvShape& s, const T* dy, const T* b, ptrdiff_t g, ptrdiff_t first,
                       ptrdiff_t width, const Epilogue<T>& e, T* dx) {
   const ptrdiff_t k = s.group_k();
-  for (ptrdiff_t h = 0; h < std::min(s.stride_h, s.h); ++h)
+  for (ptrdiff_t h = 0; h < std::min(s.stride_h, s.h); ++h) {
+    const ptrdiff_t rows = ceil_div(s.h - h, s.stride_h);
+    if (keeps_zeros(e) && meetings(h, s.top, s.r, s.dilation_h, s.stride_h).empty()) {
+      clear<T>({dx + h * s.w * s.c + first, s.h * s.w * s.c, s.stride_h * s.w * s.c, s.c}, s.n,
+               rows, s.w, width);
+      continue;
+    }
     for (ptrdiff_t v = 0; v < std::min(s.stride_w, s.w); ++v) {
       std::vector<Tap> met;
       for (const Meeting& a : meetings(h, s.top, s.r, s.dilation_h, s.stride_h))
@@ -129,24 +153,18 @@ void bwd_data_classes(const ConvShape& s, const T* dy, const T* b, ptrdiff_t g, 
           met.push_back({a.offset, z.offset, (a.filter * s.s + z.filter) * k});
       Image<T> out{dx + (h * s.w + v) * s.c + first, s.h * s.w * s.c, s.stride_h * s.w * s.c,
                    s.stride_w * s.c};
-      PixelGrid<T> grid{s.n,
-                        (s.h - h + s.stride_h - 1) / s.stride_h,
-                        (s.w - v + s.stride_w - 1) / s.stride_w,
-                        out,
-                        image(dy, s.p, s.q, s.k),
-                        s.p,
-                        s.q,
-                        1,
-                        1,
-                        k,
-                        width,
-                        std::move(met),
-                        b,
-                        s.r * s.s * k,
-                        of_group(e, first)};
+      const ptrdiff_t cols = ceil_div(s.w - v, s.stride_w);
+      if (met.empty() && keeps_zeros(e)) {
+        clear(out, s.n, rows, cols, width);
+        continue;
+      }
+      PixelGrid<T> grid{
+          s.n,   rows,           cols, out,           image(dy, s.p, s.q, s.k), s.p, s.q, 1, 1, k,
+          width, std::move(met), b,    s.r * s.s * k, of_group(e, first)};
       grid.in.data += g * k;
       implicit_gemm(grid);
     }
+  }
 }
 
 template <class T>

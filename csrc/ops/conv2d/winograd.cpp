@@ -108,7 +108,8 @@ class Tiles {
     const ptrdiff_t tile_bytes = xis_ * g.steps() * ptrdiff_t(sizeof(T));
     fewest_ = ceil_div(kFewestTiles, kernel_.mr) * kernel_.mr;
     block_ = l2_bytes() / 2 / tile_bytes / fewest_ * fewest_;
-    block_ = std::clamp(block_, fewest_, kMostTiles);
+    // Of several pieces V is in L3 anyway, and U is read once a block.
+    block_ = std::clamp(block_, g.pieces() > 1 ? 2 * fewest_ : fewest_, kMostTiles);
     panel_size_ = xis_ * filters_xi(g);
     section_ = section_of(double(tiles_.count()), double(tile_bytes),
                           double(panels_ * panel_size_) * sizeof(T), double(g.width));
@@ -405,9 +406,11 @@ double winograd_cost(const ConvShape& s, ConvPass pass, ptrdiff_t m, double lane
     const double points = double(s.n) * down.points(m) * across.points(m);
     const double tiles = double(s.n) * std::ceil(double(down.outputs) / double(m)) *
                          std::ceil(double(across.outputs) / double(m));
-    const double pieces = double(down.count * across.count);
-    cost += 1.1 * points * products + (m == 4 ? 400 : 190) * tiles * (pieces * in + out) +
-            (m == 4 ? 406 : 200) * pieces * whole(s.c) * k;
+    // Of a whole tile, by the points of one piece.
+    const double xis = double((m + 2) * (m + 2));
+    const double share = down.points_of_tile(m) * across.points_of_tile(m) / xis;
+    cost += 1.1 * points * products + (m == 4 ? 400 : 190) * tiles * (share * in + out) +
+            (m == 4 ? 406 : 200) * share * whole(s.c) * k;
   });
   return cost;
 }

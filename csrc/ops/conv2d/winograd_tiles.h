@@ -35,7 +35,12 @@ struct WinogradAxis {
     for (int i = 0; i < count; ++i) most = std::max(most, pieces[i].taps);
     return most;
   }
-  // Points of all tiles and pieces.
+  double points_of_tile(ptrdiff_t m) const {
+    double sum = 0;
+    for (int i = 0; i < count; ++i) sum += double(m + pieces[i].taps - 1);
+    return sum;
+  }
+  // Of all tiles.
   double points(ptrdiff_t m) const {
     double sum = 0;
     for (int i = 0; i < count; ++i) {

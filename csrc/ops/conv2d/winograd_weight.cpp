@@ -23,6 +23,7 @@ namespace {
 
 constexpr ptrdiff_t kBlockBytes = 2 << 20;  // of V and E
 constexpr ptrdiff_t kFewestTiles = 64;      // of a block: M is read and written once each
+constexpr ptrdiff_t kFewestOfPieces = 96;   // there is an M for each piece
 constexpr ptrdiff_t kTilesATask = 8;        // that are transformed
 
 WinogradAxis axis_down(const ConvShape& s) {
@@ -36,7 +37,8 @@ WinogradAxis axis_across(const ConvShape& s) {
 ptrdiff_t most_tiles(const ConvShape& s, ptrdiff_t pieces, ptrdiff_t m, size_t item) {
   const double xis = double((m + 2) * (m + 2));
   const double bytes = xis * double(s.c * pieces + s.k) * double(item);
-  return std::max(ptrdiff_t(double(kBlockBytes) / bytes), kFewestTiles);
+  const ptrdiff_t fewest = pieces > 1 ? kFewestOfPieces : kFewestTiles;
+  return std::max(ptrdiff_t(double(kBlockBytes) / bytes), fewest);
 }
 
 template <class T>
