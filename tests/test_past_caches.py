@@ -75,7 +75,9 @@ def test_batch_norm(isa, numbers):
 def test_transpose(isa, dtype, numbers):
     """Rows of whole lines and others, from a line's start and elsewhere; few rows, and many."""
     names = [r["name"] for r in _C.rows() if r["name"].endswith(f"_{isa}")]
-    for rows, columns in ((64, 70001), (2064, 2051), (2050, 2049), (32, 131072)):
+    sizes = [(64, 70001), (2064, 2051), (2050, 2049), (32, 131072)]
+    threes = [(3, 1400003), (1400008, 3), (1400003, 3)]
+    for rows, columns in (*sizes, *threes):
         a = numbers[0][: rows * columns].reshape(rows, columns).astype(dtype)
         for offset in (0, 3):
             space, out, start = unaligned(a.size, dtype, offset)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Drives Winograd convolution over blocks of tiles that stay in L2 through all three stages:
 //
-//   the filters, panel by panel of NR outputs     U [panel][xi][C][NR]       once, all threads
+//   the filters, panel by panel of NR outputs     U [panel][xi][piece][C][NR]  once, all threads
 //   for (block of tiles) x (group of panels)      one task, any thread
 //     for each tile                               V [xi][tile][C]            L2
 //     for each panel
@@ -47,6 +47,7 @@ const Table<Kernel> kernels{
 constexpr ptrdiff_t kSectionBytes = 16 << 20;            // of V of a section
 constexpr double kFarFilters = 12 << 20;                 // bytes of U beyond which it is far away
 constexpr ptrdiff_t kFewestTiles = 12, kMostTiles = 56;  // of a block
+constexpr ptrdiff_t kPiecesBytes = 4 << 20;              // of V of a block of several pieces
 constexpr ptrdiff_t kTilesATask = 8;                     // where V is shared
 
 // Tiles of a section, or 0 where V is made block by block. A V of few tiles is one section: one
@@ -109,7 +110,8 @@ class Tiles {
     fewest_ = ceil_div(kFewestTiles, kernel_.mr) * kernel_.mr;
     block_ = l2_bytes() / 2 / tile_bytes / fewest_ * fewest_;
     // Of several pieces V is in L3 anyway, and U is read once a block.
-    block_ = std::clamp(block_, g.pieces() > 1 ? 2 * fewest_ : fewest_, kMostTiles);
+    const bool far = g.pieces() > 1 && 2 * fewest_ * tile_bytes <= kPiecesBytes;
+    block_ = std::clamp(block_, far ? 2 * fewest_ : fewest_, kMostTiles);
     panel_size_ = xis_ * filters_xi(g);
     section_ = section_of(double(tiles_.count()), double(tile_bytes),
                           double(panels_ * panel_size_) * sizeof(T), double(g.width));

@@ -424,13 +424,14 @@ void part_filters(const WinogradFilter<T>& a) {
   }
 }
 
-// f(points, size) as constants, up to three points more than values.
-template <class F>
+// f(points, size) as constants: of y, as many points more as a filter has taps but one, of dw three
+// more than taps.
+template <bool Taps, class F>
 inline __attribute__((always_inline)) void sizes_out(ptrdiff_t points, ptrdiff_t size, F f) {
-  as_constant<1, 4>(size, [&](auto n) __attribute__((always_inline)) {
-    as_constant<0, 3>(points - size, [&](auto more) __attribute__((always_inline)) {
-      constexpr int count = n() + more();
-      if constexpr (count > 1 && count <= kPoints) f(std::integral_constant<int, count>(), n);
+  constexpr int least = Taps ? 1 : 2, fewest = Taps ? 3 : 0;
+  as_constant<least, least + 2>(size, [&](auto n) __attribute__((always_inline)) {
+    as_constant<fewest, Taps ? 3 : 2>(points - size, [&](auto more) __attribute__((always_inline)) {
+      f(std::integral_constant<int, n() + more()>(), n);
     });
   });
 }
@@ -466,14 +467,15 @@ inline __attribute__((always_inline)) void rows_out(const WinogradOutput<T>& a, 
   }
 }
 
-template <class T>
+template <bool Taps, class T>
 void part_to(const WinogradOutput<T>& a) {
   Vec<T> rows[4][kPoints] = {};
   row_each<T>(0, a.channels, [&](ptrdiff_t c, ptrdiff_t left) __attribute__((always_inline)) {
-    sizes_out(a.points_down, a.down,
-              [&](auto points, auto size) { columns_out<points(), size()>(a, c, left, rows); });
-    sizes_out(a.points_across, a.across,
-              [&](auto points, auto size) { rows_out<points(), size()>(a, c, left, rows); });
+    sizes_out<Taps>(a.points_down, a.down, [&](auto points, auto size) {
+      columns_out<points(), size()>(a, c, left, rows);
+    });
+    sizes_out<Taps>(a.points_across, a.across,
+                    [&](auto points, auto size) { rows_out<points(), size()>(a, c, left, rows); });
   });
 }
 
@@ -512,13 +514,13 @@ void run_filters(const WinogradFilter<T>& a) {
   else
     part_filters(a);
 }
-template <int A, int Size, class T>
+template <int A, int Size, bool Taps, class T>
 void run_out(const WinogradOutput<T>& a) {
   past_or_not(a, [](const WinogradOutput<T>& part) {
     if constexpr (Size > 0)
       tile_to<A, Size>(part);
     else
-      part_to(part);
+      part_to<Taps>(part);
   });
 }
 
@@ -526,9 +528,9 @@ void run_out(const WinogradOutput<T>& a) {
 
 #define WINOGRAD_RUN_input(a, n, t) run_in<a, n, false>(t)
 #define WINOGRAD_RUN_filter(a, n, t) run_filters<a, n>(t)
-#define WINOGRAD_RUN_output(a, n, t) run_out<a, n>(t)
+#define WINOGRAD_RUN_output(a, n, t) run_out<a, n, false>(t)
 #define WINOGRAD_RUN_dy(a, n, t) run_in<a, n, true>(t)
-#define WINOGRAD_RUN_dw(a, n, t) run_out<a, n>(t)
+#define WINOGRAD_RUN_dw(a, n, t) run_out<a, n, true>(t)
 #define ROW(name, T, isa, what, a, n) \
   HERE_##isa(void name(const WINOGRAD_##what(T) & t) { WINOGRAD_RUN_##what(a, n, t); })
 #include "ops/conv2d/winograd_kernels.inc"

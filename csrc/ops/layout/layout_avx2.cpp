@@ -6,6 +6,7 @@
 //
 #include "ops/layout/copy.inl"
 #include "ops/layout/transpose.inl"
+#include "ops/layout/triples.inl"
 
 namespace striate {
 namespace {
@@ -69,10 +70,12 @@ struct TileF64 {
 
 void layout_transpose_f32_avx2(const float* src, ptrdiff_t src_row, ptrdiff_t rows, ptrdiff_t cols,
                                float* dst, ptrdiff_t dst_row) {
+  if (transpose_triples(src, src_row, rows, cols, dst, dst_row, false)) return;
   transpose<TileF32>(src, src_row, rows, cols, dst, dst_row);
 }
 void layout_transpose_past_f32_avx2(const float* src, ptrdiff_t src_row, ptrdiff_t rows,
                                     ptrdiff_t cols, float* dst, ptrdiff_t dst_row) {
+  if (transpose_triples(src, src_row, rows, cols, dst, dst_row, true)) return;
   transpose_past<TileF32>(src, src_row, rows, cols, dst, dst_row);
 }
 void layout_transpose_f64_avx2(const double* src, ptrdiff_t src_row, ptrdiff_t rows, ptrdiff_t cols,
