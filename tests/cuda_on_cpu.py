@@ -48,7 +48,7 @@ class _Launch(ctypes.Structure):
 
 def _compile(*arguments: str) -> str:
     ran = subprocess.run([COMPILER, *FLAGS, *arguments], capture_output=True, text=True)
-    assert ran.returncode == 0, ran.stderr[:4000]
+    assert ran.returncode == 0, ran.stderr[:2000]
     return ran.stdout
 
 
@@ -71,7 +71,7 @@ def _core() -> list[str]:
 def kernel_names(source: Path) -> list[str]:
     """Of the kernels of a .cu file, whatever macros make them."""
     text = re.sub(r"\s+", " ", _compile("-E", "-P", "-x", "c++", str(source)))
-    return re.findall(r'extern "C" __global__ void (?:__launch_bounds__\(\d+\) )?(\w+)\(', text)
+    return re.findall(r'extern "C" __global__ void (?:__launch_bounds__\([^)]*\) )?(\w+)\(', text)
 
 
 class Library:

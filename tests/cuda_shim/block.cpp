@@ -87,6 +87,12 @@ void Block::run(void (*body)(void*), void* argument, bool reversed) {
 
 void Block::barrier(const char* file, int line) { wait(State::at_barrier, file, line); }
 
+bool Block::barrier_or(bool vote, const char* file, int line) {
+  vote_ |= vote;
+  barrier(file, line);
+  return last_vote_;
+}
+
 // When nobody can go on: if all who are left stand at one barrier, it opens.
 bool Block::pass_barrier() {
   const Thread* first = nullptr;
@@ -105,6 +111,7 @@ bool Block::pass_barrier() {
   }
   shared_memory().end_of_phase();
   ++barriers;
+  last_vote_ = vote_, vote_ = false;
   for (Thread& t : threads) t.state = State::ready;
   return true;
 }

@@ -59,6 +59,7 @@ class Block {
   void run(void (*body)(void*), void* argument, bool reversed);
 
   void barrier(const char* file, int line);
+  bool barrier_or(bool vote, const char* file, int line);
   void warp_synced(unsigned mask);
   // The meeting of the running thread's warp under this mask; true for the last lane to come.
   bool arrive(const char* what, unsigned mask, void* operand, Meeting** meeting);
@@ -73,6 +74,7 @@ class Block {
   static void enter();
 
   std::vector<std::vector<Meeting>> meetings_;  // by warp
+  bool vote_ = false, last_vote_ = false;       // of barrier_or: coming in, and what came out
   std::jmp_buf scheduler_;
   void (*body_)(void*);
   void* argument_;

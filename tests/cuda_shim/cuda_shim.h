@@ -39,6 +39,12 @@ inline void __syncthreads(const char* file = __builtin_FILE(), int line = __buil
   shim::block().barrier(file, line);
 }
 
+// Whether any thread votes for it.
+inline int __syncthreads_or(int vote, const char* file = __builtin_FILE(),
+                            int line = __builtin_LINE()) {
+  return shim::block().barrier_or(vote != 0, file, line);
+}
+
 inline void __syncwarp(unsigned mask = 0xffffffff) {
   shim::meet("__syncwarp", mask, nullptr, [mask](void**) { shim::block().warp_synced(mask); });
 }
