@@ -99,7 +99,8 @@ class Library:
         reverse: bool = False,
     ) -> _Launch:
         """Arrays and `buffers` are all the memory that the kernel may touch."""
-        arrays = [*(a for a in arguments if isinstance(a, np.ndarray)), *buffers]
+        given = (a.array if isinstance(a, At) else a for a in arguments)
+        arrays = [*(a for a in given if isinstance(a, np.ndarray)), *buffers]
         bounds = [np.lib.array_utils.byte_bounds(a) if a.size else (0, 0) for a in arrays]
         ranges = (_Buffer * len(arrays))(*(_Buffer(low, high - low) for low, high in bounds))
         values = [_argument(a) for a in arguments]
@@ -123,7 +124,10 @@ def pointer(array: np.ndarray | None) -> int:
 
 
 def _argument(value: object) -> object:
+    if isinstance(value, At):
+        return ctypes.c_void_p(pointer(value.array))
     if value is None or isinstance(value, np.ndarray):
+        assert value is None or value.flags.c_contiguous, "a kernel would not see its strides"
         return ctypes.c_void_p(pointer(value))
     if isinstance(value, np.floating):
         return (ctypes.c_float if value.itemsize == 4 else ctypes.c_double)(value)
@@ -136,3 +140,52 @@ def _argument(value: object) -> object:
 @functools.cache
 def library(source: Path) -> Library:
     return Library(source)
+
+
+# --- what launches pass: the structs of csrc/ops/*/*_cuda.h --------------------------------------
+
+
+class At:
+    """The first element of an array with any strides, and all of its memory."""
+
+    def __init__(self, array: np.ndarray) -> None:
+        self.array = array
+
+
+class StridedPair(ctypes.Structure):
+    _fields_ = [
+        ("rank", ctypes.c_int),
+        ("n", ctypes.c_longlong),
+        *((name, ctypes.c_longlong * 8) for name in ("shape", "a_stride", "b_stride", "out_stride")),
+    ]
+
+    @classmethod
+    def of(cls, a: np.ndarray, b: np.ndarray, out: np.ndarray) -> StridedPair:
+        strides = [[s // x.itemsize for s in x.strides] for x in (a, b, out)]
+        eight = ctypes.c_longlong * 8
+        return cls(out.ndim, out.size, eight(*out.shape), *(eight(*s) for s in strides))
+
+
+def layer_norm_arguments(x, weight, bias, rows, n, eps, y, mean, invstd) -> ctypes.Structure:
+    real = ctypes.c_float if x.itemsize == 4 else ctypes.c_double
+
+    class LayerNormCuda(ctypes.Structure):
+        _fields_ = [
+            *((name, ctypes.c_void_p) for name in ("x", "weight", "bias")),
+            *(("rows", ctypes.c_longlong), ("n", ctypes.c_longlong), ("eps", real)),
+            *((name, ctypes.c_void_p) for name in ("mean", "invstd", "y")),
+        ]
+
+    inputs = [pointer(a) for a in (x, weight, bias)]
+    return LayerNormCuda(*inputs, rows, n, eps, *(pointer(a) for a in (mean, invstd, y)))
+
+
+class GemmCuda(ctypes.Structure):
+    _fields_ = [
+        *((name, ctypes.c_void_p) for name in ("a", "b", "c", "bias")),
+        *((name, ctypes.c_int) for name in ("m", "n", "k", "bias_axis")),
+        *((name, ctypes.c_longlong) for name in ("a_ld", "b_ld", "c_ld")),
+        *((name, ctypes.c_longlong) for name in ("a_batch", "b_batch", "c_batch")),
+        *((name, ctypes.c_float) for name in ("alpha", "beta", "low", "high")),
+        ("c_is_narrow", ctypes.c_int),
+    ]
