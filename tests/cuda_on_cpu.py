@@ -156,7 +156,7 @@ class StridedPair(ctypes.Structure):
     _fields_ = [
         ("rank", ctypes.c_int),
         ("n", ctypes.c_longlong),
-        *((name, ctypes.c_longlong * 8) for name in ("shape", "a_stride", "b_stride", "out_stride")),
+        *((f, ctypes.c_longlong * 8) for f in ("shape", "a_stride", "b_stride", "out_stride")),
     ]
 
     @classmethod

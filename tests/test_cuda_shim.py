@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""tests/cuda_shim catches what it is there to catch, and nothing else: faults planted on purpose."""
+"""tests/cuda_shim catches what it is there to catch: faults planted on purpose."""
 
 import cuda_on_cpu
 import numpy as np

@@ -13,9 +13,9 @@ constexpr size_t kStack = 128 << 10;
 constexpr int kMostThreads = 1024;
 
 char* stack_of(int thread) {
-  static char* stacks = static_cast<char*>(mmap(nullptr, kStack * kMostThreads,
-                                                PROT_READ | PROT_WRITE,
-                                                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+  static char* stacks =
+      static_cast<char*>(mmap(nullptr, kStack * kMostThreads, PROT_READ | PROT_WRITE,
+                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
   return stacks + kStack * thread;
 }
 
@@ -26,8 +26,8 @@ Block& block() {
   return one;
 }
 
-// The first time by ucontext, which gives a thread its stack; then by setjmp and longjmp, which, not
-// asking the kernel for the signal mask, take some 10 ns.
+// The first time by ucontext, which gives a thread its stack; then by setjmp and longjmp, which,
+// not asking the kernel for the signal mask, take some 10 ns.
 void Block::enter() {
   Block& b = block();
   b.body_(b.argument_);
@@ -148,7 +148,8 @@ bool Block::arrive(const char* what, unsigned mask, void* operand, Meeting** mee
   if (left < kWarp) mask &= (1u << left) - 1;
   if (!(mask & bit)) fail("%s by lane %d, which is not in its mask %08x", what, t.lane(), mask);
   auto& open = meetings_[t.warp()];
-  open.reserve(kWarp);  // a meeting is waited for by a lane at least, so there are no more: they stay
+  open.reserve(
+      kWarp);  // a meeting is waited for by a lane at least, so there are no more: they stay
   Meeting* m = nullptr;
   for (Meeting& other : open)
     if (other.mask == mask || (!m && !other.arrived)) m = &other;

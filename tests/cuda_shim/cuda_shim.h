@@ -2,8 +2,8 @@
 // A CUDA kernel on the CPU, to test it where there is no GPU.
 //
 // A .cu file is included after this header, which stands for what NVRTC predefines; the headers of
-// csrc/cuda/device/ that hold PTX have namesakes in cuda/device/ beside this file, found first. What
-// differs from a GPU, on purpose:
+// csrc/cuda/device/ that hold PTX have namesakes in cuda/device/ beside this file, found first.
+// What differs from a GPU, on purpose:
 //   - a block's threads are fibers that run one at a time, from one meeting point to the next, so
 //     every run is the same, and what would be undefined is an error that tells kernel and thread;
 //   - blocks run one after the other, in either direction;
@@ -51,7 +51,8 @@ inline void __syncwarp(unsigned mask = 0xffffffff) {
 
 namespace shim {
 
-// Lane i gets the value of lane source(i), or its own where that is not in 0 … width - 1 of its part.
+// Lane i gets the value of lane source(i), or its own where that is not in 0 … width - 1 of its
+// part.
 template <class T, class Source>
 T shuffle(const char* what, unsigned mask, T value, int width, Source source) {
   struct Operand {
@@ -62,8 +63,10 @@ T shuffle(const char* what, unsigned mask, T value, int width, Source source) {
       if (!lanes[lane]) continue;
       const int begin = lane / width * width, from = source(lane - begin);
       if (from < 0 || from >= width) continue;
-      if (!lanes[begin + from]) fail("%s reads lane %d, which is not in its mask", what, begin + from);
-      static_cast<Operand*>(lanes[lane])->result = static_cast<Operand*>(lanes[begin + from])->value;
+      if (!lanes[begin + from])
+        fail("%s reads lane %d, which is not in its mask", what, begin + from);
+      static_cast<Operand*>(lanes[lane])->result =
+          static_cast<Operand*>(lanes[begin + from])->value;
     }
   });
   return mine.result;
@@ -105,7 +108,9 @@ T __shfl_up_sync(unsigned mask, T value, unsigned by, int width = 32) {
 inline unsigned __ballot_sync(unsigned mask, bool vote) {
   return shim::ballot("__ballot_sync", mask, vote);
 }
-inline int __any_sync(unsigned mask, bool vote) { return shim::ballot("__any_sync", mask, vote) != 0; }
+inline int __any_sync(unsigned mask, bool vote) {
+  return shim::ballot("__any_sync", mask, vote) != 0;
+}
 inline int __all_sync(unsigned mask, bool vote) {
   return shim::ballot("__all_sync", mask, !vote) == 0;
 }

@@ -27,8 +27,8 @@ void copy_wait(int groups_left);
 
 }  // namespace shim
 
-#define SHIM_KERNEL(name) \
-  static const bool name##_known =  \
+#define SHIM_KERNEL(name)          \
+  static const bool name##_known = \
       shim::add_kernel(#name, [](void** arguments) { shim::call(name, arguments); });
 
 struct ShimLaunch {
@@ -43,5 +43,5 @@ struct ShimLaunch {
 
 // Null, or what went wrong; valid until the next launch.
 extern "C" __attribute__((visibility("default"))) const char* shim_launch(const char* kernel,
-                                                                           void** arguments,
-                                                                           ShimLaunch* launch);
+                                                                          void** arguments,
+                                                                          ShimLaunch* launch);

@@ -80,8 +80,8 @@ void SharedMemory::check_write(const Cell& cell, int offset) {
     fail("race: write of shared byte %d, written by thread %d without a barrier between", offset,
          cell.writer);
   if (cell.read_barriers != block().barriers) return;
-  const bool in_warp = cell.reader / kWarp == self().warp() &&
-                       cell.read_syncs != block().warp_syncs[self().warp()];
+  const bool in_warp =
+      cell.reader / kWarp == self().warp() && cell.read_syncs != block().warp_syncs[self().warp()];
   const bool fine = cell.several_warps     ? false
                     : cell.several_readers ? in_warp
                                            : in_warp || cell.reader == self().number;
@@ -134,9 +134,10 @@ void SharedMemory::log(int offset, int bytes, bool writes) {
 
 // One instruction; a lane without an access has 0 bytes.
 void SharedMemory::count(const std::vector<Access>& lanes) {
-  const int bytes = std::max_element(lanes.begin(), lanes.end(), [](const Access& a, const Access& b) {
-                      return a.bytes < b.bytes;
-                    })->bytes;
+  const int bytes =
+      std::max_element(lanes.begin(), lanes.end(), [](const Access& a, const Access& b) {
+        return a.bytes < b.bytes;
+      })->bytes;
   const int group = kWarp * 4 / std::max(bytes, 4);
   for (int begin = 0; begin < kWarp; begin += group) {
     std::vector<int> words[32];  // by bank

@@ -3,13 +3,13 @@
 //
 // Races: two accesses to a byte by different threads, one of them a write, are ordered by a barrier
 // of the block between them, or by a __syncwarp if both are of one warp; else they are an error.
-// What nobody wrote is poison (signalling NaN), and reading it is an error. The target of a cp.async
-// counts as written from when it is issued, but the data come when its thread waits for the group;
-// an access in between is an error.
+// What nobody wrote is poison (signalling NaN), and reading it is an error. The target of a
+// cp.async counts as written from when it is issued, but the data come when its thread waits for
+// the group; an access in between is an error.
 //
 // Banks: there are 32, of 4 bytes. The lanes' accesses between two meetings are matched by their
-// order, which is exact where lanes do not diverge. An access of 4 bytes a lane goes in one wavefront
-// if no bank is asked for two words, of 8 bytes in two (half a warp each), of 16 in four.
+// order, which is exact where lanes do not diverge. An access of 4 bytes a lane goes in one
+// wavefront if no bank is asked for two words, of 8 bytes in two (half a warp each), of 16 in four.
 #pragma once
 #include <cstdint>
 #include <map>

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Conversions that are instructions: IEEE half precision to nearest even, TF32 to nearest, ties away.
+// Conversions that are instructions: IEEE half precision to nearest even, TF32 to nearest, ties
+// away.
 #pragma once
 #include "cuda/device/types.cuh"
 

@@ -3,7 +3,8 @@
 //
 //   Pack<T>                     16 bytes of T
 //   load16(p), store16(p, x)    p aligned to 16 bytes, in global or shared memory
-//   Shared<T>                   a place in an array in shared memory: a pointer, which tests/cuda_shim
+//   Shared<T>                   a place in an array in shared memory: a pointer, which
+//   tests/cuda_shim
 //                               replaces by something that sees every access
 //   STRIATE_SHARED(T, name, n)  Shared<T> name: an array of n elements for the block
 //   dynamic_shared<T>(first_byte, n)   n elements of the memory whose size the launch gives

@@ -3,8 +3,10 @@
 //
 //   mma_tf32(d, a, b)         K = 8, words as to_tf32() gives them
 //   mma_16<T>(d, a, b)        K = 16, T bfloat16 or float16, two neighbours along k to a word
-//   ldmatrix_x4<transposed>(r, row)   four 8 x 8 matrices of 16-bit elements from shared memory; lane
-//                             8 i + j gives the address of row j of matrix i, a multiple of 16 bytes
+//   ldmatrix_x4<transposed>(r, row)   four 8 x 8 matrices of 16-bit elements from shared memory;
+//   lane
+//                             8 i + j gives the address of row j of matrix i, a multiple of 16
+//                             bytes
 //
 // With g = lane / 4 and t = lane % 4, a lane holds (PTX ISA, mma.m16n8k8 and m16n8k16)
 //   d     (g, 2t) (g, 2t + 1) (g + 8, 2t) (g + 8, 2t + 1)

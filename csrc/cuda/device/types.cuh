@@ -3,10 +3,10 @@
 //
 // Device code is compiled by NVRTC with
 //   --std=c++17 --device-as-default-execution-space --fmad=false --ftz=true -I <csrc>
-// so functions need no __device__, multiply-adds are fused where fmaf is written and nowhere else, as
-// on the CPU, and denormals are flushed, as on the CPU. tests/cuda_shim compiles the same files for
-// the CPU; what it needs otherwise than a GPU is in memory, copy, mma and convert.cuh, of which it
-// has its own. Kernels include nothing but these headers and those of their op.
+// so functions need no __device__, multiply-adds are fused where fmaf is written and nowhere else,
+// as on the CPU, and denormals are flushed, as on the CPU. tests/cuda_shim compiles the same files
+// for the CPU; what it needs otherwise than a GPU is in memory, copy, mma and convert.cuh, of which
+// it has its own. Kernels include nothing but these headers and those of their op.
 #pragma once
 
 namespace striate {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The vocabulary of simd/vec_scalar.h and simd/math.h for one thread, so that functions written over
-// Vec<T> (activations, arithmetic) serve the GPU as they are. max(a, b) is a > b ? a : b, so b where
-// either is NaN, as there. CUDA's own exp, log, … are accurate to 1 or 2 ULP.
+// The vocabulary of simd/vec_scalar.h and simd/math.h for one thread, so that functions written
+// over Vec<T> (activations, arithmetic) serve the GPU as they are. max(a, b) is a > b ? a : b, so b
+// where either is NaN, as there. CUDA's own exp, log, … are accurate to 1 or 2 ULP.
 #pragma once
 #include "cuda/device/types.cuh"
 
@@ -78,8 +78,8 @@ inline Vec<double> fma(Vec<double> a, Vec<double> b, Vec<double> c) {
 }
 
 // name(x) of CUDA's functions for float and double.
-#define STRIATE_UNARY(name, of_float, of_double)                       \
-  inline Vec<float> name(Vec<float> x) { return {::of_float(x.v)}; }   \
+#define STRIATE_UNARY(name, of_float, of_double)                     \
+  inline Vec<float> name(Vec<float> x) { return {::of_float(x.v)}; } \
   inline Vec<double> name(Vec<double> x) { return {::of_double(x.v)}; }
 STRIATE_UNARY(abs, fabsf, fabs)
 STRIATE_UNARY(sqrt, sqrtf, sqrt)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The activations over a vector type: the smooth ones here, those made of pieces of straight lines in
-// piecewise.inl. `p` holds the parameters, broadcast. What includes this file has the vocabulary:
-// simd/vec_<isa>.h and simd/math.h, or on the GPU cuda/device/vec.cuh.
+// The activations over a vector type: the smooth ones here, those made of pieces of straight lines
+// in piecewise.inl. `p` holds the parameters, broadcast. What includes this file has the
+// vocabulary: simd/vec_<isa>.h and simd/math.h, or on the GPU cuda/device/vec.cuh.
 namespace striate {
 namespace {
 

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // out[i] = a[i] (op) b[i]. Operations, and what they make of NaN, are those of functions.inl.
 //
-// Bound: memory, three streams. 16 bytes an access: with 2048 threads on a multiprocessor 64 KiB are
-// under way, more than latency times bandwidth, so no loop is unrolled.
+// Bound: memory, three streams. 16 bytes an access: with 2048 threads on a multiprocessor 64 KiB
+// are under way, more than latency times bandwidth, so no loop is unrolled.
 //
-// <op>_<dtype>_cuda(a, a_step, b, b_step, out, n)     steps 0 (repeats a[0]) or 1; out is dense and may
+// <op>_<dtype>_cuda(a, a_step, b, b_step, out, n)     steps 0 (repeats a[0]) or 1; out is dense and
+// may
 //                                                     be a or b
 //   block 256, grid ceil(n / (256 * 16 / item size)), at most some 8 blocks a multiprocessor
 // <op>_<dtype>_cuda_strided(a, b, out, StridedPair)   any strides; the launch merges axes
@@ -54,18 +55,17 @@ inline void strided_pairs(const T* a, const T* b, T* out, const StridedPair& s) 
 
 }  // namespace striate
 
-#define KERNEL(name, T, Op)                                                                      \
-  extern "C" __global__ void __launch_bounds__(256)                                              \
-      name##_cuda(const T* a, long long a_step, const T* b, long long b_step, T* out,            \
-                  long long n) {                                                                 \
-    striate::pairs<striate::Op>(a, a_step, b, b_step, out, n);                                   \
-  }                                                                                              \
-  extern "C" __global__ void __launch_bounds__(256)                                              \
-      name##_cuda_strided(const T* a, const T* b, T* out, striate::StridedPair s) {              \
-    if (s.n >> 31)                                                                               \
-      striate::strided_pairs<striate::Op, striate::uint64>(a, b, out, s);                        \
-    else                                                                                         \
-      striate::strided_pairs<striate::Op, striate::uint32>(a, b, out, s);                        \
+#define KERNEL(name, T, Op)                                                              \
+  extern "C" __global__ void __launch_bounds__(256) name##_cuda(                         \
+      const T* a, long long a_step, const T* b, long long b_step, T* out, long long n) { \
+    striate::pairs<striate::Op>(a, a_step, b, b_step, out, n);                           \
+  }                                                                                      \
+  extern "C" __global__ void __launch_bounds__(256)                                      \
+      name##_cuda_strided(const T* a, const T* b, T* out, striate::StridedPair s) {      \
+    if (s.n >> 31)                                                                       \
+      striate::strided_pairs<striate::Op, striate::uint64>(a, b, out, s);                \
+    else                                                                                 \
+      striate::strided_pairs<striate::Op, striate::uint32>(a, b, out, s);                \
   }
 KERNEL(add_f32, float, Add)
 KERNEL(sub_f32, float, Sub)

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Products of bfloat16 and of float16 with float32 sums, on tensor cores (gemm_mma.cuh).
 //
-// Products of two such numbers are exact in float32. Tensor cores cut sums off where float32 rounds.
+// Products of two such numbers are exact in float32. Tensor cores cut sums off where float32
+// rounds.
 //
-// gemm_{bf16,f16}_cuda_mma_{nn,nt,tn,tt}(GemmCuda): launch as gemm_cuda.h says, with 64 KiB of dynamic
-// shared memory (more than a launch gets unasked). C is float, or of the operands' type.
+// gemm_{bf16,f16}_cuda_mma_{nn,nt,tn,tt}(GemmCuda): launch as gemm_cuda.h says, with 64 KiB of
+// dynamic shared memory (more than a launch gets unasked). C is float, or of the operands' type.
 #include "ops/gemm/gemm_mma.cuh"
 
 namespace striate {
@@ -51,14 +52,14 @@ struct Half {
 
 }  // namespace striate
 
-#define KERNEL(name, T, trans_a, trans_b)                                                   \
-  extern "C" __global__ void __launch_bounds__(256, 2) name(striate::GemmCuda args) {       \
-    striate::gemm_mma<striate::Half<striate::T>, trans_a, trans_b>(args);                   \
+#define KERNEL(name, T, trans_a, trans_b)                                             \
+  extern "C" __global__ void __launch_bounds__(256, 2) name(striate::GemmCuda args) { \
+    striate::gemm_mma<striate::Half<striate::T>, trans_a, trans_b>(args);             \
   }
-#define KERNELS(dtype, T)                              \
-  KERNEL(gemm_##dtype##_cuda_mma_nn, T, false, false)  \
-  KERNEL(gemm_##dtype##_cuda_mma_nt, T, false, true)   \
-  KERNEL(gemm_##dtype##_cuda_mma_tn, T, true, false)   \
+#define KERNELS(dtype, T)                             \
+  KERNEL(gemm_##dtype##_cuda_mma_nn, T, false, false) \
+  KERNEL(gemm_##dtype##_cuda_mma_nt, T, false, true)  \
+  KERNEL(gemm_##dtype##_cuda_mma_tn, T, true, false)  \
   KERNEL(gemm_##dtype##_cuda_mma_tt, T, true, true)
 KERNELS(bf16, bfloat16)
 KERNELS(f16, float16)

@@ -4,12 +4,13 @@
 //   block 128 x 128, eight warps of 64 x 32 (two rows of four), four stages of cp.async; a stage is
 //   64 bytes of k (32 elements of 16 bits, 16 floats) of A's and B's tiles, each in its own order
 //
-// Tiles in shared memory have no padding. Their 16-byte pieces change places instead, so that what a
-// warp reads or writes at one time lies in different banks:
+// Tiles in shared memory have no padding. Their 16-byte pieces change places instead, so that what
+// a warp reads or writes at one time lies in different banks:
 //   rows of 64 bytes (k runs along them)      piece p of row r at p ^ (r / 2 % 4): of two rows in
 //                                             128 bytes, the next two another permutation
-//   rows of 512 bytes (floats)                p ^ (r % 4 * 2): a fragment is four rows of two pieces
-//   rows of 256 bytes (16 bits)               p ^ (r % 8): ldmatrix is eight rows of one piece
+//   rows of 512 bytes (floats)                p ^ (r % 4 * 2): a fragment is four rows of two
+//   pieces rows of 256 bytes (16 bits)               p ^ (r % 8): ldmatrix is eight rows of one
+//   piece
 // Bound: mma. 64 sums and 24 to 48 registers of fragments a thread.
 //
 // A policy P says what elements are and how fragments are loaded and multiplied:
@@ -128,7 +129,8 @@ struct MmaGemm {
         float part[4][4][4] = {};
         multiply_stage<Q>(stage_of(stages, step), m, n, part);
 #pragma unroll
-        for (int i = 0; i < 64; ++i) sum[i / 16][i / 4 % 4][i % 4] += part[i / 16][i / 4 % 4][i % 4];
+        for (int i = 0; i < 64; ++i)
+          sum[i / 16][i / 4 % 4][i % 4] += part[i / 16][i / 4 % 4][i % 4];
       } else {
         multiply_stage<Q>(stage_of(stages, step), m, n, sum);
       }

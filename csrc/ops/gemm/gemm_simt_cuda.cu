@@ -3,18 +3,21 @@
 //
 //   block 128 x 128 x 8, four stages         warp 64 x 32          lane (r, s) of 8 x 4: 8 x 8
 //     +-------+-------+-------+-------+       s: 0123 0123          rows r * 4 + 0 … 3, and 32 on
-//     | w0    | w1    | w2    | w3    |      r 0  ....|....         columns s * 4 + 0 … 3, and 16 on
+//     | w0    | w1    | w2    | w3    |      r 0  ....|....         columns s * 4 + 0 … 3, and 16
+//     on
 //     +-------+-------+-------+-------+      …    ----+----
 //     | w4    | w5    | w6    | w7    |      r 7  ....|....
 //     +-------+-------+-------+-------+
 //
-// Shared memory holds A and B by k, [8][128 + 4] each, so a step of k is two loads of 16 bytes for a
-// and two for b, and 64 multiply-adds. cp.async fills a stage three steps ahead: 16 bytes at a time
-// where memory runs as the tile does and rows are aligned, else element by element; where memory runs
-// along k, a warp writes 8 k of 4 rows, which the 4 columns of padding put into 32 banks.
-// Bound: multiply-adds. 64 sums, 16 operands: some 110 registers, two blocks a multiprocessor.
+// Shared memory holds A and B by k, [8][128 + 4] each, so a step of k is two loads of 16 bytes for
+// a and two for b, and 64 multiply-adds. cp.async fills a stage three steps ahead: 16 bytes at a
+// time where memory runs as the tile does and rows are aligned, else element by element; where
+// memory runs along k, a warp writes 8 k of 4 rows, which the 4 columns of padding put into 32
+// banks. Bound: multiply-adds. 64 sums, 16 operands: some 110 registers, two blocks a
+// multiprocessor.
 //
-// gemm_f32_cuda_simt_{nn,nt,tn,tt}(GemmCuda): launch as gemm_cuda.h says; shared memory static, 33 KiB
+// gemm_f32_cuda_simt_{nn,nt,tn,tt}(GemmCuda): launch as gemm_cuda.h says; shared memory static, 33
+// KiB
 #include "cuda/device/copy.cuh"
 #include "ops/gemm/gemm_tile.cuh"
 
@@ -53,7 +56,8 @@ inline void copy_operand(Shared<float> to, const float* from, int64 ld, int x0, 
 inline void multiply_stage(Shared<float> stage, int m, int n, float (&sum)[8][8]) {
 #pragma unroll
   for (int k = 0; k < kDepth; ++k) {
-    const Shared<float> a_line = stage + (k * kLine + m), b_line = stage + ((kDepth + k) * kLine + n);
+    const Shared<float> a_line = stage + (k * kLine + m),
+                        b_line = stage + ((kDepth + k) * kLine + n);
     const Pack<float> a[2] = {load16(a_line), load16(a_line + 32)};
     const Pack<float> b[2] = {load16(b_line), load16(b_line + 16)};
 #pragma unroll
@@ -66,7 +70,7 @@ inline void multiply_stage(Shared<float> stage, int m, int n, float (&sum)[8][8]
 
 template <bool kTransA, bool kTransB>
 inline void gemm_simt(const GemmCuda& g) {
-  STRIATE_SHARED(float, stages, kStages * kStage);
+  STRIATE_SHARED(float, stages, kStages* kStage);
   const float* a = static_cast<const float*>(g.a) + blockIdx.y * g.a_batch;
   const float* b = static_cast<const float*>(g.b) + blockIdx.y * g.b_batch;
   float* c = static_cast<float*>(g.c) + blockIdx.y * g.c_batch;
@@ -78,7 +82,8 @@ inline void gemm_simt(const GemmCuda& g) {
     if (step < steps) {
       const Shared<float> to = stages + step % kStages * kStage;
       copy_operand<!kTransA>(to, a, g.a_ld, tile.m, g.m, step * kDepth, g.k, wide_a);
-      copy_operand<kTransB>(to + kDepth * kLine, b, g.b_ld, tile.n, g.n, step * kDepth, g.k, wide_b);
+      copy_operand<kTransB>(to + kDepth * kLine, b, g.b_ld, tile.n, g.n, step * kDepth, g.k,
+                            wide_b);
     }
     copy_commit();
   };
@@ -96,7 +101,7 @@ inline void gemm_simt(const GemmCuda& g) {
   for (int i = 0; i < 8; ++i)
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
-      const float(&s)[8] = sum[i];
+      const float (&s)[8] = sum[i];
       const float run[4] = {s[half * 4], s[half * 4 + 1], s[half * 4 + 2], s[half * 4 + 3]};
       write_run(g, c, tile.m + m + i / 4 * 32 + i % 4, tile.n + n + half * 16, run);
     }
@@ -104,9 +109,9 @@ inline void gemm_simt(const GemmCuda& g) {
 
 }  // namespace striate
 
-#define KERNEL(name, trans_a, trans_b)                                                      \
-  extern "C" __global__ void __launch_bounds__(256, 2) name(striate::GemmCuda args) {       \
-    striate::gemm_simt<trans_a, trans_b>(args);                                             \
+#define KERNEL(name, trans_a, trans_b)                                                \
+  extern "C" __global__ void __launch_bounds__(256, 2) name(striate::GemmCuda args) { \
+    striate::gemm_simt<trans_a, trans_b>(args);                                       \
   }
 KERNEL(gemm_f32_cuda_simt_nn, false, false)
 KERNEL(gemm_f32_cuda_simt_nt, false, true)

@@ -3,10 +3,10 @@
 //
 // tf32     operands rounded to 11 bits: relative error 2^-11 a product
 // 3xtf32   x = big + small, of 11 bits each, and of the four products the three that count:
-//          a b = small_a big_b + big_a small_b + big_a big_b, the smallest first. Tensor cores cut sums
-//          off, always towards zero, and that adds up with k; so they sum over the 16 k of a stage
-//          only, and stages are added on CUDA cores, which round. (Ootomo and Yokota, Recovering single
-//          precision accuracy from tensor cores, 2022.)
+//          a b = small_a big_b + big_a small_b + big_a big_b, the smallest first. Tensor cores cut
+//          sums off, always towards zero, and that adds up with k; so they sum over the 16 k of a
+//          stage only, and stages are added on CUDA cores, which round. (Ootomo and Yokota,
+//          Recovering single precision accuracy from tensor cores, 2022.)
 //
 // An infinity times a small part of 0, or of the other sign, would be NaN where float32 has an
 // infinity. That can't be seen before it is too late, and to look at every operand costs as much as
@@ -31,7 +31,8 @@ inline void load_fragment(Shared<float> tile, int x, int k, float (&to)[N]) {
   const int lane = int(threadIdx.x) % 32, g = lane / 4, t = lane % 4;
 #pragma unroll
   for (int i = 0; i < N; ++i)
-    to[i] = element<kAlongK>(tile, x + g + (N == 4 ? i % 2 * 8 : 0), k + t + (N == 4 ? i / 2 : i) * 4);
+    to[i] =
+        element<kAlongK>(tile, x + g + (N == 4 ? i % 2 * 8 : 0), k + t + (N == 4 ? i / 2 : i) * 4);
 }
 
 struct Tf32 {
@@ -42,11 +43,13 @@ struct Tf32 {
   struct Fragment {
     uint32 r[N];
     template <bool kAlongK>
-    void load(Shared<float> tile, int x, int k) {
+    static Fragment load(Shared<float> tile, int x, int k) {
+      Fragment f;
       float value[N];
       load_fragment<kAlongK>(tile, x, k, value);
 #pragma unroll
-      for (int i = 0; i < N; ++i) r[i] = to_tf32(value[i]);
+      for (int i = 0; i < N; ++i) f.r[i] = to_tf32(value[i]);
+      return f;
     }
   };
   using A = Fragment<4>;
@@ -54,14 +57,12 @@ struct Tf32 {
 
   template <bool kAlongK>
   static A load_a(Shared<float> tile, int m, int k) {
-    A a;
-    a.template load<kAlongK>(tile, m, k);
-    return a;
+    return A::template load<kAlongK>(tile, m, k);
   }
   template <bool kAlongK>
   static void load_b(Shared<float> tile, int n, int k, B& first, B& second) {
-    first.template load<kAlongK>(tile, n, k);
-    second.template load<kAlongK>(tile, n + 8, k);
+    first = B::template load<kAlongK>(tile, n, k);
+    second = B::template load<kAlongK>(tile, n + 8, k);
   }
   static void multiply(float (&sum)[4], const A& a, const B& b) { mma_tf32(sum, a.r, b.r); }
 };
@@ -77,15 +78,17 @@ struct Tf32x3 {
     uint32 big[N], small[N];
     // big is cut off, not rounded: the largest floats would become infinite.
     template <bool kAlongK>
-    void load(Shared<float> tile, int x, int k) {
+    static Fragment load(Shared<float> tile, int x, int k) {
+      Fragment f;
       float value[N];
       load_fragment<kAlongK>(tile, x, k, value);
 #pragma unroll
       for (int i = 0; i < N; ++i) {
-        big[i] = __float_as_uint(value[i]) & 0xffffe000u;
-        small[i] = to_tf32(value[i] - __uint_as_float(big[i]));
-        if (kCareful && infinite(value[i])) small[i] = 0;
+        f.big[i] = __float_as_uint(value[i]) & 0xffffe000u;
+        f.small[i] = to_tf32(value[i] - __uint_as_float(f.big[i]));
+        if (kCareful && infinite(value[i])) f.small[i] = 0;
       }
+      return f;
     }
     // What the other operand's small part is multiplied by.
     void beside_small(uint32 (&to)[N]) const {
@@ -100,14 +103,12 @@ struct Tf32x3 {
 
   template <bool kAlongK>
   static A load_a(Shared<float> tile, int m, int k) {
-    A a;
-    a.template load<kAlongK>(tile, m, k);
-    return a;
+    return A::template load<kAlongK>(tile, m, k);
   }
   template <bool kAlongK>
   static void load_b(Shared<float> tile, int n, int k, B& first, B& second) {
-    first.template load<kAlongK>(tile, n, k);
-    second.template load<kAlongK>(tile, n + 8, k);
+    first = B::template load<kAlongK>(tile, n, k);
+    second = B::template load<kAlongK>(tile, n + 8, k);
   }
   static void multiply(float (&sum)[4], const A& a, const B& b) {
     uint32 big_a[4], big_b[2];
@@ -120,11 +121,11 @@ struct Tf32x3 {
 
 }  // namespace striate
 
-#define KERNEL(name, P, blocks, trans_a, trans_b)                                            \
-  extern "C" __global__ void __launch_bounds__(256, blocks) name(striate::GemmCuda args) {   \
-    striate::gemm_mma<striate::P, trans_a, trans_b>(args);                                   \
+#define KERNEL(name, P, blocks, trans_a, trans_b)                                          \
+  extern "C" __global__ void __launch_bounds__(256, blocks) name(striate::GemmCuda args) { \
+    striate::gemm_mma<striate::P, trans_a, trans_b>(args);                                 \
   }
-#define KERNELS(method, P, blocks)                            \
+#define KERNELS(method, P, blocks)                             \
   KERNEL(gemm_f32_cuda_##method##_nn, P, blocks, false, false) \
   KERNEL(gemm_f32_cuda_##method##_nt, P, blocks, false, true)  \
   KERNEL(gemm_f32_cuda_##method##_tn, P, blocks, true, false)  \

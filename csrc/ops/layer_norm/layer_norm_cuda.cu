@@ -28,11 +28,11 @@ inline void normalise(const LayerNormCuda<T>& a) {
     T *y = a.y + r * a.n, mean = 0;
     if constexpr (kCentred) {
       const T base = a.n > 0 ? x[0] : T(0);
-      mean = base + Row::template reduce_row<Sum, T>(
-                        a.n, [base](T v) { return v - base; }, x) / T(a.n);
+      mean = base +
+             Row::template reduce_row<Sum, T>(a.n, [base](T v) { return v - base; }, x) / T(a.n);
     }
-    const T squares = Row::template reduce_row<Sum, T>(
-        a.n, [mean](T v) { return (v - mean) * (v - mean); }, x);
+    const T squares =
+        Row::template reduce_row<Sum, T>(a.n, [mean](T v) { return (v - mean) * (v - mean); }, x);
     const T invstd = T(1) / sqrt(Vec<T>{squares / T(a.n) + a.eps}).v;
     if (Row::thread() == 0) {
       a.invstd[r] = invstd;
@@ -40,8 +40,8 @@ inline void normalise(const LayerNormCuda<T>& a) {
     }
     auto unit = [=](T v) { return (v - mean) * invstd; };
     if (a.weight && a.bias) {
-      Row::map_row(y, a.n, [=](T v, T w, T b) { return multiply_add(unit(v), w, b); }, x,
-                   a.weight, a.bias);
+      Row::map_row(
+          y, a.n, [=](T v, T w, T b) { return multiply_add(unit(v), w, b); }, x, a.weight, a.bias);
     } else if (a.weight) {
       Row::map_row(y, a.n, [=](T v, T w) { return unit(v) * w; }, x, a.weight);
     } else if (a.bias) {
@@ -54,12 +54,12 @@ inline void normalise(const LayerNormCuda<T>& a) {
 
 }  // namespace striate
 
-#define KERNEL(name, T, centred, threads)                                                   \
-  extern "C" __global__ void __launch_bounds__(256) name(striate::LayerNormCuda<T> args) {  \
-    striate::normalise<centred, threads>(args);                                             \
+#define KERNEL(name, T, centred, threads)                                                  \
+  extern "C" __global__ void __launch_bounds__(256) name(striate::LayerNormCuda<T> args) { \
+    striate::normalise<centred, threads>(args);                                            \
   }
-#define KERNELS(op, dtype, T, centred)               \
-  KERNEL(op##_fwd_##dtype##_cuda, T, centred, 256)   \
+#define KERNELS(op, dtype, T, centred)             \
+  KERNEL(op##_fwd_##dtype##_cuda, T, centred, 256) \
   KERNEL(op##_fwd_##dtype##_cuda_warp, T, centred, 32)
 KERNELS(layer_norm, f32, float, true)
 KERNELS(layer_norm, f64, double, true)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Sums and maxima of rows and columns, without atomics: equal bits in every run.
 //
-//   rows      out[i, p] = reduction of x[i, j] over the j of part p     x [rows, n], rows `row` apart
-//   columns   out[p, j] = reduction of x[i, j] over the i of part p
+//   rows      out[i, p] = reduction of x[i, j] over the j of part p     x [rows, n], rows `row`
+//   apart columns   out[p, j] = reduction of x[i, j] over the i of part p
 // Part p begins at p * part. A launch of more than one part is followed by another over its results
 // (out of the first is x of the second, with one part). A maximum is NaN where an element is.
 //
@@ -58,21 +58,18 @@ inline void reduce_columns(const T* x, int64 row, int64 rows, int64 n, int64 par
 
 }  // namespace striate
 
-#define KERNELS(op, dtype, T, Op)                                                                \
-  extern "C" __global__ void __launch_bounds__(256)                                              \
-      op##_row_##dtype##_cuda(const T* x, long long row, long long rows, long long n,            \
-                              long long part, T* out) {                                          \
-    striate::reduce_rows<striate::Op, 256>(x, row, rows, n, part, out);                          \
-  }                                                                                              \
-  extern "C" __global__ void __launch_bounds__(256)                                              \
-      op##_row_##dtype##_cuda_warp(const T* x, long long row, long long rows, long long n,       \
-                                   T* out) {                                                     \
-    striate::reduce_rows<striate::Op, 32>(x, row, rows, n, n, out);                              \
-  }                                                                                              \
-  extern "C" __global__ void __launch_bounds__(256)                                              \
-      op##_columns_##dtype##_cuda(const T* x, long long row, long long rows, long long n,        \
-                                  long long part, T* out) {                                      \
-    striate::reduce_columns<striate::Op>(x, row, rows, n, part, out);                            \
+#define KERNELS(op, dtype, T, Op)                                                       \
+  extern "C" __global__ void __launch_bounds__(256) op##_row_##dtype##_cuda(            \
+      const T* x, long long row, long long rows, long long n, long long part, T* out) { \
+    striate::reduce_rows<striate::Op, 256>(x, row, rows, n, part, out);                 \
+  }                                                                                     \
+  extern "C" __global__ void __launch_bounds__(256) op##_row_##dtype##_cuda_warp(       \
+      const T* x, long long row, long long rows, long long n, T* out) {                 \
+    striate::reduce_rows<striate::Op, 32>(x, row, rows, n, n, out);                     \
+  }                                                                                     \
+  extern "C" __global__ void __launch_bounds__(256) op##_columns_##dtype##_cuda(        \
+      const T* x, long long row, long long rows, long long n, long long part, T* out) { \
+    striate::reduce_columns<striate::Op>(x, row, rows, n, part, out);                   \
   }
 KERNELS(sum, f32, float, Sum)
 KERNELS(sum, f64, double, Sum)

@@ -26,23 +26,14 @@ inline T log_of(T x) {
   return log(Vec<T>{x}).v;
 }
 
-// A row of -inf alone counts from the lowest number: 0 / 0 then, not inf - inf for all rows.
-template <class T>
-inline T at_least_lowest(T largest) {
-  const T lowest = sizeof(T) == 4 ? T(-3.402823466e38) : T(-1.7976931348623157e308);
-  return largest > lowest ? largest : lowest;
-}
-
 template <bool kLog, int kThreads, class T>
 inline void softmax(const T* x, int64 x_row, T* y, int64 y_row, int64 rows, int64 n) {
   using Row = Team<kThreads>;
   for (int64 r = Row::first_row(); r < rows; r += Row::row_step()) {
     const T* in = x + r * x_row;
     T* out = y + r * y_row;
-    const T top =
-        at_least_lowest(Row::template reduce_row<Max, T>(n, [](T v) { return v; }, in));
-    const T total =
-        Row::template reduce_row<Sum, T>(n, [top](T v) { return exp_of(v - top); }, in);
+    const T top = Row::template reduce_row<Max, T>(n, [](T v) { return v; }, in);
+    const T total = Row::template reduce_row<Sum, T>(n, [top](T v) { return exp_of(v - top); }, in);
     if constexpr (kLog) {
       Row::map_row(out, n, [top, l = log_of(total)](T v) { return (v - top) - l; }, in);
     } else {
@@ -70,21 +61,21 @@ inline void softmax_backward(const T* y, int64 y_row, const T* dy, int64 dy_row,
 
 }  // namespace striate
 
-#define KERNEL(name, T, log, threads)                                                             \
-  extern "C" __global__ void __launch_bounds__(256)                                               \
-      name(const T* x, long long x_row, T* y, long long y_row, long long rows, long long n) {     \
-    striate::softmax<log, threads>(x, x_row, y, y_row, rows, n);                                  \
+#define KERNEL(name, T, log, threads)                                                         \
+  extern "C" __global__ void __launch_bounds__(256)                                           \
+      name(const T* x, long long x_row, T* y, long long y_row, long long rows, long long n) { \
+    striate::softmax<log, threads>(x, x_row, y, y_row, rows, n);                              \
   }
-#define BACKWARD(name, T, log, threads)                                                           \
-  extern "C" __global__ void __launch_bounds__(256)                                               \
-      name(const T* y, long long y_row, const T* dy, long long dy_row, T* dx, long long dx_row,   \
-           long long rows, long long n) {                                                         \
-    striate::softmax_backward<log, threads>(y, y_row, dy, dy_row, dx, dx_row, rows, n);           \
+#define BACKWARD(name, T, log, threads)                                                         \
+  extern "C" __global__ void __launch_bounds__(256)                                             \
+      name(const T* y, long long y_row, const T* dy, long long dy_row, T* dx, long long dx_row, \
+           long long rows, long long n) {                                                       \
+    striate::softmax_backward<log, threads>(y, y_row, dy, dy_row, dx, dx_row, rows, n);         \
   }
-#define KERNELS(op, dtype, T, log)                        \
-  KERNEL(op##_##dtype##_cuda, T, log, 256)                \
-  KERNEL(op##_##dtype##_cuda_warp, T, log, 32)            \
-  BACKWARD(op##_backward_##dtype##_cuda, T, log, 256)     \
+#define KERNELS(op, dtype, T, log)                    \
+  KERNEL(op##_##dtype##_cuda, T, log, 256)            \
+  KERNEL(op##_##dtype##_cuda_warp, T, log, 32)        \
+  BACKWARD(op##_backward_##dtype##_cuda, T, log, 256) \
   BACKWARD(op##_backward_##dtype##_cuda_warp, T, log, 32)
 KERNELS(softmax, f32, float, false)
 KERNELS(softmax, f64, double, false)

@@ -86,9 +86,9 @@ inline void store16(Shared<T> p, Pack<T> x) {
   shim::shared_memory().write(p.offset(0, 16), 16, &x);
 }
 
-#define STRIATE_SHARED(T, name, count)                                                          \
-  static const char name##_key = 0;                                                             \
-  const int name##_bytes = int(sizeof(T)) * (count);                                            \
+#define STRIATE_SHARED(T, name, count)                                                           \
+  static const char name##_key = 0;                                                              \
+  const int name##_bytes = int(sizeof(T)) * (count);                                             \
   const ::striate::Shared<T> name(shim::shared_memory().static_array(&name##_key, name##_bytes), \
                                   name##_bytes)
 

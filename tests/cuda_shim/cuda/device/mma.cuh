@@ -74,7 +74,8 @@ inline void mma_16(float (&d)[4], const uint32 (&a)[4], const uint32 (&b)[2]) {
         lanes,
         [](int g, int t, const uint32* a, double (&x)[16][16]) {
           for (int i = 0; i < 8; ++i)
-            x[g + i / 2 % 2 * 8][t * 2 + i / 4 * 8 + i % 2] = mma_model::half_of<T>(a[i / 2], i % 2);
+            x[g + i / 2 % 2 * 8][t * 2 + i / 4 * 8 + i % 2] =
+                mma_model::half_of<T>(a[i / 2], i % 2);
         },
         [](int g, int t, const uint32* b, double (&x)[16][8]) {
           for (int i = 0; i < 4; ++i)
@@ -102,8 +103,8 @@ inline void ldmatrix_x4(uint32 (&r)[4], Shared<T> row) {
     for (int lane = 0; lane < 32; ++lane)
       for (int i = 0; i < 4; ++i) {
         const int g = lane / 4, t = lane % 4;
-        static_cast<Operand*>(lanes[lane])->r[i] =
-            element(i, g, 2 * t) | element(i, g, 2 * t + 1) << 16;
+        static_cast<Operand*>(lanes[lane])->r[i] = element(i, g, 2 * t) | element(i, g, 2 * t + 1)
+                                                                              << 16;
       }
   });
 }
