@@ -23,16 +23,23 @@ class Method:
     dtype: str
     error: float
     sum_eps: float
-    shared: int = 65536
+    wide: int = 128  # columns of a block
+
+    @property
+    def shared(self):
+        """Dynamic shared memory: GemmCuda::mma_shared."""
+        return 0 if self.file == "gemm_simt_cuda" else (128 + self.wide) * 256
 
 
-METHODS = [
-    Method("gemm_simt_cuda", "gemm_f32_cuda_simt", "f4", 0, EPS / 2, shared=0),
-    Method("gemm_tf32_cuda", "gemm_f32_cuda_tf32", "f4", 2.1 * 2.0**-11, EPS),
-    Method("gemm_tf32_cuda", "gemm_f32_cuda_3xtf32", "f4", 4 * 2.0**-23, EPS),
-    Method("gemm_half_cuda", "gemm_bf16_cuda_mma", "bf16", 0, EPS),
-    Method("gemm_half_cuda", "gemm_f16_cuda_mma", "f2", 0, EPS),
-]
+SIMT = Method("gemm_simt_cuda", "gemm_f32_cuda_simt", "f4", 0, EPS / 2)
+TF32X3 = Method("gemm_tf32_cuda", "gemm_f32_cuda_3xtf32", "f4", 4 * 2.0**-23, EPS)
+METHODS = [SIMT, TF32X3]
+for n in (128, 256):
+    METHODS += [
+        Method("gemm_tf32_cuda", f"gemm_f32_cuda_tf32_128x{n}", "f4", 2.1 * 2.0**-11, EPS, n),
+        Method("gemm_bf16_cuda", f"gemm_bf16_cuda_mma_128x{n}", "bf16", 0, EPS, n),
+        Method("gemm_f16_cuda", f"gemm_f16_cuda_mma_128x{n}", "f2", 0, EPS, n),
+    ]
 every_method = pytest.mark.parametrize("method", METHODS, ids=lambda m: m.name)
 
 
@@ -116,7 +123,7 @@ class Problem:
         library = cuda_on_cpu.library(CSRC / "ops/gemm" / f"{method.file}.cu")
         counts = library.launch(
             f"{method.name}_{self.order}",
-            (-(-self.m // 128) * -(-self.n // 128), self.batch),
+            (-(-self.m // 128) * -(-self.n // method.wide), self.batch),
             256,
             args,
             buffers=[x for x in (self.a, self.b, c, bias) if x is not None],
@@ -157,7 +164,16 @@ class Problem:
 @pytest.mark.parametrize("order", ORDERS)
 def test_sizes(method, order):
     """Tails of every kind; rows aligned to 16 bytes, to an element, and apart."""
-    sizes = [(1, 1, 1), (3, 5, 0), (128, 128, 32), (129, 7, 33), (5, 130, 17), (40, 24, 100)]
+    sizes = [
+        (1, 1, 1),
+        (3, 5, 0),
+        (128, method.wide, 32),
+        (129, 7, 33),
+        (5, 130, 17),
+        (40, 24, 100),
+    ]
+    if method.wide > 128:
+        sizes = [(1, 1, 1), (128, 256, 32), (129, 259, 9), (2, 127, 100)]
     for i, (m, n, k) in enumerate(sizes):
         for gap in (0, 1, 8):
             Problem(m, n, k, gap, side=("end", "start")[i % 2]).draw(method, order, i).check()
@@ -208,9 +224,9 @@ def test_special_values(method, order):
 @pytest.mark.parametrize("order", ORDERS)
 def test_3xtf32_errs_as_float32_does(order):
     """By rms, over a long k; the tensor cores' sums are cut off, as the shim's are."""
-    problem = Problem(64, 64, 1024).draw(METHODS[2], order)
+    problem = Problem(64, 64, 1024).draw(TF32X3, order)
     error = problem.run()[0] - problem.reference()
-    plain = Problem(64, 64, 1024).draw(METHODS[0], order)
+    plain = Problem(64, 64, 1024).draw(SIMT, order)
     plain_error = plain.run()[0] - plain.reference()
     assert np.sqrt(np.mean(error**2)) <= np.sqrt(np.mean(plain_error**2))
     assert abs(np.mean(error)) <= 0.1 * np.sqrt(np.mean(error**2))  # no drift towards zero
@@ -219,7 +235,7 @@ def test_3xtf32_errs_as_float32_does(order):
 @every_method
 @pytest.mark.parametrize("order", ORDERS)
 def test_main_loop_has_no_bank_conflicts(method, order):
-    """On whole tiles. C goes through shared memory, two to a bank: 64 times in each of 8 warps."""
-    _, counts = Problem(128, 128, 96).draw(method, order).run()
-    epilogue = 0 if method.shared == 0 else 64 * 8
+    """On whole tiles. Sums go through shared memory, two to a bank, each in each of 8 warps."""
+    _, counts = Problem(128, method.wide, 96).draw(method, order).run()
+    epilogue = 0 if method is SIMT else method.wide // 2 * 8
     assert counts.wavefronts - counts.ideal_wavefronts == epilogue

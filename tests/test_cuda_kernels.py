@@ -58,7 +58,8 @@ def test_every_kernel_is_met_here():
         r"(sum|max)_(row|columns)_f(32|64)_cuda|(sum|max)_row_f(32|64)_cuda_warp",
         r"(log_)?softmax(_backward)?_f(32|64)_cuda(_warp)?",
         r"(layer|rms)_norm_fwd_f(32|64)_cuda(_warp)?",
-        r"gemm_f32_cuda_(simt|tf32|3xtf32)_[nt][nt]|gemm_(bf16|f16)_cuda_mma_[nt][nt]",
+        r"gemm_f32_cuda_(simt|tf32_128x128|tf32_128x256|3xtf32)_[nt][nt]",
+        r"gemm_(bf16|f16)_cuda_mma_128x(128|256)_[nt][nt]",
     ]
     names = [n for source in cuda_on_cpu.SOURCES for n in cuda_on_cpu.kernel_names(source)]
     assert len(names) == len(set(names)) > 190

@@ -70,7 +70,8 @@ struct Team {
     for (int64 i = int64(thread()) * kWide; i < n; i += kThreads * kWide) f(i);
   }
 
-  // The reduction of value(i, e, elements…) over the rows' elements; kWide chains of operations.
+  // The reduction of value(elements…) over a row of n; a chain of operations for each element of a
+  // Pack, which meet at the end.
   template <class Op, class T, class F, class... In>
   static T reduce_row(int64 n, F value, const In*... in) {
     constexpr int kWide = Pack<T>::size;

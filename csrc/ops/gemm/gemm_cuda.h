@@ -19,10 +19,11 @@ struct GemmCuda {
   float alpha, beta, low, high;         // clamp: -inf and inf for none, 0 and inf for relu
   int c_is_narrow;                      // products of bfloat16 or float16: C is too, else float
 
-  // Of a block, for all kernels: grid (ceil(m / 128) * ceil(n / 128), batch), block 256.
-  static constexpr int kTileM = 128, kTileN = 128, kThreads = 256;
-  // Dynamic shared memory of the kernels on tensor cores; the others have none.
-  static constexpr int kMmaShared = 65536;
+  // Of a block, for all kernels: block 256, grid (ceil(m / 128) * ceil(n / columns), batch), where
+  // the name's last number, or else 128, tells the columns.
+  static constexpr int kTileM = 128, kThreads = 256;
+  // Dynamic shared memory of the kernels on tensor cores, 64 or 96 KiB; the others have none.
+  static constexpr int mma_shared(int columns) { return (kTileM + columns) * 256; }
 };
 
 }  // namespace striate

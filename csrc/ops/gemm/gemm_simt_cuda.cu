@@ -75,7 +75,7 @@ inline void gemm_simt(const GemmCuda& g) {
   const float* b = static_cast<const float*>(g.b) + blockIdx.y * g.b_batch;
   float* c = static_cast<float*>(g.c) + blockIdx.y * g.c_batch;
   const bool wide_a = wide_rows(a, g.a_ld), wide_b = wide_rows(b, g.b_ld);
-  const TilePlace tile = tile_of_block(g);
+  const TilePlace tile = tile_of_block(g, 128);
   const int steps = ceil_div(g.k, kDepth);
 
   auto copy_step = [&](int step) {  // a group of copies, empty past the end

@@ -12,27 +12,30 @@
 // infinity. That can't be seen before it is too late, and to look at every operand costs as much as
 // a product; so a tile with a sum that is not finite is made again with care.
 //
-// gemm_f32_cuda_{tf32,3xtf32}_{nn,nt,tn,tt}(GemmCuda): launch as gemm_cuda.h says, with 64 KiB of
-// dynamic shared memory (more than a launch gets unasked)
+// gemm_f32_cuda_tf32_128x{128,256}_{nn,nt,tn,tt}(GemmCuda)
+// gemm_f32_cuda_3xtf32_{nn,nt,tn,tt}(GemmCuda)
+//   launch as gemm_cuda.h says; dynamic shared memory of GemmCuda::mma_shared(128 or 256), more
+//   than a launch gets unasked
 #include "ops/gemm/gemm_mma.cuh"
 
 namespace striate {
 
-// a (g, t) (g + 8, t) (g, t + 4) (g + 8, t + 4), and b (t, g) (t + 4, g) of a tile of floats.
-template <bool kAlongK>
+// a (g, t) (g + 8, t) (g, t + 4) (g + 8, t + 4), and b (t, g) (t + 4, g) of a tile of floats, which
+// has kWide elements across k.
+template <bool kAlongK, int kWide>
 inline float element(Shared<float> tile, int x, int k) {
   if constexpr (kAlongK)
     return tile[swizzled<float, 16>(x, k)];
   else
-    return tile[swizzled<float, 128>(k, x)];
+    return tile[swizzled<float, kWide>(k, x)];
 }
-template <bool kAlongK, int N>
+template <bool kAlongK, int kWide, int N>
 inline void load_fragment(Shared<float> tile, int x, int k, float (&to)[N]) {
   const int lane = int(threadIdx.x) % 32, g = lane / 4, t = lane % 4;
 #pragma unroll
   for (int i = 0; i < N; ++i)
-    to[i] =
-        element<kAlongK>(tile, x + g + (N == 4 ? i % 2 * 8 : 0), k + t + (N == 4 ? i / 2 : i) * 4);
+    to[i] = element<kAlongK, kWide>(tile, x + g + (N == 4 ? i % 2 * 8 : 0),
+                                    k + t + (N == 4 ? i / 2 : i) * 4);
 }
 
 struct Tf32 {
@@ -42,11 +45,11 @@ struct Tf32 {
   template <int N>
   struct Fragment {
     uint32 r[N];
-    template <bool kAlongK>
+    template <bool kAlongK, int kWide>
     static Fragment load(Shared<float> tile, int x, int k) {
       Fragment f;
       float value[N];
-      load_fragment<kAlongK>(tile, x, k, value);
+      load_fragment<kAlongK, kWide>(tile, x, k, value);
 #pragma unroll
       for (int i = 0; i < N; ++i) f.r[i] = to_tf32(value[i]);
       return f;
@@ -57,12 +60,12 @@ struct Tf32 {
 
   template <bool kAlongK>
   static A load_a(Shared<float> tile, int m, int k) {
-    return A::template load<kAlongK>(tile, m, k);
+    return A::template load<kAlongK, 128>(tile, m, k);
   }
-  template <bool kAlongK>
+  template <bool kAlongK, int kWide>
   static void load_b(Shared<float> tile, int n, int k, B& first, B& second) {
-    first = B::template load<kAlongK>(tile, n, k);
-    second = B::template load<kAlongK>(tile, n + 8, k);
+    first = B::template load<kAlongK, kWide>(tile, n, k);
+    second = B::template load<kAlongK, kWide>(tile, n + 8, k);
   }
   static void multiply(float (&sum)[4], const A& a, const B& b) { mma_tf32(sum, a.r, b.r); }
 };
@@ -77,11 +80,11 @@ struct Tf32x3 {
   struct Fragment {
     uint32 big[N], small[N];
     // big is cut off, not rounded: the largest floats would become infinite.
-    template <bool kAlongK>
+    template <bool kAlongK, int kWide>
     static Fragment load(Shared<float> tile, int x, int k) {
       Fragment f;
       float value[N];
-      load_fragment<kAlongK>(tile, x, k, value);
+      load_fragment<kAlongK, kWide>(tile, x, k, value);
 #pragma unroll
       for (int i = 0; i < N; ++i) {
         f.big[i] = __float_as_uint(value[i]) & 0xffffe000u;
@@ -103,12 +106,12 @@ struct Tf32x3 {
 
   template <bool kAlongK>
   static A load_a(Shared<float> tile, int m, int k) {
-    return A::template load<kAlongK>(tile, m, k);
+    return A::template load<kAlongK, 128>(tile, m, k);
   }
-  template <bool kAlongK>
+  template <bool kAlongK, int kWide>
   static void load_b(Shared<float> tile, int n, int k, B& first, B& second) {
-    first = B::template load<kAlongK>(tile, n, k);
-    second = B::template load<kAlongK>(tile, n + 8, k);
+    first = B::template load<kAlongK, kWide>(tile, n, k);
+    second = B::template load<kAlongK, kWide>(tile, n + 8, k);
   }
   static void multiply(float (&sum)[4], const A& a, const B& b) {
     uint32 big_a[4], big_b[2];
@@ -121,14 +124,15 @@ struct Tf32x3 {
 
 }  // namespace striate
 
-#define KERNEL(name, P, blocks, trans_a, trans_b)                                          \
+#define KERNEL(name, P, wide, blocks, trans_a, trans_b)                                    \
   extern "C" __global__ void __launch_bounds__(256, blocks) name(striate::GemmCuda args) { \
-    striate::gemm_mma<striate::P, trans_a, trans_b>(args);                                 \
+    striate::gemm_mma<striate::P, wide, trans_a, trans_b>(args);                           \
   }
-#define KERNELS(method, P, blocks)                             \
-  KERNEL(gemm_f32_cuda_##method##_nn, P, blocks, false, false) \
-  KERNEL(gemm_f32_cuda_##method##_nt, P, blocks, false, true)  \
-  KERNEL(gemm_f32_cuda_##method##_tn, P, blocks, true, false)  \
-  KERNEL(gemm_f32_cuda_##method##_tt, P, blocks, true, true)
-KERNELS(tf32, Tf32, 2)
-KERNELS(3xtf32, Tf32x3<false>, 1)
+#define KERNELS(method, P, wide, blocks)                             \
+  KERNEL(gemm_f32_cuda_##method##_nn, P, wide, blocks, false, false) \
+  KERNEL(gemm_f32_cuda_##method##_nt, P, wide, blocks, false, true)  \
+  KERNEL(gemm_f32_cuda_##method##_tn, P, wide, blocks, true, false)  \
+  KERNEL(gemm_f32_cuda_##method##_tt, P, wide, blocks, true, true)
+KERNELS(tf32_128x128, Tf32, 128, 2)
+KERNELS(tf32_128x256, Tf32, 256, 1)
+KERNELS(3xtf32, Tf32x3<false>, 128, 1)

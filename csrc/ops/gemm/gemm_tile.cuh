@@ -13,14 +13,13 @@ namespace striate {
 struct TilePlace {
   int m, n;  // of the tile's first element
 };
-inline TilePlace tile_of_block(const GemmCuda& g) {
+inline TilePlace tile_of_block(const GemmCuda& g, int wide) {
   constexpr int kGroup = 8;
-  const int tiles_m = ceil_div(g.m, GemmCuda::kTileM), tiles_n = ceil_div(g.n, GemmCuda::kTileN);
+  const int tiles_m = ceil_div(g.m, GemmCuda::kTileM), tiles_n = ceil_div(g.n, wide);
   const int block = int(blockIdx.x), group = block / (kGroup * tiles_n);
   const int in_group = block - group * kGroup * tiles_n;
   const int rows = smaller(tiles_m - group * kGroup, kGroup);
-  return {(group * kGroup + in_group % rows) * GemmCuda::kTileM,
-          in_group / rows * GemmCuda::kTileN};
+  return {(group * kGroup + in_group % rows) * GemmCuda::kTileM, in_group / rows * wide};
 }
 
 // Whether 16 bytes can be copied at once from the rows of a matrix.

@@ -4,8 +4,10 @@
 // Products of two such numbers are exact in float32. Tensor cores cut sums off where float32
 // rounds.
 //
-// gemm_{bf16,f16}_cuda_mma_{nn,nt,tn,tt}(GemmCuda): launch as gemm_cuda.h says, with 64 KiB of
-// dynamic shared memory (more than a launch gets unasked). C is float, or of the operands' type.
+// gemm_{bf16,f16}_cuda_mma_128x{128,256}_{nn,nt,tn,tt}(GemmCuda): launch as gemm_cuda.h says;
+// dynamic shared memory of GemmCuda::mma_shared(128 or 256), more than a launch gets unasked. C is
+// float, or of the operands' type.
+#pragma once
 #include "ops/gemm/gemm_mma.cuh"
 
 namespace striate {
@@ -35,7 +37,7 @@ struct Half {
   }
 
   // Of 16 columns: k, k + 8 of the first eight, then of the others.
-  template <bool kAlongK>
+  template <bool kAlongK, int kWide>
   static void load_b(Shared<T> tile, int n, int k, B& first, B& second) {
     const int lane = int(threadIdx.x) % 32, low = lane % 8, middle = lane / 8 % 2 * 8;
     const int high = lane / 16 * 8;
@@ -43,7 +45,7 @@ struct Half {
     if constexpr (kAlongK)
       ldmatrix_x4<false>(r, tile + swizzled<T, 32>(n + low + high, k + middle));
     else
-      ldmatrix_x4<true>(r, tile + swizzled<T, 128>(k + low + middle, n + high));
+      ldmatrix_x4<true>(r, tile + swizzled<T, kWide>(k + low + middle, n + high));
     first = {{r[0], r[1]}}, second = {{r[2], r[3]}};
   }
 
@@ -52,14 +54,12 @@ struct Half {
 
 }  // namespace striate
 
-#define KERNEL(name, T, trans_a, trans_b)                                             \
-  extern "C" __global__ void __launch_bounds__(256, 2) name(striate::GemmCuda args) { \
-    striate::gemm_mma<striate::Half<striate::T>, trans_a, trans_b>(args);             \
+#define KERNEL(name, T, wide, blocks, trans_a, trans_b)                                    \
+  extern "C" __global__ void __launch_bounds__(256, blocks) name(striate::GemmCuda args) { \
+    striate::gemm_mma<striate::Half<striate::T>, wide, trans_a, trans_b>(args);            \
   }
-#define KERNELS(dtype, T)                             \
-  KERNEL(gemm_##dtype##_cuda_mma_nn, T, false, false) \
-  KERNEL(gemm_##dtype##_cuda_mma_nt, T, false, true)  \
-  KERNEL(gemm_##dtype##_cuda_mma_tn, T, true, false)  \
-  KERNEL(gemm_##dtype##_cuda_mma_tt, T, true, true)
-KERNELS(bf16, bfloat16)
-KERNELS(f16, float16)
+#define KERNELS(dtype, T, wide, blocks)                                          \
+  KERNEL(gemm_##dtype##_cuda_mma_128x##wide##_nn, T, wide, blocks, false, false) \
+  KERNEL(gemm_##dtype##_cuda_mma_128x##wide##_nt, T, wide, blocks, false, true)  \
+  KERNEL(gemm_##dtype##_cuda_mma_128x##wide##_tn, T, wide, blocks, true, false)  \
+  KERNEL(gemm_##dtype##_cuda_mma_128x##wide##_tt, T, wide, blocks, true, true)
