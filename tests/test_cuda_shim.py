@@ -49,6 +49,18 @@ def test_fault_is_caught(file, kernel, words, reverse):
         run(file, kernel, n, *more, side=side, reverse=reverse)
 
 
+@pytest.mark.parametrize(
+    ("words", "options"),
+    [
+        ("1025 threads in a block", {"threads": 1025}),
+        ("102400 bytes of shared memory", {"shared": 100 << 10}),
+    ],
+)
+def test_block_that_no_gpu_takes_is_caught(words, options):
+    with pytest.raises(cuda_on_cpu.LaunchError, match=words):
+        run("divergent", "votes_and_shuffles", 64, **options)
+
+
 def test_read_before_the_start_is_caught():
     run("past_the_end", "before_the_start", 64, 0)  # nothing to do
     with pytest.raises(cuda_on_cpu.LaunchError, match="4 bytes before buffer 0"):

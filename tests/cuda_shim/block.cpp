@@ -9,14 +9,21 @@
 namespace shim {
 namespace {
 
-constexpr size_t kStack = 128 << 10;
+constexpr size_t kStack = 128 << 10, kPage = 4096;
 constexpr int kMostThreads = 1024;
 
+// All stacks in one piece, each above a page that can't be touched.
+char* make_stacks() {
+  void* made = mmap(nullptr, kStack * kMostThreads, PROT_READ | PROT_WRITE,
+                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  char* stacks = static_cast<char*>(made);
+  for (int i = 0; i < kMostThreads; ++i) mprotect(stacks + kStack * i, kPage, PROT_NONE);
+  return stacks;
+}
+
 char* stack_of(int thread) {
-  static char* stacks =
-      static_cast<char*>(mmap(nullptr, kStack * kMostThreads, PROT_READ | PROT_WRITE,
-                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
-  return stacks + kStack * thread;
+  static char* const stacks = make_stacks();
+  return stacks + kStack * thread + kPage;
 }
 
 }  // namespace
@@ -41,7 +48,7 @@ void Block::start(Thread& thread, void (*body)(void*), void* argument) {
   ucontext_t context;
   getcontext(&context);
   context.uc_stack.ss_sp = stack_of(thread.number);
-  context.uc_stack.ss_size = kStack;
+  context.uc_stack.ss_size = kStack - kPage;
   context.uc_link = nullptr;
   makecontext(&context, enter, 0);
   setcontext(&context);
@@ -60,6 +67,8 @@ void Block::wait(State state, const char* where, int line) {
 
 void Block::run(void (*body)(void*), void* argument, bool reversed) {
   const int count = int(size.x * size.y * size.z);
+  if (count > kMostThreads) fail("%d threads in a block", count);
+  vote_ = last_vote_ = false;
   threads.assign(count, Thread{});
   meetings_.assign((count + kWarp - 1) / kWarp, {});
   warp_syncs.assign(meetings_.size(), 0);

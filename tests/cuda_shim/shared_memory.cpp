@@ -7,7 +7,8 @@
 namespace shim {
 namespace {
 
-constexpr int kGap = 16;  // between arrays, so that one's end is not another's beginning
+constexpr int kMost = 99 << 10;  // of a block, on the smallest chips from compute capability 8.0 on
+constexpr int kGap = 16;         // between arrays, so that one's end is not another's beginning
 
 // Whether what thread `before` did is ordered with what the running thread does now.
 bool ordered(int before, uint32_t barriers, uint32_t syncs) {
@@ -31,6 +32,7 @@ void SharedMemory::begin_launch(int dynamic_bytes) {
 }
 
 void SharedMemory::begin_block() {
+  if (dynamic_bytes_ > kMost) fail("%d bytes of shared memory in a block", dynamic_bytes_);
   for (size_t i = 0; i < data_.size(); ++i) data_[i] = i % 2 ? 0x7f : 0xa0;
   cells_.assign(data_.size(), Cell{});
   logs_.assign(block().size.x * block().size.y * block().size.z, {});
@@ -40,6 +42,7 @@ int SharedMemory::static_array(const void* key, int bytes) {
   auto found = arrays_.find(key);
   if (found != arrays_.end()) return found->second;
   const int offset = (int(data_.size()) + kGap + 15) / 16 * 16;
+  if (offset + bytes > kMost) fail("%d bytes of shared memory in a block", offset + bytes);
   arrays_[key] = offset;
   for (int i = int(data_.size()); i < offset + bytes; ++i) data_.push_back(i % 2 ? 0x7f : 0xa0);
   cells_.resize(data_.size(), Cell{});
