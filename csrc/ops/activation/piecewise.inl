@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The activations that are made of pieces of straight lines. What each gives is told in
-// activation.inl, which includes this file.
+// functions.inl, which includes this file.
 //
 // Bound: memory. Limits are written so that a NaN passes: max(limit, x) and min(limit, x) give
 // their second operand then, and comparisons with it are false.

@@ -3,47 +3,11 @@
 // for the hardware to overlap; an operand of step 0 is held in a register.
 #include "ops/elementwise/elementwise.h"
 #include "simd/write.h"
+//
+#include "ops/elementwise/functions.inl"
 
 namespace striate {
 namespace {
-
-struct Add {
-  template <class V>
-  static V apply(V a, V b) {
-    return a + b;
-  }
-};
-struct Sub {
-  template <class V>
-  static V apply(V a, V b) {
-    return a - b;
-  }
-};
-struct Mul {
-  template <class V>
-  static V apply(V a, V b) {
-    return a * b;
-  }
-};
-struct Div {
-  template <class V>
-  static V apply(V a, V b) {
-    return a / b;
-  }
-};
-// max(a, b) gives b where either is NaN, so only a NaN in a is left to keep.
-struct Maximum {
-  template <class V>
-  static V apply(V a, V b) {
-    return select(is_nan(a), a, max(a, b));
-  }
-};
-struct Minimum {
-  template <class V>
-  static V apply(V a, V b) {
-    return select(is_nan(a), a, min(a, b));
-  }
-};
 
 template <class Op, bool RepeatA, bool RepeatB, class T>
 void dense(const T* a, const T* b, T* out, ptrdiff_t n) {

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the launch of a matrix product passes; host and device read this file.
+#pragma once
+
+namespace striate {
+
+// C = clamp(alpha A B + beta C + bias), as gemm.h says. Kernels end in two letters, for A and for
+// B: n  rows are dense: A [M, K], B [K, N], rows `ld` apart t  columns are: A is the transpose of a
+// matrix [K, M], B of [N, K], whose rows are `ld` apart C has dense rows, and overlaps neither A
+// nor B. With beta == 0 it is not read.
+struct GemmCuda {
+  const void *a, *b;
+  void* c;
+  const float* bias;  // [M] or [N]
+  int m, n, k;
+  int bias_axis;                        // 0 none, 1 one a row of C, 2 one a column (BiasAxis)
+  long long a_ld, b_ld, c_ld;           // in elements
+  long long a_batch, b_batch, c_batch;  // between the matrices of a batch; 0 shares one
+  float alpha, beta, low, high;         // clamp: -inf and inf for none, 0 and inf for relu
+  int c_is_narrow;                      // products of bfloat16 or float16: C is too, else float
+
+  // Of a block, for all kernels: block 256, grid (ceil(m / 128) * ceil(n / columns), batch), where
+  // the name's last number, or else 128, tells the columns.
+  static constexpr int kTileM = 128, kThreads = 256;
+  // Dynamic shared memory of the kernels on tensor cores, 64 or 96 KiB; the others have none.
+  static constexpr int mma_shared(int columns) { return (kTileM + columns) * 256; }
+};
+
+}  // namespace striate

@@ -1,0 +1,241 @@
+# SPDX-License-Identifier: Apache-2.0
+"""CUDA kernels of the matrix product, on the CPU (tests/cuda_shim), against float64 NumPy."""
+
+from dataclasses import dataclass
+
+import cuda_on_cpu
+import numpy as np
+import pytest
+from cuda_on_cpu import CSRC, GemmCuda, pointer
+from striate.testing import guarded
+
+pytestmark = pytest.mark.skipif(cuda_on_cpu.COMPILER is None, reason="needs a C++ compiler")
+ORDERS = ("nn", "nt", "tn", "tt")
+EPS = 2.0**-23
+
+
+@dataclass(frozen=True)
+class Method:
+    """`error` is that of a product a b, `sum_eps` that of an addition, both relative."""
+
+    file: str
+    name: str
+    dtype: str
+    error: float
+    sum_eps: float
+    wide: int = 128  # columns of a block
+
+    @property
+    def shared(self):
+        """Dynamic shared memory: GemmCuda::mma_shared."""
+        return 0 if self.file == "gemm_simt_cuda" else (128 + self.wide) * 256
+
+
+SIMT = Method("gemm_simt_cuda", "gemm_f32_cuda_simt", "f4", 0, EPS / 2)
+TF32X3 = Method("gemm_tf32_cuda", "gemm_f32_cuda_3xtf32", "f4", 4 * 2.0**-23, EPS)
+METHODS = [SIMT, TF32X3]
+for n in (128, 256):
+    METHODS += [
+        Method("gemm_tf32_cuda", f"gemm_f32_cuda_tf32_128x{n}", "f4", 2.1 * 2.0**-11, EPS, n),
+        Method("gemm_bf16_cuda", f"gemm_bf16_cuda_mma_128x{n}", "bf16", 0, EPS, n),
+        Method("gemm_f16_cuda", f"gemm_f16_cuda_mma_128x{n}", "f2", 0, EPS, n),
+    ]
+every_method = pytest.mark.parametrize("method", METHODS, ids=lambda m: m.name)
+
+
+def stored(x, dtype):
+    """As the kernel reads it; bfloat16 as its bits, rounded to nearest even."""
+    x = np.ascontiguousarray(x, np.float32)
+    if dtype != "bf16":
+        return x.astype(dtype)
+    bits = x.view(np.uint32)
+    rounded = (bits + 0x7FFF + (bits >> 16 & 1)) >> 16
+    return np.where(np.isnan(x), bits >> 16 | 0x40, rounded).astype(np.uint16)
+
+
+def loaded(x):
+    """In float64."""
+    if x.dtype == np.uint16:
+        return (x.astype(np.uint32) << 16).view(np.float32).astype("f8")
+    return x.astype("f8")
+
+
+@dataclass
+class Problem:
+    """C = clamp(alpha A B + beta C + bias), with `gap` elements between rows."""
+
+    m: int
+    n: int
+    k: int
+    gap: int = 0
+    batch: int = 1
+    share_b: bool = False
+    alpha: float = 1
+    beta: float = 0
+    low: float = -np.inf
+    high: float = np.inf
+    bias_axis: int = 0
+    narrow: bool = False
+    side: str = "end"
+
+    def draw(self, method, order, seed=0):
+        rng = np.random.default_rng(seed)
+        a = rng.standard_normal((self.batch, self.m, self.k))
+        b = rng.standard_normal((1 if self.share_b else self.batch, self.k, self.n))
+        self.bias = rng.standard_normal((0, self.m, self.n)[self.bias_axis]).astype("f4")
+        self.old = rng.standard_normal((self.batch, self.m, self.n))
+        return self.put(method, order, a, b)
+
+    def put(self, method, order, a, b):
+        """Operands in memory, as the kernel gets them and in float64."""
+        self.method, self.order = method, order
+        self.c_dtype = method.dtype if self.narrow else "f4"
+        a, b = stored(a, method.dtype), stored(b, method.dtype)
+        self.a, self.a_ld = self.matrix(a if order[0] == "n" else a.swapaxes(1, 2))
+        self.b, self.b_ld = self.matrix(b if order[1] == "n" else b.swapaxes(1, 2))
+        self.wide_a, self.wide_b = loaded(a), loaded(b)
+        return self
+
+    def matrix(self, x):
+        """x with gaps of NaN between rows, up to the end of memory, and the rows' distance."""
+        batch, rows, n = x.shape
+        nan = stored(np.array([np.nan]), self.method.dtype)[0] if x.dtype.itemsize == 2 else np.nan
+        padded = np.full((batch, rows, n + self.gap), nan, x.dtype)
+        padded[..., :n] = x
+        flat = padded.ravel()
+        return guarded(flat[: flat.size - self.gap] if n else flat[:0], self.side), n + self.gap
+
+    def run(self, reverse=False):
+        """C, and what the launch counted."""
+        method = self.method
+        old = np.full((self.batch, self.m, self.n), np.nan) if self.beta == 0 else self.old
+        c, c_ld = self.matrix(stored(old, self.c_dtype))
+        bias = guarded(self.bias, self.side) if self.bias_axis else None
+        rows_a = self.m if self.order[0] == "n" else self.k
+        rows_b = self.k if self.order[1] == "n" else self.n
+        args = GemmCuda(
+            *(pointer(x) for x in (self.a, self.b, c, bias)),
+            *(self.m, self.n, self.k, self.bias_axis),
+            *(self.a_ld, self.b_ld, c_ld),
+            *(rows_a * self.a_ld, 0 if self.share_b else rows_b * self.b_ld, self.m * c_ld),
+            *(self.alpha, self.beta, self.low, self.high, int(self.narrow)),
+        )
+        library = cuda_on_cpu.library(CSRC / "ops/gemm" / f"{method.file}.cu")
+        counts = library.launch(
+            f"{method.name}_{self.order}",
+            (-(-self.m // 128) * -(-self.n // method.wide), self.batch),
+            256,
+            args,
+            buffers=[x for x in (self.a, self.b, c, bias) if x is not None],
+            shared=method.shared,
+            reverse=reverse,
+        )
+        gaps = np.full(self.batch * self.m * c_ld, np.nan)
+        gaps[: c.size] = loaded(c)
+        gaps = gaps.reshape(self.batch, self.m, c_ld)
+        assert np.isnan(gaps[..., self.n :]).all(), "written between rows"
+        return gaps[..., : self.n], counts
+
+    def reference(self):
+        with np.errstate(all="ignore"):
+            want = self.alpha * (self.wide_a @ self.wide_b)
+        if self.beta:
+            want = want + self.beta * loaded(stored(self.old, self.c_dtype))
+        if self.bias_axis:
+            want = want + (self.bias[:, None] if self.bias_axis == 1 else self.bias)
+        return np.where(np.isnan(want), want, np.clip(want, self.low, self.high))
+
+    def bound(self):
+        """k additions of products, then a handful of operations; then C's own rounding."""
+        size = np.abs(self.wide_a) @ np.abs(self.wide_b)
+        relative = self.method.error + (self.k + 4) * self.method.sum_eps
+        half_digit = {"f4": 0, "f2": 2.0**-11, "bf16": 2.0**-8}[self.c_dtype]
+        result = np.abs(self.reference())
+        return abs(self.alpha) * relative * size + 4 * EPS * (result + 4) + half_digit * result
+
+    def check(self):
+        got, _ = self.run()
+        assert np.all(np.abs(got - self.reference()) <= self.bound()), str(self)
+        again, _ = self.run(reverse=True)
+        assert got.tobytes() == again.tobytes(), "the order of threads shows"
+
+
+@every_method
+@pytest.mark.parametrize("order", ORDERS)
+def test_sizes(method, order):
+    """Tails of every kind; rows aligned to 16 bytes, to an element, and apart."""
+    sizes = [
+        (1, 1, 1),
+        (3, 5, 0),
+        (128, method.wide, 32),
+        (129, 7, 33),
+        (5, 130, 17),
+        (40, 24, 100),
+    ]
+    if method.wide > 128:
+        sizes = [(1, 1, 1), (128, 256, 32), (129, 259, 9), (2, 127, 100)]
+    for i, (m, n, k) in enumerate(sizes):
+        for gap in (0, 1, 8):
+            Problem(m, n, k, gap, side=("end", "start")[i % 2]).draw(method, order, i).check()
+
+
+@every_method
+@pytest.mark.parametrize("order", ["nn", "tt"])
+def test_epilogue(method, order):
+    for options in (
+        {"alpha": 0.5, "beta": 0.25},
+        {"bias_axis": 1, "low": 0},
+        {"bias_axis": 2, "beta": -1, "high": 0.5},
+        {"batch": 3, "bias_axis": 2},
+        {"batch": 2, "share_b": True, "gap": 3},
+    ):
+        Problem(21, 37, 19, **options).draw(method, order).check()
+        if method.dtype != "f4":
+            Problem(21, 37, 19, narrow=True, **options).draw(method, order).check()
+
+
+@every_method
+def test_many_tiles(method):
+    """More rows of tiles than a group has."""
+    Problem(1100, 260, 3).draw(method, "nn").check()
+
+
+@every_method
+@pytest.mark.parametrize("order", ORDERS)
+def test_special_values(method, order):
+    """NaN, infinities, and infinities times what has few bits, are what IEEE arithmetic gives."""
+    rng = np.random.default_rng(3)
+    a, b = rng.standard_normal((1, 40, 24)), rng.standard_normal((1, 24, 40))
+    b[:, :, :8] = np.round(b[:, :, :8])
+    a[:, 1] = 1.0
+    a[0, 2, 3], a[0, 3, 4], a[0, 4, 5], a[0, 5, 5] = np.nan, np.inf, -np.inf, 0
+    b[0, 7, 1], b[0, 8, 2], b[0, 9, 3], b[0, 5, 4] = np.nan, np.inf, -np.inf, np.inf
+    a[0, 1, 2], b[0, 2, :] = -np.inf, 0.5
+    problem = Problem(40, 40, 24).put(method, order, a, b)
+    got, _ = problem.run()
+    want = problem.reference()
+    finite = np.isfinite(want)
+    np.testing.assert_array_equal(got[~finite], want[~finite])
+    assert np.isfinite(got[finite]).all()
+    relu = Problem(40, 40, 24, low=0).put(method, order, a, b)
+    np.testing.assert_array_equal(np.isnan(relu.run()[0]), np.isnan(want))
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_3xtf32_errs_as_float32_does(order):
+    """By rms, over a long k; the tensor cores' sums are cut off, as the shim's are."""
+    problem = Problem(64, 64, 1024).draw(TF32X3, order)
+    error = problem.run()[0] - problem.reference()
+    plain = Problem(64, 64, 1024).draw(SIMT, order)
+    plain_error = plain.run()[0] - plain.reference()
+    assert np.sqrt(np.mean(error**2)) <= np.sqrt(np.mean(plain_error**2))
+    assert abs(np.mean(error)) <= 0.1 * np.sqrt(np.mean(error**2))  # no drift towards zero
+
+
+@every_method
+@pytest.mark.parametrize("order", ORDERS)
+def test_main_loop_has_no_bank_conflicts(method, order):
+    """On whole tiles. Sums go through shared memory, two to a bank, each in each of 8 warps."""
+    _, counts = Problem(128, method.wide, 96).draw(method, order).run()
+    epilogue = 0 if method is SIMT else method.wide // 2 * 8
+    assert counts.wavefronts - counts.ideal_wavefronts == epilogue
