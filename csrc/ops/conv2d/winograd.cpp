@@ -395,7 +395,8 @@ double winograd_workspace(const ConvShape& s, ConvPass pass, ptrdiff_t m, Dtype 
   return most;
 }
 
-double winograd_cost(const ConvShape& s, ConvPass pass, ptrdiff_t m, double lanes) {
+double winograd_cost(const ConvShape& s, ConvPass pass, ptrdiff_t m, double lanes,
+                     double masked_store) {
   auto whole = [&](ptrdiff_t n) { return double(ceil_div(n, ptrdiff_t(lanes))) * lanes; };
   const double c = double(s.c), k = double(s.k);
   const bool data = pass == ConvPass::bwd_data, weight = pass == ConvPass::bwd_weight;
@@ -412,7 +413,8 @@ double winograd_cost(const ConvShape& s, ConvPass pass, ptrdiff_t m, double lane
     const double xis = double((m + 2) * (m + 2));
     const double share = down.points_of_tile(m) * across.points_of_tile(m) / xis;
     cost += 1.1 * points * products + (m == 4 ? 400 : 190) * tiles * (share * in + out) +
-            (m == 4 ? 406 : 200) * share * whole(s.c) * k;
+            (m == 4 ? 406 : 200) * share * whole(s.c) * k +
+            (in > double(data ? s.k : s.c) ? xis * share * tiles * masked_store : 0);
   });
   return cost;
 }

@@ -137,8 +137,10 @@ WinogradInput<T> winograd_input(const Image<const T>& x, ptrdiff_t n, const Wino
 // Whether F(m x m, 3 x 3) serves all passes: pieces of 3 x 3 taps at most, one of them for m = 2,
 // no dilation, one group.
 bool winograd_accepts(const ConvShape& s, ptrdiff_t m);
-// What it takes, in multiply-adds of whole vectors of so many lanes.
-double winograd_cost(const ConvShape& s, ConvPass pass, ptrdiff_t m, double lanes);
+// What it takes, in multiply-adds of whole vectors of so many lanes; so is what the store of a
+// vector that is not whole takes.
+double winograd_cost(const ConvShape& s, ConvPass pass, ptrdiff_t m, double lanes,
+                     double masked_store);
 // Bytes that its threads share.
 double winograd_workspace(const ConvShape& s, ConvPass pass, ptrdiff_t m, Dtype dtype);
 double winograd_weight_workspace(const ConvShape& s, ptrdiff_t m, Dtype dtype);
