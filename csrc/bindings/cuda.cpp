@@ -54,7 +54,6 @@ py::dict compiler_dict() {
   py::dict d;
   d["path"] = nvrtc.path;
   d["version"] = nvrtc.version ? cuda::version_text(nvrtc.version) : "";
-  d["include"] = nvrtc.include;
   d["why_not"] = nvrtc.why_not;
   return d;
 }

@@ -14,11 +14,11 @@ std::atomic<Context> contexts[kMostDevices];
 std::mutex retaining;
 
 int handle_of(int device) {
-  const int count = device_count();
+  int handle, count;
+  expect(api().cuDeviceGetCount(&count), "cuda: cuDeviceGetCount");
+  count = std::min(count, kMostDevices);
   if (device < 0 || device >= count)
-    fail("cuda", "device", count ? "0 to " + std::to_string(count - 1) : "a GPU",
-         std::to_string(device));
-  int handle;
+    fail("cuda", "device", "0 to " + std::to_string(count - 1), std::to_string(device));
   expect(api().cuDeviceGet(&handle, device), "cuda: cuDeviceGet");
   return handle;
 }

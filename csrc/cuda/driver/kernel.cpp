@@ -57,8 +57,9 @@ Function Module::function(int device, const char* name) {
 // Where the driver can tell (CUDA 12.4): a wrong type in a launcher would be read as rubbish.
 void AnyKernel::check_parameters(Function function) const {
   if (api().cuFuncGetParamInfo == nullptr) return;
-  size_t offset, bytes = 0;
+  size_t offset, bytes;
   for (int i = 0; i < count_; ++i) {
+    bytes = 0;  // if there is no such parameter
     if (api().cuFuncGetParamInfo(function, size_t(i), &offset, &bytes) == 0 && bytes == sizes_[i])
       continue;
     throw Error(std::string("cuda: ") + name_ + ": parameter " + std::to_string(i) + " has " +

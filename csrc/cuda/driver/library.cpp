@@ -10,6 +10,8 @@ void* open_first(const std::vector<std::string>& files, std::string& why) {
     if (void* library = dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL)) return library;
     const char* said = dlerror();
     why = said == nullptr ? file + ": unknown error of the loader" : said;
+    if (why == file + ": cannot open shared object file: No such file or directory")
+      why = "there is no " + file;
   }
   return nullptr;
 }

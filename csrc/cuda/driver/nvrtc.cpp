@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cuda/driver/nvrtc.h"
 
-#include <unistd.h>
 #include <algorithm>
 #include <cstdlib>
 
@@ -35,14 +34,6 @@ void* find(std::string& why) {
   return found;
 }
 
-// The packages of CUDA 12 have a folder each, those of CUDA 13 and a toolkit one in common.
-std::string headers_beside(const std::string& library) {
-  const std::string folder = library.substr(0, library.find_last_of('/'));
-  for (const char* place : {"/../include", "/../../cuda_runtime/include"})
-    if (access((folder + place + "/cuda_bf16.h").c_str(), R_OK) == 0) return folder + place;
-  return "";
-}
-
 Nvrtc load() {
   Nvrtc n;
   std::string loader;
@@ -67,7 +58,6 @@ Nvrtc load() {
     n.path = file_of(reinterpret_cast<void*>(n.api.nvrtcVersion));
     n.api.nvrtcVersion(&major, &minor);
     n.version = 1000 * major + 10 * minor;
-    n.include = headers_beside(n.path);
   }
   if (!whole || major < 12)
     n.why_not =

@@ -13,7 +13,6 @@ struct Nvrtc {
   NvrtcApi api = {};
   std::string path;
   int version = 0;      // 1000 major + 10 minor
-  std::string include;  // folder of CUDA's headers (cuda_bf16.h), "" if there is none
   std::string why_not;  // "" if it can be used
 };
 

@@ -32,6 +32,7 @@ Probe run_probe(int device) {
   for (ptrdiff_t i = 0; i < kElements; ++i) host[size_t(i)] = float(i);
   DeviceMemory<float> x(kElements, "the probe's operand"), y(kElements, "the probe's result");
   x.copy_from(host.data(), stream);
+  y.copy_from(host.data(), stream);  // memory of an earlier probe may hold the right result
 
   Probe probe;
   const auto start = std::chrono::steady_clock::now();
