@@ -236,8 +236,8 @@ API cuFuncSetAttribute(void *function, int attribute, int value) {
   return 0;
 }
 
-static const char *parameters(void) { return told("FAKE_PARAMETERS", "8,8,4,8"); }
 #ifndef BEFORE_12_4
+static const char *parameters(void) { return told("FAKE_PARAMETERS", "8,8,4,8"); }
 API cuFuncGetParamInfo(void *function, size_t index, size_t *offset, size_t *bytes) {
   if (index >= (size_t)count_of(parameters())) return INVALID_VALUE;
   *offset = 0, *bytes = number(parameters(), index);

@@ -141,8 +141,9 @@ Compiled run_nvrtc(const Source& source, const std::vector<std::string>& options
       usable().nvrtcCompileProgram(program.get(), int(words.size()), words.data());
   Compiled made{"", log_of(program.get())};
   if (result != 0)
-    throw Error("cuda: " + source.file +
-                " does not compile: " + usable().nvrtcGetErrorString(result) + "\n" + made.log);
+    throw Error("cuda: " + source.file + " does not compile (NVRTC " +
+                version_text(nvrtc().version) + ", " + options.front() +
+                "): " + usable().nvrtcGetErrorString(result) + "\n" + made.log);
   size_t bytes = 0;
   expect_nvrtc(usable().nvrtcGetCUBINSize(program.get(), &bytes), "nvrtcGetCUBINSize");
   made.code.resize(bytes);

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <cstdlib>
 #include <fstream>
+#include <iterator>
 #include <sstream>
 #include <stdexcept>
 
@@ -19,10 +20,9 @@ bool is_folder(const std::string& path) {
 
 bool read_file(const std::string& path, std::string& text) {
   std::ifstream in(path, std::ios::binary);
-  std::ostringstream all;
-  if (!in || !(all << in.rdbuf())) return false;
-  text = all.str();
-  return true;
+  if (!in) return false;
+  text.assign(std::istreambuf_iterator<char>(in), {});
+  return !in.bad();
 }
 
 // "cuda/device/copy.cuh" of the line '#include "cuda/device/copy.cuh"', "" of other lines.
