@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from cuda_fake import bare, fake, fake_library  # noqa: F401
+from cuda_fake import Machine
 
 NOT_YET = "tensors on a GPU are not supported yet: use 'cpu'"
 TO_CUDA = "import striate; print(attempt(lambda: striate.zeros(2).to('cuda')))"
@@ -46,7 +46,9 @@ for call in cuda.current_device, cuda.get_device_name, cuda.synchronize:
 """)
     first, *errors = out.splitlines()
     assert first == "False 0"
-    for name, error in zip(("current_device", "get_device_name", "synchronize"), errors, strict=True):
+    for name, error in zip(
+        ("current_device", "get_device_name", "synchronize"), errors, strict=True
+    ):
         assert error.startswith(f"RuntimeError: {name}: no NVIDIA driver was found (there is no /")
 
 
@@ -74,12 +76,16 @@ for wrong in 2, -1, "cuda:2", "cpu", 1.5, True:
         f"TypeError: {begin} a name, a number or None, got 1.5",
         f"TypeError: {begin} a name, a number or None, got True",
     ]
-    assert [call for _, call in fake.calls("cuCtxSync")] == [f"cuCtxSynchronize {i}" for i in (0, 1)]
+    assert [call for _, call in fake.calls("cuCtxSync")] == [
+        f"cuCtxSynchronize {i}" for i in (0, 1)
+    ]
 
 
 def test_a_refusal_without_a_driver(bare):
     out = bare.run(TO_CUDA)
-    assert out.startswith("RuntimeError: to: device 'cuda': no NVIDIA driver was found (there is no")
+    assert out.startswith(
+        "RuntimeError: to: device 'cuda': no NVIDIA driver was found (there is no"
+    )
     assert out.endswith(f"; install NVIDIA's driver. Even then {NOT_YET}") and "\n" not in out
 
 
@@ -89,8 +95,8 @@ def test_a_refusal_without_a_driver(bare):
         ({"FAKE_FAIL": "cuInit:1:100"}, "the NVIDIA driver finds no GPU (CUDA_VISIBLE_DEVICES may"),
         ({"FAKE_DEVICES": "0"}, "the NVIDIA driver finds no GPU (CUDA_VISIBLE_DEVICES may"),
         ({"FAKE_VERSION": "11080"}, "of CUDA 11.8; CUDA 12.0 (driver 525) or later is needed."),
-        ({"FAKE_CAPABILITY": "75"}, "Fake 0 is of compute capability 7.5; 8.0 or higher is needed."),
-        ({"STRIATE_NVRTC": "/none"}, "no NVRTC was found (there is no /none); pip install \"striate["),
+        ({"FAKE_CAPABILITY": "75"}, "Fake 0 is of compute capability 7.5; 8.0 or higher"),
+        ({"STRIATE_NVRTC": "/none"}, "no NVRTC was found (there is no /none); pip install"),
         ({"FAKE_NVRTC": "13.0"}, "NVRTC is of CUDA 13.0, the driver of CUDA 12.4, which does not"),
         ({"FAKE_NVRTC": "11.8"}, "NVRTC is of CUDA 11.8; 12.0 or later is needed; pip install"),
         ({}, 'CuPy is missing; pip install "striate[cuda12]" brings it.'),
@@ -190,3 +196,12 @@ def test_doctors_exit_status(fake, summand, status):
     )
     assert done.returncode == status and done.stderr == ""
     assert ("the GPU's side is wrong" in done.stdout) == bool(status)
+
+
+@pytest.mark.cuda
+def test_a_kernel_runs_on_the_gpu_that_is_here(tmp_path):
+    machine = Machine(tmp_path)
+    lacks = machine.run("print(_C.cuda_driver()['why_not'] or _C.cuda_compiler()['why_not'])")
+    if lacks:
+        pytest.skip(lacks)
+    assert "computes right" in machine.run(FINDINGS)

@@ -5,9 +5,10 @@ None of this has seen a GPU: what a real driver does otherwise than the fake, th
 """
 
 import re
+import shutil
 
 import pytest
-from cuda_fake import compile_fake, fake, fake_library  # noqa: F401
+from cuda_fake import compile_fake
 
 N, BLOCKS = 1000003, 3907  # of the probe, in blocks of 256
 
@@ -191,6 +192,25 @@ def test_what_is_compiled_for_a_chip(fake, capability, compiled):
 def test_a_chip_that_nvrtc_does_not_know(fake):
     last = fake.fails("probe()", FAKE_CAPABILITY="120")
     assert "NVRTC of CUDA 12.4 does not know compute capability 12.0; a newer one" in last
+
+
+@pytest.mark.parametrize(("version", "major"), [("12040", 12), ("13000", 13), ("14000", 13)])
+def test_the_compiler_is_one_whose_code_the_driver_takes(
+    fake, fake_library, tmp_path, version, major
+):
+    """Both lie in packages as NVIDIA lays them."""
+    for place in "cu13/lib/libnvrtc.so.13", "cuda_nvrtc/lib/libnvrtc.so.12":
+        file = tmp_path / "packages" / "nvidia" / place
+        file.parent.mkdir(parents=True)
+        shutil.copy(fake_library, file)
+    out = fake.run(
+        "print(_C.cuda_compiler()['path'])",
+        STRIATE_NVRTC=None,
+        PYTHONPATH=str(tmp_path / "packages"),
+        FAKE_VERSION=version,
+        FAKE_NVRTC=f"{major}.0",
+    )
+    assert out.startswith(f"{tmp_path}/packages/nvidia/cu") and out.endswith(f".so.{major}")
 
 
 def test_a_child_of_fork_is_told(fake):
