@@ -37,10 +37,10 @@ std::string folder_of() {
   return parent.empty() ? "" : parent + "/cuda";
 }
 
-// Makes the folder and those above it; these are as open as the user's mask has them.
+// Makes the folder and those above it, for the user alone.
 void make_folder(const std::string& folder) {
   for (size_t at = folder.find('/', 1); at != std::string::npos; at = folder.find('/', at + 1))
-    mkdir(folder.substr(0, at).c_str(), 0777);
+    mkdir(folder.substr(0, at).c_str(), 0700);
   mkdir(folder.c_str(), 0700);
 }
 

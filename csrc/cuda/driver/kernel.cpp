@@ -28,10 +28,10 @@ std::string launch_text(const char* name, const Stream& stream, const Grid& grid
 }  // namespace
 
 unsigned blocks_for(ptrdiff_t n, unsigned per_block) {
-  const ptrdiff_t blocks = n / per_block + (n % per_block != 0);
-  if (n < 0 || blocks > INT32_MAX)
-    fail("cuda", "grid", "0 to 2147483647 blocks", std::to_string(blocks));
-  return unsigned(blocks);
+  const ptrdiff_t most = INT32_MAX * ptrdiff_t(per_block);
+  if (n < 0 || n > most)
+    fail("cuda", "grid", "0 to " + std::to_string(most) + " elements", std::to_string(n));
+  return unsigned((n + per_block - 1) / per_block);
 }
 
 Function Module::function(int device, const char* name) {

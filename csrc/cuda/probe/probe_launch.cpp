@@ -11,6 +11,7 @@ namespace striate::cuda {
 namespace {
 
 constexpr unsigned kThreads = 256;
+constexpr unsigned kSharedBytes = 64 << 10;
 constexpr ptrdiff_t kElements = 1000003;  // a prime: the last block is not full
 constexpr float kFactor = 3;              // results are integers below 2^24, hence exact
 
@@ -18,8 +19,8 @@ Module module("cuda/probe/probe_cuda.cu");
 Kernel<const float*, float*, float, long long> probe_f32_cuda(module, "probe_f32_cuda");
 
 void launch(const Stream& stream, const float* x, float* y, ptrdiff_t n) {
-  probe_f32_cuda.launch(stream, {{blocks_for(n, kThreads)}, {kThreads}}, {{"x", {n}}}, x, y,
-                        kFactor, n);
+  probe_f32_cuda.launch(stream, {{blocks_for(n, kThreads)}, {kThreads}, kSharedBytes}, {{"x", {n}}},
+                        x, y, kFactor, n);
 }
 
 }  // namespace
