@@ -247,3 +247,10 @@ def test_filters_are_packed_in_parts(workspace, groups):
         workspace(limit)
         for a, b in zip(whole, both(), strict=True):
             np.testing.assert_array_equal(a, b)
+
+
+def test_the_file_where_none_is_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("STRIATE_CACHE_DIR", str(tmp_path / "kept"))
+    striate.set_autotune(True)
+    striate.set_autotune(False)
+    assert (tmp_path / "kept" / "conv.txt").is_file()

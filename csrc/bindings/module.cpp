@@ -9,6 +9,7 @@
   FILE(cast)        \
   FILE(conv2d)      \
   FILE(ctc)         \
+  FILE(cuda)        \
   FILE(dropout)     \
   FILE(elementwise) \
   FILE(embedding)   \

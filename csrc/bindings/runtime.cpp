@@ -8,6 +8,8 @@
 #include <memory>
 
 #include "bindings/array.h"
+#include "core/cache_folder.h"
+#include "core/caches.h"
 #include "core/check.h"
 #include "core/isa.h"
 #include "core/memory.h"
@@ -99,6 +101,9 @@ void bind_runtime(py::module_& m) {
       },
       "Every ISA family and why it can't be used (empty if it can).");
   m.def("cpu_name", &cpu_name, "The processor's own name.");
+  m.def("l2_bytes", &l2_bytes, "Bytes of a core's second cache, by which work is cut.");
+  m.def("cache_folder", &cache_folder,
+        "Where records and compiled kernels are kept; '' for a user without a home.");
   m.def("rows", &rows, "Every row of every kernel and method table.");
   py::class_<Pin>(m, "pin_rows", "with pin_rows(names): this thread's drivers use these rows.")
       .def(py::init<std::vector<std::string>>(), py::arg("names"))

@@ -175,17 +175,20 @@ def _caller(
 
 
 def _default_file() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "striate" / "conv.txt"
+    folder = _C.cache_folder()
+    if not folder:
+        raise OSError("set_autotune: file: this user has no home folder; give one")
+    return Path(folder) / "conv.txt"
 
 
 def set_autotune(on: bool, file: str | os.PathLike[str] | None = None) -> None:
     """Whether convolutions measure their methods when they first meet a problem.
 
     The first call of a shape then runs every method that takes it a few times on the caller's own
-    data, and keeps the quickest, for later calls, and for later processes in `file`:
-    $XDG_CACHE_HOME/striate/conv.txt (~/.cache/striate/conv.txt) unless given, "" for none. Results
-    depend on the method in their last digits, so they may differ from run to run until a shape is
-    on record.
+    data, and keeps the quickest, for later calls, and for later processes in `file`: conv.txt in
+    $STRIATE_CACHE_DIR, $XDG_CACHE_HOME/striate or ~/.cache/striate unless given, "" for none.
+    Results depend on the method in their last digits, so they may differ from run to run until a
+    shape is on record.
     """
     if not isinstance(on, bool):
         raise TypeError(f"set_autotune: on: expected True or False, got {on!r}")

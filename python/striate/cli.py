@@ -196,10 +196,11 @@ def add_doctor(add: Callable[..., Parser]) -> None:
     add(
         "doctor",
         run_doctor,
-        help="checks that the kernels compute right here",
+        help="checks that the kernels compute right here, and what there is of CUDA",
         description="Runs every kernel that this machine can run on small problems, compares the\n"
-        "results with NumPy's in double precision, and looks at CPU, threads and packages.\n"
-        "Exit status 1 where something is wrong.",
+        "results with NumPy's in double precision, and looks at CPU, threads and packages; at\n"
+        "NVIDIA's driver, GPUs and compiler, CuPy and the cache of compiled kernels, and runs a\n"
+        "small kernel on each GPU. Exit status 1 where something is wrong.",
     )
 
 

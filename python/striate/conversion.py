@@ -81,7 +81,7 @@ def cpu(self: Tensor) -> Tensor:
 
 
 def cuda(self: Tensor, device: Any = None) -> Tensor:
-    """Refused: there is no GPU support."""
+    """Refused: tensors on a GPU are not supported yet."""
     return to(self, device="cuda" if device is None else device)
 
 

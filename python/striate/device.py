@@ -43,7 +43,8 @@ def is_device(value: Any) -> bool:
 
 def expect_cpu(name: str, value: Any) -> None:
     """Raises where `value` is a device other than the CPU; None is the CPU."""
-    if value is not None and device(value).type != "cpu":
-        raise RuntimeError(
-            f"{name}: device '{value}': this build of striate has no CUDA support; use 'cpu'"
-        )
+    if value is None or device(value).type == "cpu":
+        return
+    from striate import cuda  # asks the driver, which nobody needs who stays on the CPU
+
+    raise RuntimeError(cuda.refusal(f"{name}: device '{value}'", device(value).index))

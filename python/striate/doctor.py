@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from striate import _C
+from striate import _C, doctor_cuda
 from striate.dtypes import as_dtype, is_bfloat16
 from striate.report import OPTIONAL, installed, usable_cpus
 
@@ -35,9 +35,11 @@ def run() -> int:
         for failure in failures:
             print(f"      {failure}")
         wrong += len(failures)
-    print("machine")
-    for good, line in [*machine(), *packages()]:
-        print(f"  {'ok  ' if good else 'note'}  {line}")
+    gpu, faults = doctor_cuda.findings()
+    for title, found in (("machine", [*machine(), *packages()]), ("GPU", gpu)):
+        print(title)
+        for good, line in found:
+            print(f"  {'ok  ' if good else 'note'}  {line}")
     if wrong:
         print(
             f"\n{wrong} kernels compute wrong here. STRIATE_ISA=avx2 or scalar may avoid them; "
@@ -45,7 +47,9 @@ def run() -> int:
         )
     else:
         print("\nall kernels that can run here compute right" + _UNSEEN * unseen)
-    return 1 if wrong else 0
+    for fault in faults:
+        print(f"the GPU's side is wrong: {fault}")
+    return 1 if wrong or faults else 0
 
 
 def check_kernels() -> dict[str, tuple[int, int, list[str]]]:
@@ -100,8 +104,8 @@ def check_row(row: Mapping[str, Any], case: Any) -> str:
 
 
 def machine() -> list[tuple[bool, str]]:
-    """CPU flags and threads."""
-    found = []
+    """Processor, instruction sets, cache, threads."""
+    found = [(True, f"{_C.cpu_name()}, {_C.l2_bytes() // 1024} KiB of second cache a core")]
     for name, why in _C.isas().items():
         if not why:
             found.append((True, f"{name} kernels can run"))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, Self, TypeVar
 
 import numpy as np
 
+from striate.device import expect_cpu, is_device
 from striate.dtypes import as_dtype
 from striate.nn import state as _state
 from striate.nn.hooks import RemovableHandle, call_with_hooks
@@ -325,9 +326,8 @@ class Module:
         """
         if isinstance(target, Tensor):
             target = target.dtype
-        if isinstance(target, str) and target.split(":")[0] in ("cpu", "cuda"):
-            if target.split(":")[0] == "cuda":
-                raise RuntimeError("to: device 'cuda': this build of striate has no CUDA support")
+        if is_device(target):
+            expect_cpu("to", target)
             return self
         dtype = as_dtype(target)
         if dtype.kind != "f":

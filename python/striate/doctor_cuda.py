@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `striate doctor` says of GPUs: driver, devices, compiler, CuPy, cache.
+
+On each GPU a small kernel is compiled, launched and its result compared, over the way that all
+kernels take (csrc/cuda/probe).
+"""
+
+from __future__ import annotations
+
+from striate import _C, cuda
+
+_PROBE = "cuda/probe/probe_cuda.cu"
+_CHIPS = ("sm_80", "sm_90a")
+
+
+def findings() -> tuple[list[tuple[bool, str]], list[str]]:
+    """Lines, each with whether all is well; and what is wrong."""
+    lines = [_driver()]
+    compiler, wrong = _compiler()
+    for index in range(cuda.device_count()):
+        line, fault = _device(index)
+        lines.append(line)
+        wrong += fault
+    lines += [compiler, _cupy(), _cache()]
+    lines.append((False, "tensors on a GPU are not supported yet, whatever is installed"))
+    return lines, wrong
+
+
+def _driver() -> tuple[bool, str]:
+    driver = _C.cuda_driver()
+    if driver["why_not"]:
+        return False, cuda.missing()
+    return True, f"NVIDIA driver of CUDA {driver['version']} ({driver['path']})"
+
+
+def _device(index: int) -> tuple[tuple[bool, str], list[str]]:
+    found = _C.cuda_devices()[index]
+    major, minor = found["capability"]
+    name = f"GPU {index}: {found['name']}"
+    line = (
+        f"{name}, compute capability {major}.{minor}, {found['multiprocessors']} multiprocessors, "
+        f"{found['memory'] / 2**30:.1f} GiB"
+    )
+    lacks = found["why_not"] or _C.cuda_compiler()["why_not"]
+    if lacks:
+        return (False, f"{line}; kernels can't run: {lacks}"), []
+    try:
+        probe = _C.cuda_probe(index)
+    except (RuntimeError, MemoryError) as error:
+        return (False, f"{line}; a kernel does not run"), [f"{name}: {error}"]
+    if not probe["right"]:
+        return (False, f"{line}; a kernel computes WRONG"), [f"{name}: a kernel computes wrong"]
+    times = f"{probe['first_seconds']:.2f} s at first, then {probe['kernel_seconds'] * 1e6:.0f} us"
+    return (True, f"{line}; a kernel for {probe['architecture']} computes right ({times})"), []
+
+
+def _compiler() -> tuple[tuple[bool, str], list[str]]:
+    nvrtc = _C.cuda_compiler()
+    if nvrtc["why_not"]:
+        return (False, nvrtc["why_not"]), []
+    line = f"NVRTC of CUDA {nvrtc['version']} ({nvrtc['path']})"
+    try:
+        for chip in _CHIPS:
+            _C.cuda_compile(_PROBE, chip)
+    except RuntimeError as error:
+        return (False, f"{line} does not compile"), [str(error)]
+    return (True, f"{line} compiles for {' and '.join(_CHIPS)}"), []
+
+
+def _cupy() -> tuple[bool, str]:
+    found = cuda.cupy_version()
+    return bool(found), f"CuPy {found}" if found else f"CuPy is missing; {cuda.extra()} brings it"
+
+
+def _cache() -> tuple[bool, str]:
+    cache = _C.cuda_cache()
+    if cache["why_not"]:
+        return False, f"compiled kernels are not kept: {cache['why_not']}"
+    size = f"{cache['files']} of them, {cache['bytes'] / 2**20:.1f} MiB"
+    return True, f"compiled kernels are kept in {cache['folder']} ({size})"

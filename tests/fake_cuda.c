@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Stands in for NVIDIA's driver and for NVRTC where there is no GPU: keeps what it was told, and
+ * refuses what the real ones would. cuda_fake.py compiles it and documents its variables.
+ *
+ * A context is its device's only one, and most calls need one current on the calling thread. Memory
+ * is the host's. Of kernels it can run the probe's alone. */
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define API __attribute__((visibility("default"))) int
+#define MOST 8
+enum { INVALID_VALUE = 1, OUT_OF_MEMORY = 2, NO_CONTEXT = 201, NOT_FOUND = 500, HANDLE = 400 };
+
+struct context { int device; };
+struct thing { struct context *owner; char name[64]; }; /* a stream, an event, a module, a function */
+
+static struct context contexts[MOST];
+static __thread struct context *current;
+static pthread_mutex_t guard = PTHREAD_MUTEX_INITIALIZER;
+static char failing[4096];  /* of FAKE_FAIL, for which the calls are counted */
+static int calls;
+
+static const char *told(const char *name, const char *usual) {
+  const char *value = getenv(name);
+  return value && *value ? value : usual;
+}
+
+/* FAKE_FAIL="cuMemAlloc_v2:2:700": the second call of that name from when it was set fails so. */
+static int fails(const char *name) {
+  char wanted[64];
+  int at, code, result = 0;
+  pthread_mutex_lock(&guard);
+  if (strcmp(failing, told("FAKE_FAIL", ""))) {
+    snprintf(failing, sizeof failing, "%s", told("FAKE_FAIL", ""));
+    calls = 0;
+  }
+  if (sscanf(failing, "%63[^:]:%d:%d", wanted, &at, &code) == 3 && !strcmp(wanted, name))
+    if (++calls == at) result = code;
+  pthread_mutex_unlock(&guard);
+  return result;
+}
+
+static void note(const char *format, ...) {
+  char line[4096];
+  const char *path = getenv("FAKE_LOG");
+  if (!path) return;
+  int size = snprintf(line, sizeof line, "%ld ", (long)syscall(SYS_gettid));
+  va_list rest;
+  va_start(rest, format);
+  size += vsnprintf(line + size, sizeof line - size - 1, format, rest);
+  va_end(rest);
+  line[size++] = '\n';
+  FILE *file = fopen(path, "a");
+  fwrite(line, 1, size, file);
+  fclose(file);
+}
+
+#define CALL(name, ...)                      \
+  do {                                       \
+    note(#name " " __VA_ARGS__);             \
+    int failed = fails(#name);               \
+    if (failed) return failed;               \
+  } while (0)
+#define NEED_CONTEXT if (!current) return NO_CONTEXT
+#define NEED_OWN(x) if ((x) && ((struct thing *)(x))->owner != current) return HANDLE
+
+static struct thing *make(const char *name) {
+  struct thing *made = calloc(1, sizeof *made);
+  made->owner = current;
+  snprintf(made->name, sizeof made->name, "%s", name);
+  return made;
+}
+
+/* The n-th of numbers between commas; the last where there are fewer. */
+static int number(const char *list, int n) {
+  for (; n > 0 && strchr(list, ','); --n) list = strchr(list, ',') + 1;
+  return atoi(list);
+}
+
+static int count_of(const char *list) {
+  int n = *list != 0;
+  for (; *list; ++list) n += *list == ',';
+  return n;
+}
+
+/* --- the driver ------------------------------------------------------------------------------- */
+
+API cuInit(unsigned flags) { CALL(cuInit, "%u", flags); return 0; }
+API cuDriverGetVersion(int *version) { *version = atoi(told("FAKE_VERSION", "12040")); return 0; }
+
+API cuGetErrorName(int error, const char **text) {
+  *text = error == 1     ? "CUDA_ERROR_INVALID_VALUE"
+          : error == 2   ? "CUDA_ERROR_OUT_OF_MEMORY"
+          : error == 700 ? "CUDA_ERROR_ILLEGAL_ADDRESS"
+          : error == 999 ? "CUDA_ERROR_UNKNOWN"
+                         : NULL;
+  return *text ? 0 : INVALID_VALUE;
+}
+API cuGetErrorString(int error, const char **text) {
+  *text = error == 2 ? "out of memory" : error == 999 ? "unknown error" : NULL;
+  return *text ? 0 : INVALID_VALUE;
+}
+
+static int devices(void) { return atoi(told("FAKE_DEVICES", "1")); }
+API cuDeviceGetCount(int *count) { CALL(cuDeviceGetCount, ""); *count = devices(); return 0; }
+API cuDeviceGet(int *device, int index) {
+  CALL(cuDeviceGet, "%d", index);
+  *device = 100 + index; /* a handle is no index */
+  return index < devices() ? 0 : 101;
+}
+API cuDeviceGetName(char *name, int size, int device) {
+  CALL(cuDeviceGetName, "%d", device);
+  snprintf(name, size, "Fake %d", device - 100);
+  return 0;
+}
+API cuDeviceGetAttribute(int *value, int attribute, int device) {
+  CALL(cuDeviceGetAttribute, "%d %d", attribute, device);
+  int capability = number(told("FAKE_CAPABILITY", "90"), device - 100);
+  *value = attribute == 75 ? capability / 10 : attribute == 76 ? capability % 10 : 132;
+  return 0;
+}
+API cuDeviceTotalMem_v2(size_t *bytes, int device) {
+  CALL(cuDeviceTotalMem_v2, "%d", device);
+  *bytes = (size_t)80 << 30;
+  return 0;
+}
+API cuDevicePrimaryCtxRetain(struct context **context, int device) {
+  CALL(cuDevicePrimaryCtxRetain, "%d", device - 100);
+  *context = &contexts[device - 100];
+  (*context)->device = device - 100;
+  return 0;
+}
+API cuCtxGetCurrent(struct context **context) {
+  CALL(cuCtxGetCurrent, "");
+  *context = current;
+  return 0;
+}
+#ifndef LACKS_CONTEXTS
+API cuCtxSetCurrent(struct context *context) {
+  CALL(cuCtxSetCurrent, "%d", context ? context->device : -1);
+  current = context;
+  return 0;
+}
+#endif
+API cuCtxGetDevice(int *device) {
+  CALL(cuCtxGetDevice, "");
+  NEED_CONTEXT;
+  *device = current->device;
+  return 0;
+}
+API cuCtxSynchronize(void) {
+  CALL(cuCtxSynchronize, "%d", current ? current->device : -1);
+  NEED_CONTEXT;
+  return 0;
+}
+
+API cuMemGetInfo_v2(size_t *free, size_t *total) {
+  NEED_CONTEXT;
+  *free = (size_t)3 << 20, *total = (size_t)80 << 30;
+  return 0;
+}
+API cuMemAlloc_v2(unsigned long long *pointer, size_t bytes) {
+  CALL(cuMemAlloc_v2, "%zu", bytes);
+  NEED_CONTEXT;
+  return (*pointer = (unsigned long long)malloc(bytes)) ? 0 : OUT_OF_MEMORY;
+}
+API cuMemFree_v2(unsigned long long pointer) {
+  CALL(cuMemFree_v2, "");
+  free((void *)pointer);
+  return 0;
+}
+API cuMemcpyHtoDAsync_v2(unsigned long long to, const void *from, size_t bytes, void *stream) {
+  CALL(cuMemcpyHtoDAsync_v2, "%zu", bytes);
+  NEED_OWN(stream);
+  memcpy((void *)to, from, bytes);
+  return 0;
+}
+API cuMemcpyDtoHAsync_v2(void *to, unsigned long long from, size_t bytes, void *stream) {
+  CALL(cuMemcpyDtoHAsync_v2, "%zu", bytes);
+  NEED_OWN(stream);
+  memcpy(to, (void *)from, bytes);
+  return 0;
+}
+
+API cuStreamCreate(struct thing **stream, unsigned flags) {
+  CALL(cuStreamCreate, "%u", flags);
+  NEED_CONTEXT;
+  *stream = make("stream");
+  return 0;
+}
+API cuStreamSynchronize(void *stream) { CALL(cuStreamSynchronize, ""); NEED_OWN(stream); return 0; }
+API cuStreamDestroy_v2(void *stream) { CALL(cuStreamDestroy_v2, ""); free(stream); return 0; }
+API cuEventCreate(struct thing **event, unsigned flags) {
+  CALL(cuEventCreate, "%u", flags);
+  NEED_CONTEXT;
+  *event = make("event");
+  return 0;
+}
+API cuEventRecord(void *event, void *stream) {
+  CALL(cuEventRecord, "");
+  NEED_OWN(event);
+  NEED_OWN(stream);
+  return 0;
+}
+API cuEventSynchronize(void *event) { CALL(cuEventSynchronize, ""); NEED_OWN(event); return 0; }
+API cuEventElapsedTime(float *milliseconds, void *begin, void *end) {
+  CALL(cuEventElapsedTime, "");
+  NEED_OWN(begin);
+  NEED_OWN(end);
+  *milliseconds = 0.008f;
+  return 0;
+}
+API cuEventDestroy_v2(void *event) { CALL(cuEventDestroy_v2, ""); free(event); return 0; }
+
+API cuModuleLoadData(struct thing **module, const void *image) {
+  CALL(cuModuleLoadData, "%d", current ? current->device : -1);
+  NEED_CONTEXT;
+  if (memcmp(image, "FAKE", 4) && memcmp(image, "\177ELF", 4)) return 200;
+  *module = make("module");
+  return 0;
+}
+API cuModuleGetFunction(struct thing **function, struct thing *module, const char *name) {
+  CALL(cuModuleGetFunction, "%s", name);
+  NEED_OWN(module);
+  *function = make(name);
+  return 0;
+}
+API cuFuncSetAttribute(void *function, int attribute, int value) {
+  CALL(cuFuncSetAttribute, "%d %d", attribute, value);
+  NEED_OWN(function);
+  return 0;
+}
+
+#ifndef BEFORE_12_4
+static const char *parameters(void) { return told("FAKE_PARAMETERS", "8,8,4,8"); }
+API cuFuncGetParamInfo(void *function, size_t index, size_t *offset, size_t *bytes) {
+  if (index >= (size_t)count_of(parameters())) return INVALID_VALUE;
+  *offset = 0, *bytes = number(parameters(), index);
+  return 0;
+}
+#endif
+
+static void run_probe(void **p, long long threads) {
+  const float *x = *(const float **)p[0], a = *(float *)p[2];
+  float *y = *(float **)p[1];
+  long long n = *(long long *)p[3];
+  for (long long i = 0; i < n && i < threads; ++i) y[i] = a * x[i] + atoi(told("FAKE_SUMMAND", "1"));
+}
+
+API cuLaunchKernel(struct thing *function, unsigned gx, unsigned gy, unsigned gz, unsigned bx,
+                   unsigned by, unsigned bz, unsigned shared, void *stream, void **p, void **extra) {
+  float a;
+  long long n;
+  memcpy(&a, p[2], 4);
+  memcpy(&n, p[3], 8);
+  CALL(cuLaunchKernel, "%s device %d grid %u,%u,%u block %u,%u,%u shared %u own_stream %d a %g n %lld",
+       function->name, current ? current->device : -1, gx, gy, gz, bx, by, bz, shared, stream != NULL,
+       a, n);
+  NEED_CONTEXT;
+  NEED_OWN(function);
+  NEED_OWN(stream);
+  if (extra || strcmp(function->name, "probe_f32_cuda")) return INVALID_VALUE;
+  run_probe(p, (long long)gx * bx);
+  return 0;
+}
+
+/* --- NVRTC: a "cubin" is the text it was made of ------------------------------------------------ */
+
+struct program { char *text; };
+
+API nvrtcVersion(int *major, int *minor) {
+  return sscanf(told("FAKE_NVRTC", "12.4"), "%d.%d", major, minor) == 2 ? 0 : INVALID_VALUE;
+}
+static const char *architectures(void) { return told("FAKE_ARCHITECTURES", "80,86,89,90,100"); }
+API nvrtcGetNumSupportedArchs(int *count) { *count = count_of(architectures()); return 0; }
+API nvrtcGetSupportedArchs(int *list) {
+  for (int i = 0; i < count_of(architectures()); ++i) list[i] = number(architectures(), i);
+  return 0;
+}
+API nvrtcCreateProgram(struct program **program, const char *text, const char *name, int headers,
+                       const char *const *header_texts, const char *const *header_names) {
+  CALL(nvrtcCreateProgram, "%s %d", name, headers);
+  (void)header_texts;
+  for (int i = 0; i < headers; ++i) note("header %s", header_names[i]);
+  *program = malloc(sizeof **program);
+  (*program)->text = malloc(strlen(text) + 5);
+  sprintf((*program)->text, "FAKE%s", text);
+  return 0;
+}
+API nvrtcCompileProgram(struct program *program, int count, const char *const *options) {
+  (void)program;
+  for (int i = 0; i < count; ++i) note("option %s", options[i]);
+  CALL(nvrtcCompileProgram, "%d", count);
+  return 0;
+}
+API nvrtcGetProgramLogSize(struct program *program, size_t *bytes) {
+  (void)program;
+  *bytes = sizeof "a warning";
+  return 0;
+}
+API nvrtcGetProgramLog(struct program *program, char *text) {
+  (void)program;
+  strcpy(text, "a warning");
+  return 0;
+}
+API nvrtcGetCUBINSize(struct program *program, size_t *bytes) {
+  *bytes = strlen(program->text);
+  return 0;
+}
+API nvrtcGetCUBIN(struct program *program, char *code) {
+  memcpy(code, program->text, strlen(program->text));
+  return 0;
+}
+API nvrtcDestroyProgram(struct program **program) {
+  note("nvrtcDestroyProgram");
+  free((*program)->text);
+  free(*program);
+  return 0;
+}
+__attribute__((visibility("default"))) const char *nvrtcGetErrorString(int error) {
+  return error == 6 ? "NVRTC_ERROR_COMPILATION" : "NVRTC_ERROR";
+}
