@@ -20,7 +20,6 @@
 // No sum is cut between tasks, so results do not depend on threads.
 #include "ops/conv2d/winograd.h"
 
-#include <cmath>
 #include <functional>
 
 #include "core/blocks.h"
@@ -44,23 +43,9 @@ const Table<Kernel> kernels{
 #undef ROW
 };
 
-constexpr ptrdiff_t kSectionBytes = 16 << 20;            // of V of a section
-constexpr double kFarFilters = 12 << 20;                 // bytes of U beyond which it is far away
 constexpr ptrdiff_t kFewestTiles = 12, kMostTiles = 56;  // of a block
 constexpr ptrdiff_t kPiecesBytes = 4 << 20;              // of V of a block of several pieces
 constexpr ptrdiff_t kTilesATask = 8;                     // where V is shared
-
-// Tiles of a section, or 0 where V is made block by block. A V of few tiles is one section: one
-// that fits L2, or is smaller than U. Many tiles are cut where each block of them would read a U
-// that no cache holds: 512 filters of 512 channels are 38 MB.
-ptrdiff_t section_of(double tiles, double tile_bytes, double u_bytes, double width) {
-  const double v_bytes = tiles * tile_bytes;
-  const bool few = tiles < width && v_bytes <= double(kSectionBytes);
-  if (few || v_bytes <= double(l2_bytes() / 2)) return std::max(ptrdiff_t(tiles), ptrdiff_t(1));
-  if (u_bytes <= kFarFilters) return 0;
-  const double sections = std::ceil(v_bytes / double(kSectionBytes));
-  return ptrdiff_t(std::ceil(tiles / sections));
-}
 
 // A problem: images of outputs, which may be every so many-th pixel of one, and of inputs.
 template <class T>
@@ -110,11 +95,11 @@ class Tiles {
     fewest_ = ceil_div(kFewestTiles, kernel_.mr) * kernel_.mr;
     block_ = l2_bytes() / 2 / tile_bytes / fewest_ * fewest_;
     // Of several pieces V is in L3 anyway, and U is read once a block.
-    const bool far = g.pieces() > 1 && 2 * fewest_ * tile_bytes <= kPiecesBytes;
-    block_ = std::clamp(block_, far ? 2 * fewest_ : fewest_, kMostTiles);
+    const bool wide = g.pieces() > 1 && 2 * fewest_ * tile_bytes <= kPiecesBytes;
+    block_ = std::clamp(block_, wide ? 2 * fewest_ : fewest_, kMostTiles);
     panel_size_ = xis_ * filters_xi(g);
-    section_ = section_of(double(tiles_.count()), double(tile_bytes),
-                          double(panels_ * panel_size_) * sizeof(T), double(g.width));
+    section_ = winograd_section(double(tiles_.count()), double(tile_bytes),
+                                double(panels_ * panel_size_) * sizeof(T), double(g.width));
     const ptrdiff_t stride = g.down.stride * g.across.stride;
     far_ = stride == 1 && winograd_far<T>(g.n, g.down.pixels, g.across.pixels, g.depth);
     past_ = winograd_far<T>(g.n, g.down.outputs, g.across.outputs, g.width) &&
@@ -350,73 +335,10 @@ Transform<T> transform_of(const Problem<T>& g, size_t space, Filter filter) {
   };
 }
 
-std::vector<WinogradAxis> axes_down(const ConvShape& s, ConvPass pass) {
-  return winograd_axes(pass, s.h, s.p, s.r, s.stride_h, s.top);
-}
-std::vector<WinogradAxis> axes_across(const ConvShape& s, ConvPass pass) {
-  return winograd_axes(pass, s.w, s.q, s.s, s.stride_w, s.left);
-}
-
-// Calls f(down, across) for the axes of each problem of a pass.
-template <class F>
-void each_problem(const ConvShape& s, ConvPass pass, F f) {
-  const auto across = axes_across(s, pass);
-  for (const WinogradAxis& rows : axes_down(s, pass))
-    for (const WinogradAxis& cols : across) f(rows, cols);
-}
-
 }  // namespace
 
 const Kernel& winograd_kernel(WinogradStage stage, ptrdiff_t a, ptrdiff_t n, Dtype dtype) {
   return kernels.best(dtype, variant(stage, a, n));
-}
-
-bool winograd_accepts(const ConvShape& s, ptrdiff_t m) {
-  const bool one = s.r == 3 && s.s == 3 && s.stride_h == 1 && s.stride_w == 1;
-  return (m == 4 || one) && winograd_cuts(s.r, s.stride_h) && winograd_cuts(s.s, s.stride_w) &&
-         s.dilation_h == 1 && s.dilation_w == 1 && s.groups == 1 && s.n > 0 && s.p > 0 && s.q > 0 &&
-         s.c > 0 && s.k > 0;
-}
-
-double winograd_workspace(const ConvShape& s, ConvPass pass, ptrdiff_t m, Dtype dtype) {
-  if (pass == ConvPass::bwd_weight) return winograd_weight_workspace(s, m, dtype);
-  const bool data = pass == ConvPass::bwd_data;
-  const double item = double(item_size(dtype)), line = 64 / item, xis = double((m + 2) * (m + 2));
-  const double width = double(data ? s.c : s.k), nr = double(gemm_kernel(dtype).nr);
-  double most = 0;
-  each_problem(s, pass, [&](const WinogradAxis& down, const WinogradAxis& across) {
-    const double depth = double(data ? s.k : s.c) * down.count * across.count;
-    const double tiles = double(s.n) * std::ceil(double(down.outputs) / double(m)) *
-                         std::ceil(double(across.outputs) / double(m));
-    const double panel = xis * (nr * depth + line) * item, u = std::ceil(width / nr) * panel;
-    const auto section = double(section_of(tiles, xis * depth * item, u, width));
-    most = std::max(most, section > 0 ? xis * (section * (depth + line) + line) * item + panel : u);
-  });
-  return most;
-}
-
-double winograd_cost(const ConvShape& s, ConvPass pass, ptrdiff_t m, double lanes,
-                     double masked_store) {
-  auto whole = [&](ptrdiff_t n) { return double(ceil_div(n, ptrdiff_t(lanes))) * lanes; };
-  const double c = double(s.c), k = double(s.k);
-  const bool data = pass == ConvPass::bwd_data, weight = pass == ConvPass::bwd_weight;
-  // The tile's columns are filters, channels or, of the weight gradient, channels again.
-  const double products =
-      pass == ConvPass::fwd ? whole(s.k) * (c + 3) : whole(s.c) * (weight ? k : k + 3);
-  const double in = whole(data ? s.k : s.c), out = whole(data ? s.c : s.k);
-  double cost = 0;
-  each_problem(s, pass, [&](const WinogradAxis& down, const WinogradAxis& across) {
-    const double points = double(s.n) * down.points(m) * across.points(m);
-    const double tiles = double(s.n) * std::ceil(double(down.outputs) / double(m)) *
-                         std::ceil(double(across.outputs) / double(m));
-    // Of a whole tile, by the points of one piece.
-    const double xis = double((m + 2) * (m + 2));
-    const double share = down.points_of_tile(m) * across.points_of_tile(m) / xis;
-    cost += 1.1 * points * products + (m == 4 ? 400 : 190) * tiles * (share * in + out) +
-            (m == 4 ? 406 : 200) * share * whole(s.c) * k +
-            (in > double(data ? s.k : s.c) ? xis * share * tiles * masked_store : 0);
-  });
-  return cost;
 }
 
 template <class T>
@@ -425,8 +347,8 @@ void winograd_fwd(const ConvShape& s, ptrdiff_t m, const T* x, const T* w, const
   const Problem<T> g{s.n,
                      image(y, s.p, s.q, s.k),
                      image(x, s.h, s.w, s.c),
-                     axes_down(s, ConvPass::fwd)[0],
-                     axes_across(s, ConvPass::fwd)[0],
+                     winograd_down(s, ConvPass::fwd)[0],
+                     winograd_across(s, ConvPass::fwd)[0],
                      s.c,
                      s.k,
                      m};
@@ -447,7 +369,8 @@ template <class T>
 void winograd_bwd_data(const ConvShape& s, ptrdiff_t m, const T* dy, const T* w,
                        const Epilogue<T>& e, T* dx) {
   const Image<T> all = image(dx, s.h, s.w, s.c);
-  const auto down = axes_down(s, ConvPass::bwd_data), across = axes_across(s, ConvPass::bwd_data);
+  const auto down = winograd_down(s, ConvPass::bwd_data),
+             across = winograd_across(s, ConvPass::bwd_data);
   for (size_t i = 0; i < down.size(); ++i)
     for (size_t j = 0; j < across.size(); ++j) {
       Image<T> out = all;

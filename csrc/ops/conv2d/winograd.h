@@ -134,6 +134,9 @@ WinogradInput<T> winograd_input(const Image<const T>& x, ptrdiff_t n, const Wino
           across.count};
 }
 
+// Tiles of a section, or 0 where V is made block by block (winograd.cpp).
+ptrdiff_t winograd_section(double tiles, double tile_bytes, double u_bytes, double width);
+
 // Whether F(m x m, 3 x 3) serves all passes: pieces of 3 x 3 taps at most, one of them for m = 2,
 // no dilation, one group.
 bool winograd_accepts(const ConvShape& s, ptrdiff_t m);

@@ -23,7 +23,8 @@ bool winograd_cuts(ptrdiff_t filter, ptrdiff_t stride) {
   constexpr ptrdiff_t most = kMostTaps * WinogradAxis::kMostPieces;
   if (filter < 2 || filter > most || stride < 1 || stride > filter) return false;
   ptrdiff_t pieces = 0;
-  for (ptrdiff_t i = 0; i < stride; ++i) pieces += ceil_div(ceil_div(filter - i, stride), kMostTaps);
+  for (ptrdiff_t i = 0; i < stride; ++i)
+    pieces += ceil_div(ceil_div(filter - i, stride), kMostTaps);
   return pieces <= WinogradAxis::kMostPieces;
 }
 
@@ -46,6 +47,13 @@ std::vector<WinogradAxis> winograd_axes(ConvPass pass, ptrdiff_t image, ptrdiff_
     axes.push_back(axis);
   }
   return axes;
+}
+
+std::vector<WinogradAxis> winograd_down(const ConvShape& s, ConvPass pass) {
+  return winograd_axes(pass, s.h, s.p, s.r, s.stride_h, s.top);
+}
+std::vector<WinogradAxis> winograd_across(const ConvShape& s, ConvPass pass) {
+  return winograd_axes(pass, s.w, s.q, s.s, s.stride_w, s.left);
 }
 
 }  // namespace striate

@@ -55,6 +55,8 @@ struct WinogradAxis {
 // image's pixels, which are the outputs then. `filter` taps, `before` pixels of padding.
 std::vector<WinogradAxis> winograd_axes(ConvPass pass, ptrdiff_t image, ptrdiff_t outputs,
                                         ptrdiff_t filter, ptrdiff_t stride, ptrdiff_t before);
+std::vector<WinogradAxis> winograd_down(const ConvShape& s, ConvPass pass);
+std::vector<WinogradAxis> winograd_across(const ConvShape& s, ConvPass pass);
 // Whether they have pieces few enough, and each residue has a tap.
 bool winograd_cuts(ptrdiff_t filter, ptrdiff_t stride);
 

@@ -26,13 +26,6 @@ constexpr ptrdiff_t kFewestTiles = 64;      // of a block: M is read and written
 constexpr ptrdiff_t kFewestOfPieces = 96;   // there is an M for each piece
 constexpr ptrdiff_t kTilesATask = 8;        // that are transformed
 
-WinogradAxis axis_down(const ConvShape& s) {
-  return winograd_axes(ConvPass::bwd_weight, s.h, s.p, s.r, s.stride_h, s.top)[0];
-}
-WinogradAxis axis_across(const ConvShape& s) {
-  return winograd_axes(ConvPass::bwd_weight, s.w, s.q, s.s, s.stride_w, s.left)[0];
-}
-
 // Tiles of a block at most.
 ptrdiff_t most_tiles(const ConvShape& s, ptrdiff_t pieces, ptrdiff_t m, size_t item) {
   const double xis = double((m + 2) * (m + 2));
@@ -49,8 +42,8 @@ class WeightTiles {
         m_(m),
         a_(m + 2),
         xis_(a_ * a_),
-        rows_(axis_down(s)),
-        cols_(axis_across(s)),
+        rows_(winograd_down(s, ConvPass::bwd_weight)[0]),
+        cols_(winograd_across(s, ConvPass::bwd_weight)[0]),
         pieces_(rows_.count * cols_.count),
         x_(image(x, s.h, s.w, s.c)),
         dy_(image(dy, s.p, s.q, s.k)),
@@ -236,7 +229,8 @@ class WeightTiles {
 }  // namespace
 
 double winograd_weight_workspace(const ConvShape& s, ptrdiff_t m, Dtype dtype) {
-  const WinogradAxis down = axis_down(s), across = axis_across(s);
+  const WinogradAxis down = winograd_down(s, ConvPass::bwd_weight)[0],
+                     across = winograd_across(s, ConvPass::bwd_weight)[0];
   const ptrdiff_t pieces = down.count * across.count;
   const double item = double(item_size(dtype)), line = 64 / item, xis = double((m + 2) * (m + 2));
   const double tiles =
