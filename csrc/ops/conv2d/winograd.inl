@@ -175,6 +175,7 @@ inline __attribute__((always_inline)) void past_or_not(const WinogradOutput<T>& 
         for (int v = 0; v < line; v += lanes)
           stream(a.y + i * a.y_row + j * a.y_col + c + v, load(held + (i * most + j) * line + v));
   }
+  drain();
 }
 
 // Size 0: parts.

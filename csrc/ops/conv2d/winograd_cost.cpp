@@ -29,9 +29,8 @@ double tiles_of(const ConvShape& s, ptrdiff_t m, const WinogradAxis& down,
 
 }  // namespace
 
-// A V of few tiles is one section: one
-// that fits L2, or is smaller than U. Many tiles are cut where each block of them would read a U
-// that no cache holds: 512 filters of 512 channels are 38 MB.
+// A V of few tiles is one section: one that fits L2, or is smaller than U. Many tiles are cut where
+// each block of them would read a U that no cache holds: 512 filters of 512 channels are 38 MB.
 ptrdiff_t winograd_section(double tiles, double tile_bytes, double u_bytes, double width) {
   const double v_bytes = tiles * tile_bytes;
   const bool few = tiles < width && v_bytes <= double(kSectionBytes);
