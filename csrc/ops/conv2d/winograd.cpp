@@ -47,6 +47,13 @@ constexpr ptrdiff_t kFewestTiles = 12, kMostTiles = 56;  // of a block
 constexpr ptrdiff_t kPiecesBytes = 4 << 20;              // of V of a block of several pieces
 constexpr ptrdiff_t kTilesATask = 8;                     // where V is shared
 
+// What kernels have streamed is visible to other threads from here on.
+void drain_streamed() {
+#ifdef __SSE__
+  __builtin_ia32_sfence();
+#endif
+}
+
 // A problem: images of outputs, which may be every so many-th pixel of one, and of inputs.
 template <class T>
 struct Problem {
@@ -210,6 +217,7 @@ class Tiles {
           e_.activation(pixel, pixel, channels, e_.parameter);
         }
     }
+    if (past_) drain_streamed();
   }
 
   // The pieces along an axis that have point i of a tile of so many outputs, a bit each.

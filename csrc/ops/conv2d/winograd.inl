@@ -157,7 +157,8 @@ void tile_to(const WinogradOutput<T>& a) {
   });
 }
 
-// The same, past the caches by way of L1: a line is written at once.
+// The same, past the caches by way of L1: a line is written at once. The driver drains them, once a
+// block: once a tile costs some 6 % of 4 x 64 x 224 x 224.
 template <class T, class To>
 inline __attribute__((always_inline)) void past_or_not(const WinogradOutput<T>& a, To to) {
   if (!a.past) return to(a);
@@ -175,7 +176,6 @@ inline __attribute__((always_inline)) void past_or_not(const WinogradOutput<T>& 
         for (int v = 0; v < line; v += lanes)
           stream(a.y + i * a.y_row + j * a.y_col + c + v, load(held + (i * most + j) * line + v));
   }
-  drain();
 }
 
 // Size 0: parts.
