@@ -6,6 +6,8 @@ import pytest
 from striate import _C
 
 ISAS = [isa for isa, why_not in _C.isas().items() if not why_not]
+ROWS = [r["name"] for r in _C.rows()]
+CONVOLUTION_ISAS = [isa for isa in ISAS if f"conv2d_depthwise_pixel_f32_{isa}" in ROWS]
 MANY = 64 * (1 << 17) + 77  # parts of 512 KiB, and a tail
 
 
@@ -109,66 +111,64 @@ def test_softmax_and_pooling_gradients(isa, numbers):
     np.testing.assert_array_equal(dx, x)
 
 
-@pytest.mark.parametrize("isa", ISAS)
+def written_whole(convolution, x, channels):
+    """Two images at once, large enough to go past the caches, as each by itself."""
+    height, width = x.shape[2:]
+    each = [convolution(x[i : i + 1], None) for i in range(2)]
+    for offset in (0, 1, 16):
+        space, flat, start = unaligned(2 * height * width * channels, np.float32, offset)
+        assert flat.nbytes > 1 << 24
+        out = flat.reshape(2, height, width, channels).transpose(0, 3, 1, 2)
+        convolution(x, out)
+        np.testing.assert_array_equal(out, np.concatenate(each))
+        assert (space[:start] == 1).all() and (space[start + flat.size :] == 1).all()
+
+
+def numbers_of(*shape):
+    """(N, C, H, W), channels last in memory."""
+    n, c, h, w = shape
+    rng = np.random.default_rng(1)
+    return rng.standard_normal((n, h, w, c), np.float32).transpose(0, 3, 1, 2)
+
+
+SAME = {"stride": (1, 1), "padding": ((1, 1),) * 2, "dilation": (1, 1)}
+
+
+@pytest.mark.parametrize("isa", CONVOLUTION_ISAS)
 def test_convolution_of_few_channels(isa):
-    rng = np.random.default_rng(1)
-    x = rng.standard_normal((2, 184, 180, 3), np.float32).transpose(0, 3, 1, 2)
-    w = rng.standard_normal((64, 3, 3, 3), np.float32).transpose(0, 3, 1, 2)
-    bias = rng.standard_normal(64, np.float32)
-    options = {"stride": (1, 1), "padding": ((1, 1),) * 2, "dilation": (1, 1), "groups": 1}
-    names = [r["name"] for r in _C.rows() if r["name"].startswith(f"conv2d_row_f32_{isa}")]
+    w, bias = numbers_of(64, 3, 3, 3), numbers_of(64, 1, 1, 1).ravel()
+    names = [n for n in ROWS if n.startswith(f"conv2d_row_f32_{isa}")]
     with _C.pin_rows([*names, "conv2d_fwd_f32_rows"]):
-        each = [_C.conv2d(x[i : i + 1], w, bias, **options) for i in range(2)]
-        for offset in (0, 1, 16):
-            space, flat, start = unaligned(2 * 184 * 180 * 64, np.float32, offset)
-            out = flat.reshape(2, 184, 180, 64).transpose(0, 3, 1, 2)
-            assert flat.nbytes > 1 << 24
-            _C.conv2d(x, w, bias, out=out, **options)
-            np.testing.assert_array_equal(out, np.concatenate(each))
-            assert (space[:start] == 1).all() and (space[start + flat.size :] == 1).all()
+        written_whole(
+            lambda x, out: _C.conv2d(x, w, bias, out=out, groups=1, **SAME),
+            numbers_of(2, 3, 184, 180),
+            channels=64,
+        )
 
 
-@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("isa", CONVOLUTION_ISAS)
 def test_depthwise_convolution(isa):
-    rng = np.random.default_rng(1)
-    x = rng.standard_normal((2, 184, 180, 64), np.float32).transpose(0, 3, 1, 2)
-    w = rng.standard_normal((64, 1, 3, 3), np.float32)
-    options = {"stride": (1, 1), "padding": ((1, 1),) * 2, "dilation": (1, 1), "groups": 64}
+    x, w = numbers_of(2, 64, 184, 180), numbers_of(64, 1, 3, 3)
 
-    def forward(x, out=None):
-        return _C.conv2d(x, w, None, out=out, **options)
+    def forward(x, out):
+        return _C.conv2d(x, w, None, out=out, groups=64, **SAME)
 
-    def backward(x, out=None):
-        return _C.conv2d_bwd_data(x, w, size=(184, 180), out=out, **options)
+    def backward(x, out):
+        return _C.conv2d_bwd_data(x, w, size=(184, 180), out=out, groups=64, **SAME)
 
     with _C.pin_rows([f"conv2d_depthwise_pixel_f32_{isa}"]):
-        for kernel in (forward, backward):
-            each = [kernel(x[i : i + 1]) for i in range(2)]
-            for offset in (0, 1, 16):
-                space, flat, start = unaligned(x.size, np.float32, offset)
-                assert flat.nbytes > 1 << 24
-                out = flat.reshape(2, 184, 180, 64).transpose(0, 3, 1, 2)
-                kernel(x, out)
-                np.testing.assert_array_equal(out, np.concatenate(each))
-                assert (space[:start] == 1).all() and (space[start + flat.size :] == 1).all()
+        for convolution in (forward, backward):
+            written_whole(convolution, x, channels=64)
 
 
-@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("isa", CONVOLUTION_ISAS)
 def test_winograd_convolution(isa):
-    rng = np.random.default_rng(1)
-    x = rng.standard_normal((2, 186, 183, 16), np.float32).transpose(0, 3, 1, 2)
-    w = rng.standard_normal((64, 3, 3, 16), np.float32).transpose(0, 3, 1, 2)
-    bias = rng.standard_normal(64, np.float32)
-    options = {"stride": (1, 1), "padding": ((1, 1),) * 2, "dilation": (1, 1), "groups": 1}
-    rows = [r["name"] for r in _C.rows()]
-    names = [n for n in rows if n.startswith("conv2d_winograd_") and n.endswith(f"_f32_{isa}")]
+    w, bias = numbers_of(64, 16, 3, 3), numbers_of(64, 1, 1, 1).ravel()
+    names = [n for n in ROWS if n.startswith("conv2d_winograd_") and n.endswith(f"_f32_{isa}")]
     assert f"conv2d_winograd_output_part_f32_{isa}" in names
     with _C.pin_rows([*names, "conv2d_fwd_f32_winograd_f4x4"]):
-        each = [_C.conv2d(x[i : i + 1], w, bias, **options) for i in range(2)]
-        for offset in (0, 1, 16):
-            space, flat, start = unaligned(2 * 186 * 183 * 64, np.float32, offset)
-            out = flat.reshape(2, 186, 183, 64).transpose(0, 3, 1, 2)
-            assert flat.nbytes > 1 << 24
-            _C.conv2d(x, w, bias, out=out, **options)
-            np.testing.assert_array_equal(out, np.concatenate(each))
-            assert (space[:start] == 1).all() and (space[start + flat.size :] == 1).all()
+        written_whole(
+            lambda x, out: _C.conv2d(x, w, bias, out=out, groups=1, **SAME),
+            numbers_of(2, 16, 186, 183),
+            channels=64,
+        )
