@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Convolution of images (D = 2) and volumes (D = 3).
+// Convolution of images (D = 2) and volumes (D = 3). Images may be bfloat16: results are float32
+// then, or bfloat16 where `out` is.
 #include "bindings/epilogue.h"
+#include "ops/cast/cast.h"
 #include "ops/conv2d/choice.h"
 #include "ops/conv2d/options.h"
 #include "ops/layout/layout.h"
@@ -45,7 +47,7 @@ ConvOptions<D> options_of(const char* op, const Given& given) {
 
 template <int D>
 Operand read_images(py::handle h, const char* op, const char* argument) {
-  Operand x = read(h, op, argument);
+  Operand x = D == 2 ? read_with_bf16(h, op, argument) : read(h, op, argument);
   if (x.rank != 2 + D)
     fail(op, argument, D == 2 ? "(N, C, H, W)" : "(N, C, D, H, W)", "shape " + x.text());
   if (!is_channels_last(x))
@@ -53,25 +55,45 @@ Operand read_images(py::handle h, const char* op, const char* argument) {
   return x;
 }
 
-// A result that is computed in channels-last memory and copied to `out` where that lies otherwise.
+// What results and epilogues are made of, and the type of it for operands of T.
+Dtype sums_of(Dtype dtype) { return dtype == Dtype::bf16 ? Dtype::f32 : dtype; }
+template <class T>
+using Sum = std::conditional_t<std::is_same_v<T, bfloat16>, float, T>;
+
+// A result that is computed in channels-last memory and copied to `out` where that lies otherwise
+// or is bfloat16.
 struct Images {
   Result asked, dense;
-  Images(const char* op, py::handle out, Dtype dtype, const ptrdiff_t* shape, int rank)
-      : asked(result_channels_last(op, out, dtype, shape, rank)) {
-    dense = is_channels_last(asked.operand)
+  Images(const char* op, py::handle out, Dtype dtype, const ptrdiff_t* shape, int rank) {
+    const Dtype sums = sums_of(dtype);
+    const bool narrow =
+        sums != dtype && !out.is_none() && read_with_bf16(out, op, "out").dtype == Dtype::bf16;
+    asked = result_channels_last(op, out, narrow ? Dtype::bf16 : sums, shape, rank);
+    dense = is_channels_last(asked.operand) && !narrow
                 ? asked
-                : result_channels_last(op, py::none(), dtype, shape, rank);
+                : result_channels_last(op, py::none(), sums, shape, rank);
   }
   py::object finish() {
-    if (!dense.object.is(asked.object)) copy(dense.operand, asked.operand);
+    if (!dense.object.is(asked.object)) {
+      const bool same = dense.operand.dtype == asked.operand.dtype;
+      (same ? copy : cast)(dense.operand, asked.operand);
+    }
     return std::move(asked.object);
   }
 };
 
+EpilogueArguments epilogue_of(const char* op, py::handle bias, py::handle activation,
+                              py::handle parameter, Operand operand) {
+  operand.dtype = sums_of(operand.dtype);
+  return EpilogueArguments(op, bias, activation, parameter, operand);
+}
+
 // Calls body(null T*) of the dtype with the GIL released, if the problem is worth it.
-template <class Shape, class F>
+template <int D, class Shape, class F>
 void run(const Shape& s, Dtype dtype, F&& body) {
   ReleaseGil release(s.flops() * 0.02);
+  if constexpr (D == 2)
+    if (dtype == Dtype::bf16) return body(static_cast<bfloat16*>(nullptr));
   dispatch(dtype, body);
 }
 
@@ -81,14 +103,14 @@ py::object fwd(const char* op, py::handle x_array, py::handle w_array, py::handl
   Operand x = read_images<D>(x_array, op, "input"), w = read_images<D>(w_array, op, "weight");
   same_dtype(op, "weight", x, w);
   const auto s = conv_shape(op, x.shape, w, options_of<D>(op, given));
-  EpilogueArguments epilogue(op, bias, activation, parameter, x);
+  const EpilogueArguments epilogue = epilogue_of(op, bias, activation, parameter, x);
   ptrdiff_t shape[2 + D];
   output_shape(s, shape);
   Images y(op, out, x.dtype, shape, 2 + D);
-  run(s, x.dtype, [&](auto* t) {
+  run<D>(s, x.dtype, [&](auto* t) {
     using T = pointee<decltype(t)>;
-    conv_fwd(s, x.as<const T>(), w.as<const T>(), epilogue.of<T>(filters_of(s)),
-             y.dense.operand.as<T>());
+    conv_fwd(s, x.as<const T>(), w.as<const T>(), epilogue.of<Sum<T>>(filters_of(s)),
+             y.dense.operand.as<Sum<T>>());
   });
   return y.finish();
 }
@@ -111,12 +133,12 @@ py::object bwd_data(const char* op, py::handle dy_array, py::handle w_array, py:
   output_shape(s, y_shape);
   expect_shape(op, "dy", dy, y_shape, 2 + D);
   checked_product(op, "input", x_shape, 2 + D);
-  EpilogueArguments epilogue(op, bias, activation, parameter, dy);
+  const EpilogueArguments epilogue = epilogue_of(op, bias, activation, parameter, dy);
   Images dx(op, out, dy.dtype, x_shape, 2 + D);
-  run(s, dy.dtype, [&](auto* t) {
+  run<D>(s, dy.dtype, [&](auto* t) {
     using T = pointee<decltype(t)>;
-    conv_bwd_data(s, dy.as<const T>(), w.as<const T>(), epilogue.of<T>(channels_of(s)),
-                  dx.dense.operand.as<T>());
+    conv_bwd_data(s, dy.as<const T>(), w.as<const T>(), epilogue.of<Sum<T>>(channels_of(s)),
+                  dx.dense.operand.as<Sum<T>>());
   });
   return dx.finish();
 }
@@ -138,9 +160,9 @@ py::object bwd_weight(const char* op, py::handle x_array, py::handle dy_array, p
   expect_shape(op, "dy", dy, y_shape, 2 + D);
   checked_product(op, "size", w.shape, 2 + D);
   Images dw(op, out, x.dtype, w.shape, 2 + D);
-  run(s, x.dtype, [&](auto* t) {
+  run<D>(s, x.dtype, [&](auto* t) {
     using T = pointee<decltype(t)>;
-    conv_bwd_weight(s, x.as<const T>(), dy.as<const T>(), dw.dense.operand.as<T>());
+    conv_bwd_weight(s, x.as<const T>(), dy.as<const T>(), dw.dense.operand.as<Sum<T>>());
   });
   return dw.finish();
 }

@@ -29,7 +29,8 @@
 
 namespace striate {
 
-// The upper half of a float32. Only casts and products know it; every other op sees f32 and f64.
+// The upper half of a float32. Casts, products and 2-D convolutions know it; every other op sees
+// f32 and f64.
 struct bfloat16 {
   uint16_t bits;
 };

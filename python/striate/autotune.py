@@ -105,25 +105,12 @@ def conv_algorithm(
         print(striate.conv_algorithm((1, 64, 56, 56), (64, 64, 3, 3), padding=1))
     """
     name = "conv_algorithm"
-    for argument, shape in (("input", input), ("weight", weight)):
-        if not isinstance(shape, (tuple, list)) or len(shape) != 4:
-            raise ValueError(f"{name}: {argument}: expected a shape of four sizes, got {shape!r}")
-    n, c, h, w = numbers(name, "input", input, 4, 1)
-    k, depth, r, s = numbers(name, "weight", weight, 4, 1)
+    x_shape, w_shape, options = _problem(name, input, weight, stride, padding, dilation, groups)
     if direction not in _PASSES:
         raise ValueError(f"{name}: direction: expected one of {_PASSES}, got {direction!r}")
     kind = as_dtype(dtype, f"{name}: dtype")
     if kind not in (float32, float64):
         raise TypeError(f"{name}: dtype: expected float32 or float64, got {kind}")
-    strides = numbers(name, "stride", stride, 2, 1)
-    dilations = numbers(name, "dilation", dilation, 2, 1)
-    options: dict[str, Any] = {
-        "stride": strides,
-        "padding": paddings(name, padding, (r, s), strides, dilations),
-        "dilation": dilations,
-        "groups": numbers(name, "groups", groups, 1, 1)[0],
-    }
-    x_shape, w_shape = (n, c, h, w), (k, depth, r, s)
     found = _C.conv2d_candidates(direction, str(kind), x_shape, w_shape, **options)
     rate = _rate(kind, _C.num_threads())
     try:
@@ -149,6 +136,25 @@ def conv_algorithm(
         chosen = min(range(len(found)), key=lambda i: found[i][1])
         reason = "the model's least time" if len(found) > 1 else "no other takes the problem"
     return Algorithm(candidates[chosen].method, reason, candidates)
+
+
+def _problem(
+    name: str, input: Any, weight: Any, stride: Any, padding: Any, dilation: Any, groups: Any
+) -> tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]:
+    """The shapes, and the options as kernels take them."""
+    for argument, shape in (("input", input), ("weight", weight)):
+        if not isinstance(shape, (tuple, list)) or len(shape) != 4:
+            raise ValueError(f"{name}: {argument}: expected a shape of four sizes, got {shape!r}")
+    x_shape, w_shape = numbers(name, "input", input, 4, 1), numbers(name, "weight", weight, 4, 1)
+    strides = numbers(name, "stride", stride, 2, 1)
+    dilations = numbers(name, "dilation", dilation, 2, 1)
+    options = {
+        "stride": strides,
+        "padding": paddings(name, padding, w_shape[2:], strides, dilations),
+        "dilation": dilations,
+        "groups": numbers(name, "groups", groups, 1, 1)[0],
+    }
+    return x_shape, w_shape, options
 
 
 def _method(row: str) -> str:

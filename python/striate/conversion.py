@@ -56,7 +56,10 @@ def _to_dtype(name: str, dtype: Any) -> Callable[[Tensor], Tensor]:
 
 
 def bfloat16(self: Tensor) -> Tensor:
-    """This tensor as bfloat16, to the nearest, ties to even; products and casts alone take it."""
+    """This tensor as bfloat16, to the nearest, ties to even.
+
+    Products, convolutions of sequences and images, and casts take it.
+    """
     return to(self, "bfloat16")
 
 

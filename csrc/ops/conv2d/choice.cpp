@@ -137,7 +137,8 @@ class Model {
         if (!weight) return filters;
         const double height = double((s_.p - 1) * s_.stride_h + (s_.r - 1) * s_.dilation_h + 1);
         const double width = double((s_.q - 1) * s_.stride_w + s_.s);
-        return copies(double(s_.n) * height * width * c_) + item_ * taps_ * c_ * k_;
+        return copies(double(s_.n) * height * width * c_) +
+               std::max(parts(), item_ * taps_ * c_ * k_);
       }
       case ConvMethod::implicit:
         return weight ? 0 : std::min(filters, double(conv_workspace()));
@@ -150,9 +151,11 @@ class Model {
     const double nr = 2 * lanes_;
     return double(ceil_div(ptrdiff_t(n), ptrdiff_t(nr))) * nr;
   }
+  // Sums of parts of the pixels, where there are several.
   double parts() const {
-    const ptrdiff_t count = conv_pixel_parts(s_);
-    return count > 1 ? item_ * double(count) * c_ * k_ : 0;
+    const double elements = taps_ * c_ * k_;
+    const ptrdiff_t count = conv_pixel_parts(ptrdiff_t(pixels_), elements);
+    return count > 1 ? item_ * double(count) * elements : 0;
   }
   // So many elements of all images, copied some at a time.
   double copies(double n) const {
@@ -236,13 +239,12 @@ class Model {
 size_t conv_workspace() { return workspace_limit.load(std::memory_order_relaxed); }
 void set_conv_workspace(size_t bytes) { workspace_limit.store(bytes, std::memory_order_relaxed); }
 
-ptrdiff_t conv_pixel_parts(const ConvShape& s) {
+ptrdiff_t conv_pixel_parts(ptrdiff_t pixels, double elements) {
   constexpr ptrdiff_t kPixels = 4096, kParts = 8;
   constexpr double kElements = 1 << 20;  // of all parts' sums
-  const double result = double(s.k) * double(s.c);
-  if (result > kElements / 2) return 1;
-  const auto most = ptrdiff_t(kElements / std::max(result, 1.0));
-  return std::clamp<ptrdiff_t>(s.n * s.p * s.q / kPixels, 1, std::min(kParts, most));
+  if (elements > kElements / 2) return 1;
+  const auto most = ptrdiff_t(kElements / std::max(elements, 1.0));
+  return std::clamp<ptrdiff_t>(pixels / kPixels, 1, std::min(kParts, most));
 }
 
 std::vector<ConvCandidate> conv_candidates(const ConvShape& s, ConvPass pass, Dtype dtype) {

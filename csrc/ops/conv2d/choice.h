@@ -64,9 +64,8 @@ constexpr ptrdiff_t kConvCopyBytes = 8 << 20;  // of images that are copied at a
 // Calls part(shape, n) for runs of images from the n-th on, whose copies take so many bytes each;
 // once even with none.
 template <class F>
-void each_part(const ConvShape& s, double bytes, F&& part) {
-  const ptrdiff_t most =
-      std::max<ptrdiff_t>(ptrdiff_t(double(kConvCopyBytes) / std::max(bytes, 1.0)), 1);
+void each_part(const ConvShape& s, double bytes, F&& part, double most_bytes = kConvCopyBytes) {
+  const ptrdiff_t most = std::max<ptrdiff_t>(ptrdiff_t(most_bytes / std::max(bytes, 1.0)), 1);
   ptrdiff_t n = 0;
   do {
     ConvShape run = s;
@@ -76,8 +75,9 @@ void each_part(const ConvShape& s, double bytes, F&& part) {
   } while (n < s.n);
 }
 
-// Into how many parts the weight gradient of 1x1 filters cuts its sum over pixels.
-ptrdiff_t conv_pixel_parts(const ConvShape& s);
+// Into how many parts a weight gradient of so many elements cuts its sum over pixels: the same for
+// any number of threads.
+ptrdiff_t conv_pixel_parts(ptrdiff_t pixels, double elements);
 
 // Autotuning. Records live in this process and, if `file` is not empty, in a text file, to which
 // each is added when it is made; those of other processors and instruction sets in it are ignored.

@@ -3,6 +3,7 @@
 #pragma once
 #include "core/operand.h"
 #include "ops/conv2d/conv2d.h"
+#include "ops/conv2d_bf16/conv2d_bf16.h"
 #include "ops/conv3d/conv3d.h"
 
 namespace striate {
@@ -26,7 +27,18 @@ ConvShape conv_shape(const char* op, const ptrdiff_t* x, const Operand& weight,
 Conv3dShape conv_shape(const char* op, const ptrdiff_t* x, const Operand& weight,
                        const ConvOptions<3>& options);
 
-// The three passes by the kind of their shape.
+// The three passes by the kind of their shape and elements.
+inline void conv_fwd(const ConvShape& s, const bfloat16* x, const bfloat16* w,
+                     const Epilogue<float>& e, float* y) {
+  conv2d_fwd(s, x, w, e, y);
+}
+inline void conv_bwd_data(const ConvShape& s, const bfloat16* dy, const bfloat16* w,
+                          const Epilogue<float>& e, float* dx) {
+  conv2d_bwd_data(s, dy, w, e, dx);
+}
+inline void conv_bwd_weight(const ConvShape& s, const bfloat16* x, const bfloat16* dy, float* dw) {
+  conv2d_bwd_weight(s, x, dy, dw);
+}
 template <class T>
 void conv_fwd(const ConvShape& s, const T* x, const T* w, const Epilogue<T>& e, T* y) {
   conv2d_fwd(s, x, w, e, y);

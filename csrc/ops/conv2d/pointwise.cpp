@@ -16,7 +16,8 @@ namespace {
 // that do not depend on the threads, added in order.
 template <class T>
 void summed(const ConvShape& s, const T* x, const T* dy, T* dw, bool add) {
-  const ptrdiff_t pixels = s.n * s.p * s.q, size = s.k * s.c, parts = conv_pixel_parts(s);
+  const ptrdiff_t pixels = s.n * s.p * s.q, size = s.k * s.c,
+                  parts = conv_pixel_parts(pixels, double(size));
   auto product = [&](ptrdiff_t begin, ptrdiff_t end, T* to, bool more) {
     GemmProblem<T> p{1,
                      s.k,

@@ -17,6 +17,7 @@
 #include "core/blocks.h"
 #include "core/memory.h"
 #include "core/threads.h"
+#include "ops/conv2d/choice.h"
 #include "ops/gemm/pack.h"
 #include "ops/gemm/tile.h"
 #include "ops/layout/layout.h"
@@ -156,10 +157,12 @@ class WeightEngine {
 
 // The tile the other way about: rows are the values under the taps, columns are filters.
 //
-//   for (group of panels of NR filters) x (group of tiles)    one task, any thread
+//   for (part of the pixels) x (group of panels of NR filters) x (group of tiles)
+//                                                             one task, any thread
 //     for each block of output rows: its dy in panels         L2
 //       for each panel                                        L1
-//         for each tile of MR values: dw^T tile += over the block
+//         for each tile of MR values: the part's dw^T tile += over the block
+//   the parts' sums added, one after the other
 //
 // dy comes from memory once. (vgg's first layer on a Zen 3: 12 GF/s tile by tile over all of dy, 41
 // with a panel packed at a time, 60 with all of a group.)
@@ -174,31 +177,45 @@ class NarrowEngine {
         height_(ceil_div(values_, tiles_)),  // tiles of like height: short ones are slow
         rows_(grid.n * grid.p),
         block_(std::max<ptrdiff_t>(kLeastPixels * 2 / std::max<ptrdiff_t>(grid.q, 1), 1)),
-        gradient_(size_t(values_ * grid.filters)) {}
+        parts_(std::clamp<ptrdiff_t>(
+            conv_pixel_parts(rows_ * grid.q, double(values_) * double(grid.filters)), 1,
+            std::max<ptrdiff_t>(rows_, 1))),
+        sums_(size_t(parts_ * values_ * grid.filters)) {}
 
   void run() {
-    const ptrdiff_t panels = ceil_div(g_.filters, kernel_.nr);
+    const ptrdiff_t panels = ceil_div(g_.filters, kernel_.nr), size = values_ * g_.filters;
     ptrdiff_t panel_group = panels, tile_group = tiles_;
-    auto tasks = [&] { return ceil_div(panels, panel_group) * ceil_div(tiles_, tile_group); };
+    auto tasks = [&] {
+      return parts_ * ceil_div(panels, panel_group) * ceil_div(tiles_, tile_group);
+    };
     if (num_threads() > 1) {
       const ptrdiff_t wanted = 3 * ptrdiff_t(num_threads());
       while (tasks() < wanted && panel_group > 1) panel_group = ceil_div(panel_group, 2);
       while (tasks() < wanted && tile_group > 1) tile_group = ceil_div(tile_group, 2);
     }
     if (g_.accumulate)
-      transpose_kernel<T>()(g_.dw, g_.dw_row, g_.filters, values_, gradient_.data(), g_.filters);
-    const ptrdiff_t across = ceil_div(tiles_, tile_group);
-    parallel_for(tasks(), [&](ptrdiff_t part) {
-      const ptrdiff_t panel = part / across * panel_group, tile = part % across * tile_group;
-      reduce(panel, std::min(panel + panel_group, panels), tile,
+      transpose_kernel<T>()(g_.dw, g_.dw_row, g_.filters, values_, sums_.data(), g_.filters);
+    const ptrdiff_t across = ceil_div(tiles_, tile_group), down = ceil_div(panels, panel_group);
+    parallel_for(tasks(), [&](ptrdiff_t task) {
+      const ptrdiff_t tile = task % across * tile_group;
+      const ptrdiff_t panel = task / across % down * panel_group;
+      reduce(task / across / down, panel, std::min(panel + panel_group, panels), tile,
              std::min(tile + tile_group, tiles_));
     });
-    transpose_kernel<T>()(gradient_.data(), g_.filters, values_, g_.filters, g_.dw, g_.dw_row);
+    parallel_ranges(size, 1 << 13, 16, [&](ptrdiff_t begin, ptrdiff_t end) {
+      for (ptrdiff_t part = 1; part < parts_; ++part) {
+        const T* from = sums_.data() + part * size;
+        for (ptrdiff_t i = begin; i < end; ++i) sums_.data()[i] += from[i];
+      }
+    });
+    transpose_kernel<T>()(sums_.data(), g_.filters, values_, g_.filters, g_.dw, g_.dw_row);
   }
 
  private:
-  void reduce(ptrdiff_t panel0, ptrdiff_t panel1, ptrdiff_t tile0, ptrdiff_t tile1) {
-    const ptrdiff_t nr = kernel_.nr;
+  void reduce(ptrdiff_t part, ptrdiff_t panel0, ptrdiff_t panel1, ptrdiff_t tile0,
+              ptrdiff_t tile1) {
+    const ptrdiff_t nr = kernel_.nr, last = rows_ * (part + 1) / parts_;
+    T* const sums = sums_.data() + part * values_ * g_.filters;
     Workspace<GemmSegment<T>> segments{size_t(block_)};
     Workspace<T> dy(size_t((panel1 - panel0) * packed_panel<T>(block_ * g_.q, nr)));
     const T* rows[kMaxTileRows];
@@ -212,14 +229,14 @@ class NarrowEngine {
                      0,
                      0,
                      T(1),
-                     T(g_.accumulate),
+                     T(g_.accumulate && part == 0),
                      nullptr,
                      nullptr,
                      none.low,
                      none.high};
-    ptrdiff_t begin = 0;
+    ptrdiff_t begin = rows_ * part / parts_;
     do {  // once even with no pixels: dw is still to be written
-      const ptrdiff_t end = std::min(begin + block_, rows_), pixels = (end - begin) * g_.q;
+      const ptrdiff_t end = std::min(begin + block_, last), pixels = (end - begin) * g_.q;
       const ptrdiff_t first_k = panel0 * nr;
       pack_panels<T>({g_.dy + begin * g_.q * g_.dy_pixel + first_k, g_.dy_pixel, 1, 0}, pixels,
                      std::min(panel1 * nr, g_.filters) - first_k, nr, dy.data());
@@ -238,20 +255,20 @@ class NarrowEngine {
           for (int i = 0; i < tile.m; ++i) {
             const Tap& t = g_.taps[size_t((first + i) / g_.depth)];
             rows[i] = g_.x.data + t.h * g_.x.row + t.w * g_.x.pixel + (first + i) % g_.depth;
-            out[i] = gradient_.data() + (first + i) * g_.filters + k;
+            out[i] = sums + (first + i) * g_.filters + k;
           }
           kernel_.run(tile);
         }
       }
       tile.beta = T(1);
       begin = end;
-    } while (begin < rows_);
+    } while (begin < last);
   }
 
   const WeightGrid<T>& g_;
   const GemmKernel& kernel_;
-  const ptrdiff_t values_, tiles_, height_, rows_, block_;
-  Workspace<T> gradient_;  // [tap and value, filter]
+  const ptrdiff_t values_, tiles_, height_, rows_, block_, parts_;
+  Workspace<T> sums_;  // [part, tap and value, filter]
 };
 
 }  // namespace

@@ -3,7 +3,8 @@
 
 A sequence (N, C, L) is an image of one row: along a row the kernels find the values under a filter
 as neighbours and run without a break, where images of one column would make a run of every pixel.
-Memory is channels-last like that of images, so nothing is copied to see it so.
+Memory is channels-last like that of images, so nothing is copied to see it so. Sequences may be
+bfloat16 as images may; volumes are float32 or float64, also inside `autocast`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 
 from striate import _C
 from striate.autograd import Node
+from striate.ops import low as bfloat16
 from striate.ops.activation import Numbers, with_activation
 from striate.ops.activation import gradient as fused_gradient
 from striate.ops.arithmetic import same_dtype
@@ -80,7 +82,8 @@ def _operands(
     transposed: bool,
 ) -> list[Tensor]:  # fmt: skip
     """The operands that are there, a batch among them, checked against each other."""
-    given = same_dtype(name, {"input": input, "weight": weight, "bias": bias})
+    operands = {"input": input, "weight": weight, "bias": bias}
+    given = same_dtype(name, operands, low=dims == 1)
     if input.ndim not in (dims + 1, dims + 2):
         raise ValueError(f"{name}: input: expected {_LAYOUTS[dims]}, got shape {input.shape}")
     if weight.ndim != dims + 2 or 0 in weight.shape:
@@ -185,32 +188,36 @@ def _conv1d(
     activation: str | None = None,
     parameter: Numbers = 0.0,
 ) -> Array:
-    x, weight = channels_last(x), channels_last(weight)
+    x, weight, low = bfloat16.operands(channels_last(x), channels_last(weight))
     image = _C.conv2d(
         _row(x),
         _row(weight),
-        bias[0] if bias else None,
+        bfloat16.wide(bias[0]) if bias else None,
         activation=activation,
         parameter=parameter,
         **_of_row(options),
     )
     y = image[:, :, 0]
-    ctx.save(x, weight, y if activation else None, activation, parameter, options)
-    return y
+    ctx.save(x, weight, y if activation else None, activation, parameter, options, low)
+    return bfloat16.like(y, low)
 
 
 @_conv1d.backward
 def _(ctx: Node, dy: Array) -> Any:
-    x, weight, y, activation, parameter, options = ctx.saved
-    dy, given = channels_last(fused_gradient(activation, parameter, y, dy)), _of_row(options)
-    dx = dw = None
+    x, weight, y, activation, parameter, options, low = ctx.saved
+    sums = channels_last(fused_gradient(activation, parameter, y, bfloat16.wide(dy)))
+    dy, given = bfloat16.fitting(sums, x), _of_row(options)
+    dx = dw = db = None
     if ctx.needs[0]:
         size = (1, x.shape[2])
         dx = _C.conv2d_bwd_data(_row(dy), _row(weight), size=size, **given)[:, :, 0]
+        dx = bfloat16.like(dx, low)
     if ctx.needs[1]:
         size = (1, weight.shape[2])
         dw = _C.conv2d_bwd_weight(_row(x), _row(dy), size=size, **given)[:, :, 0]
-    db = _C.sum(dy, (0, 2)) if len(ctx.needs) == 3 and ctx.needs[2] else None
+        dw = bfloat16.like(dw, low)
+    if len(ctx.needs) == 3 and ctx.needs[2]:
+        db = bfloat16.like(_C.sum(sums, (0, 2)), low)
     return (dx, dw, db)[: len(ctx.needs)]
 
 
@@ -218,24 +225,28 @@ def _(ctx: Node, dy: Array) -> Any:
 def _conv_transpose1d(
     ctx: Node, x: Array, weight: Array, *bias: Array, size: tuple[int, ...], options: Options
 ) -> Array:
-    x, weight = channels_last(x), channels_last(weight)
-    ctx.save(x, weight, options)
-    given = {"size": (1, *size), "bias": bias[0] if bias else None, **_of_row(options)}
+    x, weight, low = bfloat16.operands(channels_last(x), channels_last(weight))
+    ctx.save(x, weight, options, low)
+    bias_or_none = bfloat16.wide(bias[0]) if bias else None
+    given = {"size": (1, *size), "bias": bias_or_none, **_of_row(options)}
     image = _C.conv2d_bwd_data(_row(x), _row(weight), **given)
-    return image[:, :, 0]
+    return bfloat16.like(image[:, :, 0], low)
 
 
 @_conv_transpose1d.backward
 def _(ctx: Node, dy: Array) -> Any:
-    x, weight, options = ctx.saved
-    dy, given = channels_last(dy), _of_row(options)
-    dx = dw = None
+    x, weight, options, low = ctx.saved
+    sums = channels_last(bfloat16.wide(dy))
+    dy, given = bfloat16.fitting(sums, x), _of_row(options)
+    dx = dw = db = None
     if ctx.needs[0]:
-        dx = _C.conv2d(_row(dy), _row(weight), **given)[:, :, 0]
+        dx = bfloat16.like(_C.conv2d(_row(dy), _row(weight), **given)[:, :, 0], low)
     if ctx.needs[1]:
         size = (1, weight.shape[2])
         dw = _C.conv2d_bwd_weight(_row(dy), _row(x), size=size, **given)[:, :, 0]
-    db = _C.sum(dy, (0, 2)) if len(ctx.needs) == 3 and ctx.needs[2] else None
+        dw = bfloat16.like(dw, low)
+    if len(ctx.needs) == 3 and ctx.needs[2]:
+        db = bfloat16.like(_C.sum(sums, (0, 2)), low)
     return (dx, dw, db)[: len(ctx.needs)]
 
 

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Convolution and transposed convolution of images."""
+"""Convolution and transposed convolution of images.
+
+Operands may be bfloat16; inside `autocast` those of float32 are rounded to it. Sums are float32.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,12 @@ import numpy as np
 from striate import _C
 from striate.autograd import Node
 from striate.explain import explained
+from striate.ops import low as bfloat16
 from striate.ops.activation import Numbers, with_activation
 from striate.ops.activation import gradient as fused_gradient
 from striate.ops.arithmetic import same_dtype
 from striate.ops.indexing import getitem
+from striate.ops.layout import channels_last
 from striate.ops.record import op
 from striate.ops.shape import unsqueeze
 from striate.tensor import Array, Tensor
@@ -29,9 +34,7 @@ Padding = tuple[Pair, Pair]
 
 def images(x: Array) -> Array:
     """x, rank 4, in channels-last memory: itself if it is there already."""
-    if x.transpose(0, 2, 3, 1).flags.c_contiguous:
-        return x
-    return _C.to_channels_last(x)
+    return x if x.transpose(0, 2, 3, 1).flags.c_contiguous else channels_last(x)
 
 
 def pair(name: str, argument: str, value: Any) -> Pair:
@@ -75,36 +78,37 @@ def _conv2d(
     activation: str | None = None,
     parameter: Numbers = 0.0,
 ) -> Array:
-    x, weight = images(x), images(weight)
+    x, weight, low = bfloat16.operands(images(x), images(weight))
     y = _C.conv2d(
         x,
         weight,
-        bias[0] if bias else None,
+        bfloat16.wide(bias[0]) if bias else None,
         activation=activation,
         parameter=parameter,
         **options,
     )
-    ctx.save(x, weight, y if activation else None, activation, parameter, options)
-    return y
+    ctx.save(x, weight, y if activation else None, activation, parameter, options, low)
+    return bfloat16.like(y, low)
 
 
 @_conv2d.backward
 def _(ctx: Node, dy: Array) -> Any:
-    x, weight, y, activation, parameter, options = ctx.saved
-    dy = images(fused_gradient(activation, parameter, y, dy))
-    dx = dw = None
+    x, weight, y, activation, parameter, options, low = ctx.saved
+    sums = images(fused_gradient(activation, parameter, y, bfloat16.wide(dy)))
+    dy = bfloat16.fitting(sums, x)
+    dx = dw = db = None
     if ctx.needs[0]:
-        dx = _C.conv2d_bwd_data(dy, weight, size=x.shape[2:], **options)
+        dx = bfloat16.like(_C.conv2d_bwd_data(dy, weight, size=x.shape[2:], **options), low)
     if ctx.needs[1]:
-        dw = _C.conv2d_bwd_weight(x, dy, size=weight.shape[2:], **options)
-    if len(ctx.needs) == 2:
-        return dx, dw
-    return dx, dw, _C.sum(dy, (0, 2, 3)) if ctx.needs[2] else None
+        dw = bfloat16.like(_C.conv2d_bwd_weight(x, dy, size=weight.shape[2:], **options), low)
+    if len(ctx.needs) == 3 and ctx.needs[2]:
+        db = bfloat16.like(_C.sum(sums, (0, 2, 3)), low)
+    return (dx, dw, db)[: len(ctx.needs)]
 
 
 def _operands(name: str, input: Tensor, weight: Tensor, bias: Tensor | None) -> list[Tensor]:
     """The operands that are there, checked for rank and dtype."""
-    given = same_dtype(name, {"input": input, "weight": weight, "bias": bias})
+    given = same_dtype(name, {"input": input, "weight": weight, "bias": bias}, low=True)
     if input.ndim not in (3, 4):
         raise ValueError(
             f"{name}: input: expected (N, C, H, W) or (C, H, W), got shape {input.shape}"
@@ -162,23 +166,26 @@ def conv2d(
 def _conv_transpose2d(
     ctx: Node, x: Array, weight: Array, *bias: Array, size: Pair, options: dict[str, Any]
 ) -> Array:
-    x, weight = images(x), images(weight)
-    ctx.save(x, weight, options)
-    bias_or_none = bias[0] if bias else None
-    return _C.conv2d_bwd_data(x, weight, size=size, bias=bias_or_none, **options)
+    x, weight, low = bfloat16.operands(images(x), images(weight))
+    ctx.save(x, weight, options, low)
+    bias_or_none = bfloat16.wide(bias[0]) if bias else None
+    y = _C.conv2d_bwd_data(x, weight, size=size, bias=bias_or_none, **options)
+    return bfloat16.like(y, low)
 
 
 @_conv_transpose2d.backward
 def _(ctx: Node, dy: Array) -> Any:
-    x, weight, options = ctx.saved
-    dy = images(dy)
-    dx = _C.conv2d(dy, weight, **options) if ctx.needs[0] else None
-    dw = None
+    x, weight, options, low = ctx.saved
+    sums = images(bfloat16.wide(dy))
+    dy = bfloat16.fitting(sums, x)
+    dx = dw = db = None
+    if ctx.needs[0]:
+        dx = bfloat16.like(_C.conv2d(dy, weight, **options), low)
     if ctx.needs[1]:
-        dw = _C.conv2d_bwd_weight(dy, x, size=weight.shape[2:], **options)
-    if len(ctx.needs) == 2:
-        return dx, dw
-    return dx, dw, _C.sum(dy, (0, 2, 3)) if ctx.needs[2] else None
+        dw = bfloat16.like(_C.conv2d_bwd_weight(dy, x, size=weight.shape[2:], **options), low)
+    if len(ctx.needs) == 3 and ctx.needs[2]:
+        db = bfloat16.like(_C.sum(sums, (0, 2, 3)), low)
+    return (dx, dw, db)[: len(ctx.needs)]
 
 
 @explained

@@ -14,6 +14,7 @@ import numpy as np
 from striate import _C
 from striate.autograd import Node
 from striate.dtypes import is_floating, result_type
+from striate.ops import low as bfloat16
 from striate.ops.activation import Numbers, with_activation
 from striate.ops.activation import gradient as fused_gradient
 from striate.ops.arithmetic import as_operand, same_dtype, unbroadcast
@@ -46,22 +47,13 @@ def _product(a: Array, b: Array) -> Array:
     return _C.gemm(a3, b3).reshape(*lead, a.shape[-2], b.shape[-1])
 
 
-def _narrow(x: Array) -> Array:
-    return x if x.dtype.kind == "V" else _C.narrow(x)
-
-
-def _like(x: Array, low: bool) -> Array:
-    """A float32 result in the dtype of its operands."""
-    return _C.narrow(x) if low else x
-
-
 @op("(..., M, K), (..., K, N) -> (..., M, N)", name="matmul")
 def _matmul(ctx: Node, a: Array, b: Array) -> Array:
     low = a.dtype.kind == "V"  # bfloat16
     if _precision.enabled and a.dtype == b.dtype == np.float32:
         a, b = _C.narrow(a), _C.narrow(b)
     ctx.save(a, b, low)
-    return _like(_product(a, b), low)
+    return bfloat16.like(_product(a, b), low)
 
 
 @_matmul.backward
@@ -69,7 +61,7 @@ def _(ctx: Node, grad: Array) -> Any:
     a, b, low = ctx.saved
     need_a, need_b = ctx.needs
     if a.dtype.kind == "V":
-        grad = _narrow(grad)
+        grad = bfloat16.fitting(grad, a)
     if grad.ndim == a.ndim == b.ndim == 2:
         da = _C.gemm(grad, b.T) if need_a else None
         db = _C.gemm(a.T, grad) if need_b else None
@@ -141,7 +133,7 @@ def _linear(
     if x.ndim != 2:
         y = y.reshape(*x.shape[:-1], weight.shape[0])
     ctx.save(x, weight, y if activation else None, activation, parameter, low)
-    return _like(y, low)
+    return bfloat16.like(y, low)
 
 
 @_linear.backward
@@ -152,11 +144,11 @@ def _(ctx: Node, grad: Array) -> Any:
     grad = sums = _rows(fused_gradient(activation, parameter, y, grad))
     if x.dtype.kind == "V":
         grad = _C.narrow(grad)
-    dx = _like(_C.gemm(grad, weight), low).reshape(x.shape) if ctx.needs[0] else None
-    dw = _like(_C.gemm(grad.T, _rows(x)), low) if ctx.needs[1] else None
+    dx = bfloat16.like(_C.gemm(grad, weight), low).reshape(x.shape) if ctx.needs[0] else None
+    dw = bfloat16.like(_C.gemm(grad.T, _rows(x)), low) if ctx.needs[1] else None
     if len(ctx.needs) == 2:
         return dx, dw
-    return dx, dw, _like(_C.sum(sums, (0,)), low) if ctx.needs[2] else None
+    return dx, dw, bfloat16.like(_C.sum(sums, (0,)), low) if ctx.needs[2] else None
 
 
 def linear(

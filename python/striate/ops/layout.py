@@ -26,8 +26,11 @@ def c_order(x: Array) -> Array:
 
 def channels_last(x: Array) -> Array:
     """x, rank 3 to 5, in memory with the channels innermost: itself if it is there already."""
-    if np.moveaxis(x, 1, -1).flags.c_contiguous:
+    last = np.moveaxis(x, 1, -1)
+    if last.flags.c_contiguous:
         return x
+    if x.dtype.kind == "V":  # bfloat16
+        return np.moveaxis(np.ascontiguousarray(last), -1, 1)
     return _C.to_channels_last(x)
 
 

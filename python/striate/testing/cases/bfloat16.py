@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""bfloat16: casts, and products with float32 sums."""
+"""bfloat16: casts, and products and convolutions with float32 sums."""
 
 from __future__ import annotations
 
@@ -10,6 +10,25 @@ import numpy as np
 import striate
 from striate import _C
 from striate.testing.cases.case import Array, Case, Misuse, Sample
+from striate.testing.cases.conv2d import (
+    _LAYERS,
+    _bwd_data,
+    _bwd_data_kernel,
+    _bwd_data_samples,
+    _bwd_depth,
+    _bwd_weight,
+    _bwd_weight_kernel,
+    _bwd_weight_samples,
+    _fwd,
+    _fwd_depth,
+    _fwd_kernel,
+    _fwd_samples,
+    _layer,
+    _weight_depth,
+)
+from striate.testing.cases.conv2d import (
+    _bound as _of_depth,
+)
 from striate.testing.cases.gemm import _BATCHES, _SIZES, _TILES
 
 # Odd and even K around the blocks of words; wide enough for several panels and tasks.
@@ -44,7 +63,48 @@ def _narrow(x: Array, out: Array | None = None) -> Any:
     return out
 
 
+# Windows in more than a block of k, with channels in pairs and odd; taps that are neighbours.
+_CONVOLUTIONS = [
+    *_LAYERS,
+    _layer(1, 130, 6, 6, 33, 3, 3, pad=1),
+    _layer(2, 115, 5, 4, 70, 3, 3, stride=2, pad=1),
+    _layer(4, 6, 17, 16, 40, 2, 3, pad=(0, 1)),
+]
+
+
+def _direct(kernel: Any) -> Any:
+    """The kernel with a bias of float32, and direct sums where operands are widened."""
+
+    def pinned(a: Array, b: Array, bias: Any = None, **options: Any) -> Any:
+        if bias is not None:
+            options["b"] = _C.widen(bias)
+        with _C.pin_rows([f"conv2d_{p}_f32_implicit" for p in ("fwd", "bwd_data", "bwd_weight")]):
+            return kernel(a, b, **options)
+
+    return pinned
+
+
+_CONVOLUTION_CASES = [
+    Case(
+        name=f"conv2d_{name}_bf16",
+        rows=(f"conv2d_{name}_bf16_",),
+        function=None,
+        kernel=_direct(kernel),
+        reference=reference,
+        samples=samples,
+        bound=_of_depth(depth),
+    )
+    for name, kernel, reference, samples, depth in (
+        ("fwd", _fwd_kernel, _fwd, _fwd_samples(_CONVOLUTIONS), _fwd_depth),
+        ("bwd_data", _bwd_data_kernel, _bwd_data,
+         _bwd_data_samples(_CONVOLUTIONS, (False, True)), _bwd_depth),
+        ("bwd_weight", _bwd_weight_kernel, _bwd_weight,
+         _bwd_weight_samples(_CONVOLUTIONS), _weight_depth),
+    )
+]  # fmt: skip
+
 CASES = [
+    *_CONVOLUTION_CASES,
     Case(
         name="gemm_bf16",
         rows=("gemm_bf16_",),

@@ -364,7 +364,7 @@ CASES = [
     *(case for winograd in _WINOGRADS for case in _winograd_cases(*winograd)),
     Case(
         name="conv2d",
-        rows=("conv2d_fwd_",),
+        rows=("conv2d_fwd_f32_", "conv2d_fwd_f64_"),
         function=striate.ops.conv2d,
         kernel=_fwd_kernel,
         reference=_fwd,
@@ -424,7 +424,7 @@ CASES = [
     ),
     Case(
         name="conv2d_bwd_data",
-        rows=("conv2d_bwd_data_", "conv2d_scatter_windows_"),
+        rows=("conv2d_bwd_data_f32_", "conv2d_bwd_data_f64_", "conv2d_scatter_windows_"),
         function=None,
         kernel=_bwd_data_kernel,
         reference=_bwd_data,
@@ -433,7 +433,7 @@ CASES = [
     ),
     Case(
         name="conv2d_bwd_weight",
-        rows=("conv2d_bwd_weight_",),
+        rows=("conv2d_bwd_weight_f32_", "conv2d_bwd_weight_f64_"),
         function=None,
         kernel=_bwd_weight_kernel,
         reference=_bwd_weight,
