@@ -167,16 +167,17 @@ struct Outputs {
   DepthwisePixelFn<T>* kernel;
   const T* weights;                      // [R, S, C]
   ptrdiff_t s, channels, width, stride;  // pixels of a row, and one in `stride` is made
+  ptrdiff_t step;                        // rows of x from one row of outputs to the next
   const Epilogue<T>& e;
   bool past;
 
   // Writes `outs` rows of outputs, one below the other. Of scratch.rows the first meets all but the
-  // last outs - 1, the next those one further down. `next_rows` of x are the first that the rows
-  // below these need; with `fetch` they are asked for.
+  // last (outs - 1) * step, the next those `step` further down. `next_rows` of x are the first that
+  // the rows below these need; with `fetch` they are asked for.
   void make(const Line& line, Scratch<T>& scratch, T* out, ptrdiff_t outs, ptrdiff_t next_rows,
             bool fetch) const {
     auto& [rows, x, w, to] = scratch;
-    const ptrdiff_t met = ptrdiff_t(rows.size()) - (outs - 1), row = width * channels;
+    const ptrdiff_t met = ptrdiff_t(rows.size()) - (outs - 1) * step, row = width * channels;
     for (const Line::Run& run : line.runs()) {
       x.clear(), w.clear(), to.clear();
       for (ptrdiff_t i = 0; i < ptrdiff_t(rows.size()); ++i)
@@ -212,21 +213,34 @@ bool past_caches(const ConvShape& s, ptrdiff_t pixels, const Epilogue<T>& e, con
          s.c % line == 0 && uintptr_t(out) % 64 == 0 && !e.activation;
 }
 
-// Calls make(image, row, outs, scratch) for all rows of outputs, two at once where `pairs` allows
-// it and they share rows of x. rows(image, row, scratch) fills scratch.rows for one row of outputs
-// and returns which row of x is the last of them; x has in_height rows of in_row elements.
+ptrdiff_t rows_together(const ConvShape& s, bool past) {
+  if (s.stride_h != s.stride_w || s.dilation_h > 1 || s.dilation_w > 1 || past) return 1;
+  return depthwise_together(s.r, s.s, s.stride_w);
+}
+
+// Calls make(image, row, outs, scratch) for all rows of outputs, up to `together` at once where
+// they meet whole filters and share rows of x. rows(image, row, scratch) fills scratch.rows for one
+// row of outputs and returns which row of x is the last of them; x has in_height rows of in_row
+// elements. The first `edge` rows of outputs meet less.
 template <class T, class Rows, class Make>
 void each_row(const ConvShape& s, ptrdiff_t height, ptrdiff_t width, ptrdiff_t in_row,
-              ptrdiff_t in_height, bool pairs, Rows&& rows, Make&& make) {
-  const ptrdiff_t together = pairs ? 2 : 1, units = ceil_div(height, together);
+              ptrdiff_t in_height, ptrdiff_t step, ptrdiff_t together, ptrdiff_t edge, Rows&& rows,
+              Make&& make) {
+  edge = std::clamp<ptrdiff_t>(edge, 0, height - 1);
+  const ptrdiff_t units = ceil_div(height - edge, together);
   share<T>(s.n * units, together * width * s.r * s.s * s.c, [&](ptrdiff_t unit, Scratch<T>& now) {
-    const ptrdiff_t n = unit / units, end = std::min((unit % units + 1) * together, height);
-    for (ptrdiff_t h = unit % units * together; h < end;) {
+    const ptrdiff_t n = unit / units, first = edge + unit % units * together;
+    const ptrdiff_t end = std::min(first + together, height);
+    for (ptrdiff_t h = first == edge ? 0 : first; h < end;) {
       now.rows.clear();
-      ptrdiff_t outs = 1;
       const ptrdiff_t below = rows(n, h, now) + 1;  // the row of x below those
-      if (h + 1 < end && ptrdiff_t(now.rows.size()) == s.r && below < in_height)
-        now.rows.push_back({now.rows.back().x + in_row, 0}), outs = 2;
+      ptrdiff_t outs = 1;
+      if (ptrdiff_t(now.rows.size()) == s.r)
+        while (2 * outs <= std::min(together, end - h) &&
+               below + (2 * outs - 1) * step <= in_height)
+          outs *= 2;
+      for (ptrdiff_t r = 0; r < (outs - 1) * step; ++r)
+        now.rows.push_back({now.rows.back().x + in_row, 0});
       make(n, h, outs, now);
       h += outs;
     }
@@ -241,11 +255,11 @@ void depthwise_fwd(const ConvShape& s, const T* x, const T* w, const Epilogue<T>
   by_tap(s, w, weights.data());
   const Line line = line_of(s);
   const bool past = past_caches(s, s.p * s.q, e, y);
-  const bool pairs =
-      depthwise_pairs(s.r, s.s, s.stride_w) && s.stride_h == 1 && s.dilation_h == 1 && !past;
-  const Outputs<T> outputs{pixel_kernel<T>(), weights.data(), s.s, s.c, s.q, 1, e, past};
+  const ptrdiff_t together = rows_together(s, past);
+  const Outputs<T> outputs{
+      pixel_kernel<T>(), weights.data(), s.s, s.c, s.q, 1, s.stride_h, e, past};
   each_row<T>(
-      s, s.p, s.q, s.w * s.c, s.h, pairs,
+      s, s.p, s.q, s.w * s.c, s.h, s.stride_h, together, ceil_div(s.top, s.stride_h),
       [&](ptrdiff_t n, ptrdiff_t p, Scratch<T>& scratch) {
         ptrdiff_t last = s.h;
         for (ptrdiff_t r = 0; r < s.r; ++r) {
@@ -272,11 +286,11 @@ void depthwise_bwd_data(const ConvShape& s, const T* dy, const T* w, const Epilo
     lines.emplace_back(meetings(v, s.left, s.s, s.dilation_w, s.stride_w),
                        ceil_div(s.w - v, s.stride_w), 1, s.q);
   const bool past = s.stride_w == 1 && past_caches(s, s.h * s.w, e, dx);
-  const bool pairs =
-      depthwise_pairs(s.r, s.s, s.stride_w) && s.stride_h == 1 && s.dilation_h == 1 && !past;
-  const Outputs<T> outputs{pixel_kernel<T>(), weights.data(), s.s, s.c, s.w, s.stride_w, e, past};
+  const ptrdiff_t together = s.stride_h > 1 ? 1 : rows_together(s, past);
+  const Outputs<T> outputs{
+      pixel_kernel<T>(), weights.data(), s.s, s.c, s.w, s.stride_w, 1, e, past};
   each_row<T>(
-      s, s.h, s.w, s.q * s.c, s.p, pairs,
+      s, s.h, s.w, s.q * s.c, s.p, 1, together, s.r - 1 - s.top,
       [&](ptrdiff_t n, ptrdiff_t h, Scratch<T>& scratch) {
         const std::vector<Meeting> met =
             meetings(h % s.stride_h, s.top, s.r, s.dilation_h, s.stride_h);
@@ -303,34 +317,44 @@ void depthwise_bwd_weight(const ConvShape& s, const T* x, const T* dy, T* dw) {
                      .template as<DepthwiseWeightFn<T>>();
   const ptrdiff_t taps = s.r * s.s, rows = s.n * s.p;
   const ptrdiff_t parts = std::max<ptrdiff_t>(ceil_div(rows, kDepthwiseRows), 1);
+  const ptrdiff_t together = rows_together(s, false);
   const Line line = line_of(s);
   Workspace<T> partial(size_t(parts * taps * s.c));  // [part][tap][C]
   std::fill_n(partial.data(), parts * taps * s.c, T(0));
   parallel_for(parts, [&](ptrdiff_t part) {
     Scratch<T> scratch;
     auto& [met, from, w, to] = scratch;
-    for (ptrdiff_t row = part * kDepthwiseRows; row < std::min((part + 1) * kDepthwiseRows, rows);
-         ++row) {
-      met.clear();
+    const ptrdiff_t last = std::min((part + 1) * kDepthwiseRows, rows);
+    for (ptrdiff_t row = part * kDepthwiseRows, outs; row < last; row += outs) {
+      met.clear(), outs = 1;
       for (ptrdiff_t r = 0; r < s.r; ++r) {
         const ptrdiff_t h = row % s.p * s.stride_h + r * s.dilation_h - s.top;
         if (h >= 0 && h < s.h) met.push_back({x + (row / s.p * s.h + h) * s.w * s.c, r});
       }
       if (met.empty()) continue;
+      if (ptrdiff_t(met.size()) == s.r) {
+        const ptrdiff_t below = row % s.p * s.stride_h + s.r - s.top;  // of x
+        const ptrdiff_t most = std::min({together, last - row, s.p - row % s.p});
+        while (2 * outs <= most && below + (2 * outs - 1) * s.stride_h <= s.h) outs *= 2;
+      }
       for (const Line::Run& run : line.runs())
         for (ptrdiff_t t = run.low; t < run.high; t += run.together ? run.high - run.low : 1) {
+          const ptrdiff_t first = (run.x + line.offset(t) - line.offset(run.low)) * s.c;
           from.clear(), to.clear();
           for (const RowPair<T>& pair : met) {
-            from.push_back(pair.x + (run.x + line.offset(t) - line.offset(run.low)) * s.c);
+            from.push_back(pair.x + first);
             to.push_back(partial.data() + (part * taps + pair.r * s.s + line.filter(t)) * s.c);
           }
+          for (ptrdiff_t r = 0; r < (outs - 1) * s.stride_h; ++r)
+            from.push_back(from.back() + s.w * s.c);
           DepthwiseAhead ahead;
           if (line.is_longest(run) && t == run.low)
-            ahead = {met.back().x + s.w * s.c, dy + (row + 1) * s.q * s.c,
-                     lines_a_pixel(s.stride_h, s.w, run.run.pixels),
-                     lines_a_pixel(1, s.q, run.run.pixels)};
-          kernel({run.run, ptrdiff_t(met.size()), from.data(), to.data(),
-                  dy + (row * s.q + run.first) * s.c, run.x_step * s.c, run.apart * s.c,
+            ahead = {met.back().x + (1 + (outs - 1) * s.stride_h) * s.w * s.c,
+                     dy + (row + outs) * s.q * s.c,
+                     lines_a_pixel(outs * s.stride_h, s.w, run.run.pixels),
+                     lines_a_pixel(outs, s.q, run.run.pixels)};
+          kernel({run.run, ptrdiff_t(met.size()), outs, from.data(), to.data(),
+                  dy + (row * s.q + run.first) * s.c, run.x_step * s.c, run.apart * s.c, s.q * s.c,
                   line.w_column() * s.c, s.c, ahead});
         }
     }

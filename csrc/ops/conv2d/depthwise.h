@@ -3,8 +3,8 @@
 // is bound by memory, and vectorised over channels.
 //
 // A line of channels slides along a row: each pixel of x is read once and meets all columns of the
-// filter, in the sums of the outputs that it is a part of. Where two rows of outputs are made at
-// once it meets those of both.
+// filter, in the sums of the outputs that it is a part of. Where several rows of outputs are made
+// at once it meets those of all.
 //
 //            x   . . . . k . . .      columns 0, 1, 2 of the filter meet pixel k
 //                    | | |
@@ -30,14 +30,14 @@ struct DepthwiseAhead {
 
 // Rows of outputs under a filter of `rows` by 1 to kMostColumns taps, stride 1 or 2:
 //
-//   out[o][i][c] = clamp(sum over r, s of x[o + r][i * stride + s - lead][c] * w[r][s * w_column +
-//                  c] + bias[c], low, high)                        o < outs, i < pixels, c <
+//   out[o][i][c] = clamp(sum over r, s of x[o * stride + r][i * stride + s - lead][c] *
+//                  w[r][s * w_column + c] + bias[c], low, high)    o < outs, i < pixels, c <
 //                  channels
 template <class T>
 struct DepthwisePixels {
   DepthwiseRun run;
-  ptrdiff_t rows, outs;  // two outs where depthwise_pairs says so
-  const T* const* x;     // [rows + outs - 1], at the first column that is present
+  ptrdiff_t rows, outs;  // 1, 2 or 4 outs, up to depthwise_together
+  const T* const* x;     // [rows + (outs - 1) * stride], at the first column that is present
   const T* const* w;     // [rows]
   T* const* out;         // [outs]
   ptrdiff_t x_step, w_column, out_step, channels;
@@ -49,25 +49,25 @@ struct DepthwisePixels {
 template <class T>
 using DepthwisePixelFn = void(const DepthwisePixels<T>&);
 
-// Filters of which the kernel takes two rows of outputs at once.
-constexpr bool depthwise_pairs(ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t stride) {
-  return rows == 3 && columns == 3 && stride == 1;
+// How many rows of outputs the kernel takes at once, at most.
+constexpr ptrdiff_t depthwise_together(ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t stride) {
+  return rows == 3 && columns == 3 && stride <= 2 ? 4 : 1;
 }
 
 constexpr ptrdiff_t kMostColumns = 5;
 constexpr ptrdiff_t kDepthwiseRows = 16;  // image rows a part of the weight gradient; fixed
 
-// The gradient of weights, of a row of dy:
+// The gradient of weights, of `outs` rows of dy, as many as depthwise_together allows:
 //
-//   out[r][s][c] += sum over i of x[r][i * stride + s - lead][c] * dy[i][c]
+//   out[r][s][c] += sum over o, i of x[o * stride + r][i * stride + s - lead][c] * dy[o][i][c]
 template <class T>
 struct DepthwiseWeight {
   DepthwiseRun run;
-  ptrdiff_t rows;
-  const T* const* x;  // [rows], at the first column that is present
+  ptrdiff_t rows, outs;
+  const T* const* x;  // [rows + (outs - 1) * stride], at the first column that is present
   T* const* out;      // [rows]
   const T* dy;
-  ptrdiff_t x_step, dy_step, out_column, channels;
+  ptrdiff_t x_step, dy_step, dy_row, out_column, channels;
   DepthwiseAhead ahead;
 };
 template <class T>

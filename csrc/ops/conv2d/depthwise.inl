@@ -3,8 +3,9 @@
 // column U m + t of output k - m. Weights of nine taps are loaded once a line, and lie in registers
 // or on the stack.
 //
-// Bound in caches, 3x3 at stride 1: multiply-adds. Loads a multiply-add: 0.33 of x, 0.22 where two
-// rows are made at once, and where registers are 16, most weights.
+// Bound in caches, 3x3 at stride 1: L2, which gives each row of x three times to a row of outputs,
+// twice where two rows are made at once and 1.5 times where four are; registers for four are there
+// where vectors are lines. Two rows and one vector at once took 1.3 times as long (Zen 5).
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
@@ -23,9 +24,9 @@ constexpr ptrdiff_t kWeightRun = 32;  // pixels between two meetings with the su
 // L2 again, where a run of them lies between the two.
 constexpr ptrdiff_t kCrowded = 512;
 
-// Vectors of a line, but no more than two.
+// Whether a vector is a line; there are 32 registers then. Otherwise lines are two vectors.
 template <class T>
-constexpr int kLine = Vec<T>::lanes * sizeof(T) < 64 ? 2 : 1;
+constexpr bool kWide = Vec<T>::lanes * sizeof(T) >= 64;
 
 // Asks for the next lines of the rows ahead; Write: y is about to be written.
 template <bool Write>
@@ -33,11 +34,12 @@ class Fetch {
  public:
   explicit Fetch(const DepthwiseAhead& a)
       : x_(uintptr_t(a.x)), y_(uintptr_t(a.y)), x_lines_(a.x_lines), y_lines_(a.y_lines) {}
-  inline __attribute__((always_inline)) void next() {
-    for (ptrdiff_t i = 0; i < x_lines_; ++i, x_ += 64)
-      __builtin_prefetch(reinterpret_cast<const void*>(x_));
-    for (ptrdiff_t i = 0; i < y_lines_; ++i, y_ += 64)
-      __builtin_prefetch(reinterpret_cast<const void*>(y_), Write);
+  // What a line of one pixel asks for, times `lines`.
+  inline __attribute__((always_inline)) void next(int lines) {
+    for (ptrdiff_t i = 0; i < x_lines_ * lines; ++i, x_ += 64)
+      __builtin_prefetch(reinterpret_cast<const void*>(x_), 0, 2);
+    for (ptrdiff_t i = 0; i < y_lines_ * lines; ++i, y_ += 64)
+      __builtin_prefetch(reinterpret_cast<const void*>(y_), 0, 2);
   }
 
  private:
@@ -46,22 +48,23 @@ class Fetch {
 };
 
 // NV vectors of channels from c on, the last of `left` elements. R: rows of the filter, 0 for
-// those of `a`; O: rows of outputs.
+// those of `a`; O: rows of outputs, whose filters lie U rows of x apart.
 template <class T, int S, int R, int U, int O, int NV>
 inline __attribute__((always_inline)) void slide(const DepthwisePixels<T>& a, ptrdiff_t c,
                                                  ptrdiff_t left, Fetch<true>& ahead) {
   static_assert(R > 0 || O == 1, "rows that are not known share no pixel");
   constexpr int lanes = Vec<T>::lanes, M = (S + U - 1) / U, held = R > 0 ? R : 1;
+  constexpr int rows = held + U * (O - 1);
   const DepthwiseRun run = a.run;
   const ptrdiff_t x_step = a.x_step, out_step = a.out_step;
   const Vec<T> low = broadcast(a.low), high = broadcast(a.high);
   Vec<T> begin[NV], acc[O][M][NV], weight[held][S][NV];
-  const T* x[held + O - 1];
+  const T* x[rows];
   T* out[O];
 #pragma GCC unroll 2
   for (int v = 0; v < NV; ++v)
     begin[v] = a.bias ? load_filled(a.bias + c + v * lanes, left, T(0)) : broadcast(T(0));
-#pragma GCC unroll 2
+#pragma GCC unroll 4
   for (int o = 0; o < O; ++o) {
     out[o] = a.out[o] + c;
 #pragma GCC unroll 5
@@ -77,8 +80,8 @@ inline __attribute__((always_inline)) void slide(const DepthwisePixels<T>& a, pt
         of[s][v] = load_filled(w + c + s * a.w_column + v * lanes, left, T(0));
   };
   if constexpr (R > 0) {
-#pragma GCC unroll 6
-    for (int r = 0; r < R + O - 1; ++r) x[r] = a.x[r] + c;
+#pragma GCC unroll 9
+    for (int r = 0; r < rows; ++r) x[r] = a.x[r] + c;
 #pragma GCC unroll 5
     for (int r = 0; r < R; ++r) row(a.w[r], weight[r]);
   }
@@ -105,12 +108,12 @@ inline __attribute__((always_inline)) void slide(const DepthwisePixels<T>& a, pt
       const ptrdiff_t at = column * x_step;
       Vec<T> pixel[NV];
       if constexpr (R > 0) {
-#pragma GCC unroll 6
-        for (int r = 0; r < R + O - 1; ++r) {
+#pragma GCC unroll 9
+        for (int r = 0; r < rows; ++r) {
           read(x[r] + at, pixel);
-#pragma GCC unroll 2
+#pragma GCC unroll 4
           for (int o = 0; o < O; ++o)
-            if (r >= o && r < o + R) meet(pixel, t, o, weight[r - o]);
+            if (r >= U * o && r < U * o + R) meet(pixel, t, o, weight[r - U * o]);
         }
       } else {
         for (ptrdiff_t r = 0; r < a.rows; ++r) {
@@ -120,8 +123,8 @@ inline __attribute__((always_inline)) void slide(const DepthwisePixels<T>& a, pt
         }
       }
     }
-    ahead.next();
-#pragma GCC unroll 2
+    ahead.next(kWide<T> ? NV : 1);
+#pragma GCC unroll 4
     for (int o = 0; o < O; ++o) {
       if (!edge.value || k >= M - 1) {
 #pragma GCC unroll 2
@@ -150,10 +153,11 @@ inline __attribute__((always_inline)) void slide(const DepthwisePixels<T>& a, pt
   for (; k < end; ++k) step(k, std::true_type());
 }
 
-// By value: what is stored might lie in `a` for all that the compiler knows.
+// By value: what is stored might lie in `a` for all that the compiler knows. One vector at a time
+// where four rows give sums enough, which wait four cycles for each other.
 template <class T, int S, int R, int U, int O>
 void pixels_of(const DepthwisePixels<T> a) {
-  constexpr int NV = kLine<T>, lanes = Vec<T>::lanes;
+  constexpr int NV = O == 4 ? 1 : 2, lanes = Vec<T>::lanes;
   Fetch<true> ahead(a.ahead);
   ptrdiff_t c = 0;
   for (; c + NV * lanes <= a.channels; c += NV * lanes)
@@ -164,19 +168,35 @@ void pixels_of(const DepthwisePixels<T> a) {
   if (a.past) drain();
 }
 
+// Outputs in 1, 2 or 4 rows.
+template <class T, int S, int U>
+void rows_of(const DepthwisePixels<T>& a) {
+  constexpr ptrdiff_t most = kWide<T> ? 4 : U == 1 ? 2 : 1;  // as registers allow
+  if (a.outs == 1) return pixels_of<T, S, S, U, 1>(a);
+  if constexpr (depthwise_together(S, S, U) > 1) {
+    if (a.outs <= most) {
+      if (a.outs == 2) return pixels_of<T, S, S, U, 2>(a);
+      if constexpr (most == 4) return pixels_of<T, S, S, U, 4>(a);
+    }
+    DepthwisePixels<T> half = a;  // the upper one asks for rows of x, the lower one for those of y
+    half.outs /= 2, half.ahead.y_lines = 0;
+    rows_of<T, S, U>(half);
+    half.x += U * half.outs, half.out += half.outs;
+    half.ahead = {a.ahead.x, a.ahead.y, 0, a.ahead.y_lines};
+    rows_of<T, S, U>(half);
+  }
+}
+
 template <class T, int S>
 void columns_of(const DepthwisePixels<T>& a) {
   const bool two = a.run.stride == 2;
   if constexpr (S == 3 || S == 5)
-    if (a.rows == S) {
-      if (two) return pixels_of<T, S, S, 2, 1>(a);
-      if constexpr (depthwise_pairs(S, S, 1))
-        if (a.outs == 2) return pixels_of<T, S, S, 1, 2>(a);
-      return pixels_of<T, S, S, 1, 1>(a);
-    }
+    if (a.rows == S) return two ? rows_of<T, S, 2>(a) : rows_of<T, S, 1>(a);
   if constexpr (S <= 2) {  // residue classes of the data gradient of 3x3 with stride 2
     if (a.rows == 1 && !two) return pixels_of<T, S, 1, 1, 1>(a);
-    if (a.rows == 2 && !two) return pixels_of<T, S, 2, 1, 1>(a);
+  }
+  if constexpr (S <= 3) {  // and rows at the edge of 3x3
+    if (a.rows == 2) return two ? pixels_of<T, S, 2, 2, 1>(a) : pixels_of<T, S, 2, 1, 1>(a);
   }
   if constexpr (S > 1)
     if (two) return pixels_of<T, S, 0, 2, 1>(a);
@@ -199,47 +219,55 @@ void pixel(const DepthwisePixels<T>& a) {
   }
 }
 
-// Columns of x of strides [begin, end), R rows of them.
-template <class T, int S, int R, int U, int NV>
+// Columns of x of strides [begin, end), under R rows of the filter and D rows of dy.
+template <class T, int S, int R, int U, int D, int NV>
 inline __attribute__((always_inline)) void columns(const DepthwiseWeight<T>& a, ptrdiff_t begin,
                                                    ptrdiff_t end, ptrdiff_t c, ptrdiff_t left,
                                                    Fetch<false>& ahead) {
-  constexpr int lanes = Vec<T>::lanes, M = (S + U - 1) / U;
+  constexpr int lanes = Vec<T>::lanes, M = (S + U - 1) / U, rows = R + U * (D - 1);
   const DepthwiseRun run = a.run;
   const bool fetches = c * ptrdiff_t(sizeof(T)) % 64 == 0;
   Vec<T> acc[R][S][NV];
-  const T *x[R], *dy = a.dy + c;
+  const T *x[rows], *dy = a.dy + c;
+#pragma GCC unroll 9
+  for (int r = 0; r < rows; ++r) x[r] = a.x[r] + c;
 #pragma GCC unroll 3
-  for (int r = 0; r < R; ++r) {
-    x[r] = a.x[r] + c;
+  for (int r = 0; r < R; ++r)
 #pragma GCC unroll 5
     for (int s = 0; s < S; ++s)
 #pragma GCC unroll 4
       for (int v = 0; v < NV; ++v)
         acc[r][s][v] = load_filled(a.out[r] + s * a.out_column + c + v * lanes, left, T(0));
-  }
   // At an edge, columns and outputs that are not there are not read: they meet not even a NaN.
   auto step = [&](ptrdiff_t k, auto edge) __attribute__((always_inline)) {
-    if (fetches) ahead.next();
+    if (fetches) ahead.next(1);
 #pragma GCC unroll 4
     for (int v = 0; v < NV; ++v) {
-      Vec<T> d[M];
+      Vec<T> d[D][M];
+#pragma GCC unroll 4
+      for (int o = 0; o < D; ++o)
 #pragma GCC unroll 5
-      for (int m = 0; m < M; ++m)
-        d[m] = !edge.value || size_t(k - m) < size_t(run.pixels)
-                   ? load_filled(dy + (k - m) * a.dy_step + v * lanes, left, T(0))
-                   : broadcast(T(0));
+        for (int m = 0; m < M; ++m)
+          d[o][m] =
+              !edge.value || size_t(k - m) < size_t(run.pixels)
+                  ? load_filled(dy + o * a.dy_row + (k - m) * a.dy_step + v * lanes, left, T(0))
+                  : broadcast(T(0));
 #pragma GCC unroll 2
       for (int t = 0; t < U; ++t) {
         const ptrdiff_t column = k * U + t - run.lead;
         if (edge.value && size_t(column) >= size_t(run.present)) continue;
-#pragma GCC unroll 3
-        for (int r = 0; r < R; ++r) {
-          const Vec<T> pixel = load_filled(x[r] + column * a.x_step + v * lanes, left, T(0));
+#pragma GCC unroll 9
+        for (int row = 0; row < rows; ++row) {
+          const Vec<T> pixel = load_filled(x[row] + column * a.x_step + v * lanes, left, T(0));
+#pragma GCC unroll 4
+          for (int o = 0; o < D; ++o) {
+            const int r = row - U * o;
+            if (r < 0 || r >= R) continue;
 #pragma GCC unroll 5
-          for (int m = 0; U * m + t < S; ++m)
-            if (!edge.value || size_t(k - m) < size_t(run.pixels))
-              acc[r][U * m + t][v] = fma(pixel, d[m], acc[r][U * m + t][v]);
+            for (int m = 0; U * m + t < S; ++m)
+              if (!edge.value || size_t(k - m) < size_t(run.pixels))
+                acc[r][U * m + t][v] = fma(pixel, d[o][m], acc[r][U * m + t][v]);
+          }
         }
       }
     }
@@ -260,8 +288,8 @@ inline __attribute__((always_inline)) void columns(const DepthwiseWeight<T>& a, 
 }
 
 // Rows r to r + R.
-template <class T, int S, int R, int U, int NV>
-void rows_of(const DepthwiseWeight<T>& all, ptrdiff_t r) {
+template <class T, int S, int R, int U, int D, int NV>
+void weight_rows(const DepthwiseWeight<T>& all, ptrdiff_t r) {
   constexpr int lanes = Vec<T>::lanes, M = (S + U - 1) / U;
   DepthwiseWeight<T> a = all;
   a.x += r, a.out += r;
@@ -271,24 +299,40 @@ void rows_of(const DepthwiseWeight<T>& all, ptrdiff_t r) {
     const ptrdiff_t end = std::min(k + kWeightRun, strides);
     ptrdiff_t c = 0;
     for (; c + NV * lanes <= a.channels; c += NV * lanes)
-      columns<T, S, R, U, NV>(a, k, end, c, lanes, ahead);
+      columns<T, S, R, U, D, NV>(a, k, end, c, lanes, ahead);
     row_each<T>(c, a.channels, [&](ptrdiff_t at, ptrdiff_t left) __attribute__((always_inline)) {
-      columns<T, S, R, U, 1>(a, k, end, at, left, ahead);
+      columns<T, S, R, U, D, 1>(a, k, end, at, left, ahead);
     });
   }
 }
 
+// A row of dy.
 template <class T, int S, int U>
-void weight_of(const DepthwiseWeight<T>& a) {
+void weight_of_row(const DepthwiseWeight<T>& a) {
   // Sums: eight to twelve, as two ports of four cycles and sixteen registers want.
-  const bool crowd = kLine<T> > 1 && a.dy_step * ptrdiff_t(sizeof(T)) % kCrowded == 0;
+  const bool crowd = !kWide<T> && a.dy_step * ptrdiff_t(sizeof(T)) % kCrowded == 0;
   ptrdiff_t r = 0;
-  if constexpr (S == 3 && kLine<T> > 1)
-    for (; crowd && r + 2 <= a.rows; r += 2) rows_of<T, S, 2, U, 2>(a, r);
+  if constexpr (S == 3 && !kWide<T>)
+    for (; crowd && r + 2 <= a.rows; r += 2) weight_rows<T, S, 2, U, 1, 2>(a, r);
   if constexpr (S == 3 || S == 5)
     for (constexpr int R = S == 3 ? 3 : 2; !crowd && r + R <= a.rows; r += R)
-      rows_of<T, S, R, U, 1>(a, r);
-  for (; r < a.rows; ++r) rows_of<T, S, 1, U, S <= 3 ? 4 : 2>(a, r);
+      weight_rows<T, S, R, U, 1, 1>(a, r);
+  for (; r < a.rows; ++r) weight_rows<T, S, 1, U, 1, S <= 3 ? 4 : 2>(a, r);
+}
+
+// Two and four rows of dy share rows of x and meet the sums in memory once.
+template <class T, int S, int U>
+void weight_of(const DepthwiseWeight<T>& a) {
+  if constexpr (depthwise_together(S, S, U) > 1 && kWide<T>) {
+    if (a.outs == 4) return weight_rows<T, S, S, U, 4, 1>(a, 0);
+    if (a.outs == 2) return weight_rows<T, S, S, U, 2, 1>(a, 0);
+  }
+  DepthwiseWeight<T> one = a;
+  for (ptrdiff_t o = 0; o < a.outs; ++o) {
+    weight_of_row<T, S, U>(one);
+    one.x += U, one.dy += a.dy_row;
+    one.ahead = {};
+  }
 }
 
 template <class T>

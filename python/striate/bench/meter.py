@@ -13,6 +13,7 @@ import numpy as np
 from striate import _C
 from striate.bench.clock import PAUSE, Clock
 from striate.bench.machine import caches
+from striate.bench.task import unwritten
 
 LEVELS = ("L1", "L2", "L3", "DRAM")
 MOST = 1 << 30  # bytes of the largest copy
@@ -58,7 +59,8 @@ class Meter:
         total = copy_bytes(level, self.threads)
         if level not in self._buffers:
             items = max(1, total // 8)
-            self._buffers[level] = np.ones(items, np.float32), np.zeros(items, np.float32)
+            self._buffers[level] = unwritten((items,), np.float32), unwritten((items,), np.float32)
+            self._buffers[level][0].fill(1)
         x, y = self._buffers[level]
         small = x[:1], y[:1]
         repeats = max(1, min(1000, int(2e6 // total)))

@@ -11,7 +11,7 @@ import numpy as np
 
 from striate.bench.machine import caches
 from striate.bench.problem import Problem
-from striate.bench.task import PERIOD, Array, Spots, Task, normal, probe, repeated, rng
+from striate.bench.task import PERIOD, Array, Spots, Task, normal, probe, repeated, rng, unwritten
 
 PARAMETERS = {"leaky_relu": 0.01, "elu": 1.0, "softplus": 1.0}
 FROM_OPERAND = ("gelu", "gelu_tanh", "silu")  # whose gradient needs x, not y
@@ -92,7 +92,7 @@ def task(problem: Problem, dtype: Any) -> Task:
         shape=(n,),
         spots=lambda: _spots(problem, arrays),
         options={"function": name, "parameter": PARAMETERS.get(name, 0.0)},
-        out=np.full(n, np.nan, dtype),
+        out=unwritten((n,), dtype),
         bytes=cost(problem)[1] * np.dtype(dtype).itemsize / 4,
     )
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from striate.bench.problem import Problem
-from striate.bench.task import Array, Spots, Task, normal, rng, some
+from striate.bench.task import Array, Spots, Task, normal, rng, some, unwritten
 
 LEAST = 1024  # rows and columns that a part of a product keeps
 
@@ -61,7 +61,7 @@ def task(problem: Problem, dtype: Any) -> Task:
     random, gap = rng(problem.name), problem.sizes.get("gap", 0)
     a = _operand(random, batch, m, k, trans[0] == "T", gap, dtype)
     b = _operand(random, batch, k, n, trans[1] == "T", gap, dtype)
-    out = np.full((*batch, m, n + gap), np.nan, dtype)[..., :n]
+    out = unwritten((*batch, m, n + gap), dtype)[..., :n]
     flops, moved = cost(problem)
     packed = problem.pass_ == "packed"
     return Task(

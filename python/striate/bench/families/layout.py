@@ -8,7 +8,17 @@ from typing import Any
 import numpy as np
 
 from striate.bench.problem import Problem
-from striate.bench.task import Array, Spots, Task, empty_images, images, normal, probe, rng
+from striate.bench.task import (
+    Array,
+    Spots,
+    Task,
+    empty_images,
+    images,
+    normal,
+    probe,
+    rng,
+    unwritten,
+)
 
 OPS = {
     "to_channels_last": "to_channels_last", "to_c_order": "to_c_order", "pad": "pad",
@@ -49,7 +59,7 @@ def task(problem: Problem, dtype: Any) -> Task:
         shape=shape,
         spots=lambda: _spots(problem, x, shape),
         options={"width": z.get("width", 0)},
-        out=empty_images(shape, dtype) if last else np.full(shape, np.nan, dtype),
+        out=empty_images(shape, dtype) if last else unwritten(shape, dtype),
         bytes=cost(problem)[1] * np.dtype(dtype).itemsize / 4,
     )
 

@@ -9,7 +9,17 @@ import numpy as np
 
 from striate import _C
 from striate.bench.problem import Problem
-from striate.bench.task import Array, Spots, Task, empty_images, images, normal, rng, some
+from striate.bench.task import (
+    Array,
+    Spots,
+    Task,
+    empty_images,
+    images,
+    normal,
+    rng,
+    some,
+    unwritten,
+)
 
 EPS = 1e-5
 LRN = {"alpha": 1e-4, "beta": 0.75, "k": 2.0}
@@ -63,7 +73,7 @@ def task(problem: Problem, dtype: Any) -> Task:
         arrays["mean"] = normal(random, (shape[1],), dtype)
         arrays["var"] = random.uniform(0.5, 2, shape[1]).astype(dtype)
     check = {"batch": _batch, "layer": _layer, "local_response": _lrn}[problem.sizes["kind"]]
-    out = empty_images(shape, dtype) if len(shape) == 4 else np.full(shape, np.nan, dtype)
+    out = empty_images(shape, dtype) if len(shape) == 4 else unwritten(shape, dtype)
     return Task(
         op=op,
         arrays=arrays,

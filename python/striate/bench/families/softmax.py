@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from striate.bench.problem import Problem
-from striate.bench.task import Array, Spots, Task, normal, rng, some
+from striate.bench.task import Array, Spots, Task, normal, rng, some, unwritten
 
 
 def cost(problem: Problem) -> tuple[float, float]:
@@ -44,7 +44,7 @@ def task(problem: Problem, dtype: Any) -> Task:
         shape=shape,
         spots=lambda: _spots(problem, arrays, log),
         options={"log": log},
-        out=np.full(shape, np.nan, dtype),
+        out=unwritten(shape, dtype),
         bytes=cost(problem)[1] * np.dtype(dtype).itemsize / 4,
     )
 
