@@ -169,7 +169,7 @@ struct Outputs {
   ptrdiff_t s, channels, width, stride;  // pixels of a row, and one in `stride` is made
   ptrdiff_t step;                        // rows of x from one row of outputs to the next
   const Epilogue<T>& e;
-  bool past;
+  bool past, far;  // results go past the caches; no cache holds the images
 
   // Writes `outs` rows of outputs, one below the other. Of scratch.rows the first meets all but the
   // last (outs - 1) * step, the next those `step` further down. `next_rows` of x are the first that
@@ -192,7 +192,7 @@ struct Outputs {
       if (fetch && line.is_longest(run) && !rows.empty()) {
         ahead = {rows.back().x + line.limit() * channels, out + outs * row,
                  lines_a_pixel(next_rows, line.limit(), run.run.pixels),
-                 past ? 0 : lines_a_pixel(outs, width, run.run.pixels)};
+                 past ? 0 : lines_a_pixel(outs, width, run.run.pixels), far};
       }
       kernel({run.run, ptrdiff_t(w.size()), outs, x.data(), w.data(), to.data(),
               run.x_step * channels, line.w_column() * channels, run.apart * stride * channels,
@@ -204,6 +204,12 @@ struct Outputs {
     if (e.activation) e.activation(out, out, outs * width * channels, e.parameter);
   }
 };
+
+template <class T>
+bool is_far(const ConvShape& s) {
+  const double pixels = double(s.h) * double(s.w) + double(s.p) * double(s.q);
+  return double(s.n) * pixels * double(s.c) * sizeof(T) > double(kPastCachesBytes);
+}
 
 // No cache holds so many results, and pixels are whole lines.
 template <class T>
@@ -256,8 +262,8 @@ void depthwise_fwd(const ConvShape& s, const T* x, const T* w, const Epilogue<T>
   const Line line = line_of(s);
   const bool past = past_caches(s, s.p * s.q, e, y);
   const ptrdiff_t together = rows_together(s, past);
-  const Outputs<T> outputs{
-      pixel_kernel<T>(), weights.data(), s.s, s.c, s.q, 1, s.stride_h, e, past};
+  const Outputs<T> outputs{pixel_kernel<T>(), weights.data(), s.s, s.c, s.q, 1, s.stride_h, e, past,
+                           is_far<T>(s)};
   each_row<T>(
       s, s.p, s.q, s.w * s.c, s.h, s.stride_h, together, ceil_div(s.top, s.stride_h),
       [&](ptrdiff_t n, ptrdiff_t p, Scratch<T>& scratch) {
@@ -287,8 +293,8 @@ void depthwise_bwd_data(const ConvShape& s, const T* dy, const T* w, const Epilo
                        ceil_div(s.w - v, s.stride_w), 1, s.q);
   const bool past = s.stride_w == 1 && past_caches(s, s.h * s.w, e, dx);
   const ptrdiff_t together = s.stride_h > 1 ? 1 : rows_together(s, past);
-  const Outputs<T> outputs{
-      pixel_kernel<T>(), weights.data(), s.s, s.c, s.w, s.stride_w, 1, e, past};
+  const Outputs<T> outputs{pixel_kernel<T>(), weights.data(), s.s, s.c, s.w, s.stride_w, 1, e, past,
+                           is_far<T>(s)};
   each_row<T>(
       s, s.h, s.w, s.q * s.c, s.p, 1, together, s.r - 1 - s.top,
       [&](ptrdiff_t n, ptrdiff_t h, Scratch<T>& scratch) {
@@ -318,6 +324,7 @@ void depthwise_bwd_weight(const ConvShape& s, const T* x, const T* dy, T* dw) {
   const ptrdiff_t taps = s.r * s.s, rows = s.n * s.p;
   const ptrdiff_t parts = std::max<ptrdiff_t>(ceil_div(rows, kDepthwiseRows), 1);
   const ptrdiff_t together = rows_together(s, false);
+  const bool far = is_far<T>(s);
   const Line line = line_of(s);
   Workspace<T> partial(size_t(parts * taps * s.c));  // [part][tap][C]
   std::fill_n(partial.data(), parts * taps * s.c, T(0));
@@ -352,7 +359,7 @@ void depthwise_bwd_weight(const ConvShape& s, const T* x, const T* dy, T* dw) {
             ahead = {met.back().x + (1 + (outs - 1) * s.stride_h) * s.w * s.c,
                      dy + (row + outs) * s.q * s.c,
                      lines_a_pixel(outs * s.stride_h, s.w, run.run.pixels),
-                     lines_a_pixel(outs, s.q, run.run.pixels)};
+                     lines_a_pixel(outs, s.q, run.run.pixels), far};
           kernel({run.run, ptrdiff_t(met.size()), outs, from.data(), to.data(),
                   dy + (row * s.q + run.first) * s.c, run.x_step * s.c, run.apart * s.c, s.q * s.c,
                   line.w_column() * s.c, s.c, ahead});

@@ -26,6 +26,7 @@ struct DepthwiseRun {
 struct DepthwiseAhead {
   const void *x = nullptr, *y = nullptr;  // y: the outputs or their gradient
   ptrdiff_t x_lines = 0, y_lines = 0;
+  bool far = false;  // no cache holds the images
 };
 
 // Rows of outputs under a filter of `rows` by 1 to kMostColumns taps, stride 1 or 2:
