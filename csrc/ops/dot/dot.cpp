@@ -3,12 +3,15 @@
 // (L2) and is copied if it does not lie along k; the other one comes once from where it lies, some
 // rows at a time, and the next are asked for meanwhile.
 //
-//   few rows     for every 4 columns of C, which are rows of W, all rows of A
+//   few rows     for every 12 columns of C, which are rows of W, all rows of A
 //   few columns  for every 4 rows of A all columns of C
 //
 // Zen 4, one core, GF/s, and packed (B turned into panels): 4 x 2560 x 2560 40 and 22, 8 x 1024 x
 // 1024 82 and 44, 16 x 1760 x 1760 82 and 55, 32 x 2560 x 2560 77 and 70, 64 x 4096 x 4096 80
-// and 82. Blocks of 512 to 1536 of k were 5 to 15 % slower than none.
+// and 82. Blocks of 512 to 1536 of k were 5 to 15 % slower than none. Those were 4 columns at a
+// time, which the kernel takes two by two; 12 it takes by six, and rows of A come from L2 a third
+// as often (Zen 5: 4 x 2560 x 2560 76 and 92, 16 x 1760 x 1760 130 and 166, 49 x 2048 x 512 140 and
+// 221, where panels make 214).
 #include "ops/dot/dot.h"
 
 #include <algorithm>
@@ -27,7 +30,7 @@ const Table<Kernel> kernels{
 #undef ROW
 };
 
-constexpr ptrdiff_t kColumns = 4;     // of C at a time, of few rows
+constexpr ptrdiff_t kColumns = 12;    // of C at a time, of few rows
 constexpr ptrdiff_t kNear = 1 << 16;  // elements of the near operand at a time: L2
 constexpr double kGrainFlops = 5e5;   // of a task at least
 constexpr double kSerialFlops = 4e6;  // below, waking a second core costs more than it brings
