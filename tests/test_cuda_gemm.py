@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import cuda_on_cpu
 import numpy as np
 import pytest
-from cuda_on_cpu import CSRC, GemmCuda, pointer
+from cuda_on_cpu import CSRC, GemmCuda, loaded, pointer, stored
 from striate.testing import guarded
 
 pytestmark = pytest.mark.skipif(cuda_on_cpu.COMPILER is None, reason="needs a C++ compiler")
@@ -41,23 +41,6 @@ for n in (128, 256):
         Method("gemm_f16_cuda", f"gemm_f16_cuda_mma_128x{n}", "f2", 0, EPS, n),
     ]
 every_method = pytest.mark.parametrize("method", METHODS, ids=lambda m: m.name)
-
-
-def stored(x, dtype):
-    """As the kernel reads it; bfloat16 as its bits, rounded to nearest even."""
-    x = np.ascontiguousarray(x, np.float32)
-    if dtype != "bf16":
-        return x.astype(dtype)
-    bits = x.view(np.uint32)
-    rounded = (bits + 0x7FFF + (bits >> 16 & 1)) >> 16
-    return np.where(np.isnan(x), bits >> 16 | 0x40, rounded).astype(np.uint16)
-
-
-def loaded(x):
-    """In float64."""
-    if x.dtype == np.uint16:
-        return (x.astype(np.uint32) << 16).view(np.float32).astype("f8")
-    return x.astype("f8")
 
 
 @dataclass

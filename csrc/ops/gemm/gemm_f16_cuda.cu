@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Products of float16 with float32 sums: gemm_half.cuh.
+// Matrix products of float16 with float32 sums (gemm_half.cuh).
+//
+// gemm_f16_cuda_mma_128x{128,256}_{nn,nt,tn,tt}(GemmCuda): launch as gemm_cuda.h says; dynamic
+// shared memory of GemmCuda::mma_shared(128 or 256), more than a launch gets unasked. C is float,
+// or float16.
 #include "ops/gemm/gemm_half.cuh"
 
-KERNELS(f16, float16, 128, 2)
-KERNELS(f16, float16, 256, 1)
+STRIATE_MMA_GEMMS(gemm_f16_cuda_mma_128x128, F16Loop<128>, 2)
+STRIATE_MMA_GEMMS(gemm_f16_cuda_mma_128x256, F16Loop<256>, 1)

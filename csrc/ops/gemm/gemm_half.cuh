@@ -1,12 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Products of bfloat16 and of float16 with float32 sums, on tensor cores (gemm_mma.cuh).
+// Products of bfloat16 and of float16 with float32 sums on tensor cores: a policy of gemm_mma.cuh.
 //
 // Products of two such numbers are exact in float32. Tensor cores cut sums off where float32
 // rounds.
-//
-// gemm_{bf16,f16}_cuda_mma_128x{128,256}_{nn,nt,tn,tt}(GemmCuda): launch as gemm_cuda.h says;
-// dynamic shared memory of GemmCuda::mma_shared(128 or 256), more than a launch gets unasked. C is
-// float, or of the operands' type.
 #pragma once
 #include "ops/gemm/gemm_mma.cuh"
 
@@ -52,14 +48,9 @@ struct Half {
   static void multiply(float (&sum)[4], const A& a, const B& b) { mma_16<T>(sum, a.r, b.r); }
 };
 
-}  // namespace striate
+template <int kWide>
+using Bf16Loop = MmaLoop<Half<bfloat16>, kWide>;
+template <int kWide>
+using F16Loop = MmaLoop<Half<float16>, kWide>;
 
-#define KERNEL(name, T, wide, blocks, trans_a, trans_b)                                    \
-  extern "C" __global__ void __launch_bounds__(256, blocks) name(striate::GemmCuda args) { \
-    striate::gemm_mma<striate::Half<striate::T>, wide, trans_a, trans_b>(args);            \
-  }
-#define KERNELS(dtype, T, wide, blocks)                                          \
-  KERNEL(gemm_##dtype##_cuda_mma_128x##wide##_nn, T, wide, blocks, false, false) \
-  KERNEL(gemm_##dtype##_cuda_mma_128x##wide##_nt, T, wide, blocks, false, true)  \
-  KERNEL(gemm_##dtype##_cuda_mma_128x##wide##_tn, T, wide, blocks, true, false)  \
-  KERNEL(gemm_##dtype##_cuda_mma_128x##wide##_tt, T, wide, blocks, true, true)
+}  // namespace striate

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// C = clamp(alpha A B + beta C + bias) on tensor cores, by mma.sync: the loop that all types share.
+// C = clamp(alpha A B + beta C + bias) on tensor cores, by mma.sync: the loop that all types share,
+// of matrix products and of convolutions.
 //
-//   block 128 x 128 or 128 x 256, eight warps (two rows of four) of 64 x 32 or 64 x 64, four stages
-//   of cp.async; a stage is 64 bytes of k (32 elements of 16 bits, 16 floats) of A's and B's tiles,
+//   block 128 x 64, 128 or 256, eight warps (two rows of four) of 64 x 16, 32 or 64, four stages of
+//   cp.async; a stage is 64 bytes of k (32 elements of 16 bits, 16 floats) of A's and B's tiles,
 //   each in its own order
 //
 // Tiles in shared memory have no padding. Their 16-byte pieces change places instead, so that what
@@ -35,41 +36,54 @@ constexpr int kMmaStages = 4, kMmaThreads = GemmCuda::kThreads;
 template <class T, int kCols>
 inline int swizzled(int row, int col) {
   constexpr int kPack = Pack<T>::size, kBytes = kCols * int(sizeof(T));
-  static_assert(kBytes == 64 || kBytes % 256 == 0, "see above");
+  static_assert(kBytes == 64 || kBytes % 256 == 0 || (kBytes == 128 && sizeof(T) == 2),
+                "see above");
   const int turn = kBytes == 64 ? row / 2 % 4 : sizeof(T) == 2 ? row % 8 : row % 4 * 2;
   return row * kCols + (((col / kPack) ^ turn) * kPack | col % kPack);
 }
 
-// The tile of kRows rows from row0 on and kCols columns from col0 on; 0 outside the matrix.
-template <int kRows, int kCols, class T>
-inline void copy_tile(Shared<T> to, const T* from, int64 ld, int row0, int rows, int col0, int cols,
-                      bool wide) {
+// The tile of kRows rows from row0 on and kCols columns from col0 on; 0 outside the source.
+template <int kRows, int kCols, class T, class Source>
+inline void copy_tile(Shared<T> to, const Source& from, int row0, int col0) {
   constexpr int kPack = Pack<T>::size, kPerRow = kCols / kPack;
 #pragma unroll 1  // a few rounds; unrolled, their addresses are spilled
   for (int part = 0; part < kRows * kPerRow / kMmaThreads; ++part) {
     const int i = part * kMmaThreads + int(threadIdx.x);
     const int r = i / kPerRow, c = i % kPerRow * kPack;
-    const int left = row0 + r < rows ? smaller(cols - col0 - c, kPack) : 0;
-    const int inside = left > 0 ? left : 0;
-    const T* source = inside > 0 ? from + (row0 + r) * ld + col0 + c : from;
     const Shared<T> target = to + swizzled<T, kCols>(r, c);
-    if (wide) {
-      copy_async<16>(target, source, inside * int(sizeof(T)));
+    if (from.wide) {
+      const Span<T> pack = from.at(row0 + r, col0 + c);
+      copy_async<16>(target, pack.count > 0 ? pack.at : from.first,
+                     pack.count > 0 ? smaller(pack.count, kPack) * int(sizeof(T)) : 0);
     } else if constexpr (sizeof(T) == 4) {
 #pragma unroll
-      for (int e = 0; e < kPack; ++e)
-        copy_async<4>(target + e, e < inside ? source + e : from, e < inside ? 4 : 0);
+      for (int e = 0; e < kPack; ++e) {
+        const Span<T> one = from.at(row0 + r, col0 + c + e);
+        copy_async<4>(target + e, one.count > 0 ? one.at : from.first, one.count > 0 ? 4 : 0);
+      }
     } else {  // cp.async has no 2 bytes
       Pack<T> x;
 #pragma unroll
-      for (int e = 0; e < kPack; ++e) x.at[e] = e < inside ? source[e] : T{};
+      for (int e = 0; e < kPack; ++e) {
+        const Span<T> one = from.at(row0 + r, col0 + c + e);
+        x.at[e] = one.count > 0 ? *one.at : T{};
+      }
       store16(target, x);
     }
   }
 }
 
-template <class P, int kWide, bool kTransA, bool kTransB>
-struct MmaGemm {
+// An operand's kDepth of k from k0 on, and its kAcross rows (A) or columns (B) from x0 on.
+template <int kAcross, int kDepth, class T, class Operand>
+inline void copy_operand(Shared<T> to, const Operand& from, int x0, int k0) {
+  if constexpr (Operand::along_k)
+    copy_tile<kAcross, kDepth>(to, from.source, x0, k0);
+  else
+    copy_tile<kDepth, kAcross>(to, from.source, k0, x0);
+}
+
+template <class P, int kWide, class A, class B>
+struct MmaProduct {
   using T = typename P::Element;
   static constexpr int kHigh = 128, kDepth = 64 / int(sizeof(T));
   static constexpr int kA = kHigh * kDepth, kStage = kA + kWide * kDepth;  // elements
@@ -79,8 +93,9 @@ struct MmaGemm {
   // [16 rows][8 columns][of an mma]
   using Sums = float[4][kPieces][4];
 
-  const GemmCuda& g;
-  const T *a, *b;
+  const A& a;
+  const B& b;
+  PartOfK k;
   TilePlace tile;
   Shared<T> stages;
 
@@ -92,16 +107,8 @@ struct MmaGemm {
   void copy_step(int step, int steps) const {
     if (step < steps) {
       const Shared<T> to = stage_of(stages, step);
-      const int k = step * kDepth;
-      const bool wide_a = wide_rows(a, g.a_ld), wide_b = wide_rows(b, g.b_ld);
-      if constexpr (kTransA)
-        copy_tile<kDepth, kHigh>(to, a, g.a_ld, k, g.k, tile.m, g.m, wide_a);
-      else
-        copy_tile<kHigh, kDepth>(to, a, g.a_ld, tile.m, g.m, k, g.k, wide_a);
-      if constexpr (kTransB)
-        copy_tile<kWide, kDepth>(to + kA, b, g.b_ld, tile.n, g.n, k, g.k, wide_b);
-      else
-        copy_tile<kDepth, kWide>(to + kA, b, g.b_ld, k, g.k, tile.n, g.n, wide_b);
+      copy_operand<kHigh, kDepth>(to, a, tile.m, k.begin + step * kDepth);
+      copy_operand<kWide, kDepth>(to + kA, b, tile.n, k.begin + step * kDepth);
     }
     copy_commit();
   }
@@ -114,10 +121,10 @@ struct MmaGemm {
       typename Q::B b[kPieces];
 #pragma unroll
       for (int j = 0; j < kPieces; j += 2)
-        Q::template load_b<kTransB, kWide>(stage + kA, n + j * 8, k, b[j], b[j + 1]);
+        Q::template load_b<B::along_k, kWide>(stage + kA, n + j * 8, k, b[j], b[j + 1]);
 #pragma unroll
       for (int i = 0; i < 4; ++i) {
-        const typename Q::A a = Q::template load_a<!kTransA>(stage, m + i * 16, k);
+        const typename Q::A a = Q::template load_a<A::along_k>(stage, m + i * 16, k);
 #pragma unroll
         for (int j = 0; j < kPieces; ++j) Q::multiply(sum[i][j], a, b[j]);
       }
@@ -140,7 +147,7 @@ struct MmaGemm {
   // The sums of a whole tile. Q is P, or what P::Careful names.
   template <class Q>
   void multiply(int m, int n, Sums& sum) const {
-    const int steps = ceil_div(g.k, kDepth);
+    const int steps = ceil_div(k.end - k.begin, kDepth);
     each_sum(m, n, [&](int, int, int i, int j, int e) { sum[i][j][e] = 0; });
     for (int step = 0; step < kMmaStages - 1; ++step) copy_step(step, steps);
     for (int step = 0; step < steps; ++step) {
@@ -168,47 +175,61 @@ struct MmaGemm {
 
   // By way of shared memory, the stages' own, so that C is written in whole rows; 128 columns at a
   // time.
-  template <class C>
-  void write(C* c, int m, int n, const Sums& sum) const {
-    constexpr int kPart = 128;
-    const int warp = int(threadIdx.x) / 32, lane = int(threadIdx.x) % 32;
-    const Shared<float> rows = dynamic_shared<float>(0, kHigh * kPart);
+  template <class C, class Rows>
+  void write(const GemmCuda& g, C* c, const Rows& rows, int m, int n, const Sums& sum) const {
+    constexpr int kPart = kWide < 128 ? kWide : 128, kPerRow = kPart / 4;
+    const Shared<float> made = dynamic_shared<float>(0, kHigh * kPart);
+    const int first = int(threadIdx.x) / kPerRow, col = int(threadIdx.x) % kPerRow * 4;
     copy_wait<0>();
 #pragma unroll 1
     for (int part = 0; part < kWide; part += kPart) {
       __syncthreads();  // all are done with what was there
       if (part <= n && n < part + kPart)
         each_sum(m, n - part, [&](int row, int col, int i, int j, int e) {
-          rows[swizzled<float, kPart>(row, col)] = sum[i][j][e];
+          made[swizzled<float, kPart>(row, col)] = sum[i][j][e];
         });
       __syncthreads();
 #pragma unroll 1
-      for (int row = warp; row < kHigh; row += kMmaThreads / 32) {
-        const Pack<float> x = load16(rows + swizzled<float, kPart>(row, lane * 4));
-        write_run(g, c + blockIdx.y * g.c_batch, tile.m + row, tile.n + part + lane * 4, x.at);
+      for (int row = first; row < kHigh; row += kMmaThreads / kPerRow) {
+        const Pack<float> x = load16(made + swizzled<float, kPart>(row, col));
+        write_run(g, c, rows, tile.m + row, tile.n + part + col, x.at);
       }
     }
   }
 };
 
-template <class P, int kWide, bool kTransA, bool kTransB>
-inline void gemm_mma(const GemmCuda& g) {
-  using T = typename P::Element;
-  using Product = MmaGemm<P, kWide, kTransA, kTransB>;
-  const Product product{g, static_cast<const T*>(g.a) + blockIdx.y * g.a_batch,
-                        static_cast<const T*>(g.b) + blockIdx.y * g.b_batch,
-                        tile_of_block(g, kWide),
-                        dynamic_shared<T>(0, GemmCuda::mma_shared(kWide) / int(sizeof(T)))};
-  const int warp = int(threadIdx.x) / 32, m = warp / 4 * 64, n = warp % 4 * Product::kWarpWide;
-  typename Product::Sums sum;
-  product.template multiply<P>(m, n, sum);
-  if constexpr (P::kSumsByStage) {
-    if (!Product::all_finite(sum)) product.template multiply<typename P::Careful>(m, n, sum);
+template <class P, int kWide>
+struct MmaLoop {
+  using Element = typename P::Element;
+  static constexpr int wide = kWide;
+
+  template <class A, class B, class Rows>
+  static void run(const GemmCuda& g, const A& a, const B& b, PartOfK k, const Rows& rows) {
+    using Product = MmaProduct<P, kWide, A, B>;
+    constexpr int kElements = GemmCuda::mma_shared(kWide) / int(sizeof(Element));
+    const Product product{a, b, k, tile_of_block(g, kWide), dynamic_shared<Element>(0, kElements)};
+    const int warp = int(threadIdx.x) / 32, m = warp / 4 * 64, n = warp % 4 * Product::kWarpWide;
+    typename Product::Sums sum;
+    product.template multiply<P>(m, n, sum);
+    if constexpr (P::kSumsByStage) {
+      if (!Product::all_finite(sum)) product.template multiply<typename P::Careful>(m, n, sum);
+    }
+    if constexpr (sizeof(Element) == 2) {
+      if (g.c_is_narrow) return product.write(g, static_cast<Element*>(g.c), rows, m, n, sum);
+    }
+    product.write(g, static_cast<float*>(g.c), rows, m, n, sum);
   }
-  if constexpr (sizeof(T) == 2) {
-    if (g.c_is_narrow) return product.write(static_cast<T*>(g.c), m, n, sum);
-  }
-  product.write(static_cast<float*>(g.c), m, n, sum);
-}
+};
 
 }  // namespace striate
+
+// A matrix product's kernels in the four orders.
+#define STRIATE_MMA_GEMM(name, Loop, blocks, trans_a, trans_b)                             \
+  extern "C" __global__ void __launch_bounds__(256, blocks) name(striate::GemmCuda args) { \
+    striate::gemm<striate::Loop, trans_a, trans_b>(args);                                  \
+  }
+#define STRIATE_MMA_GEMMS(name, Loop, blocks)             \
+  STRIATE_MMA_GEMM(name##_nn, Loop, blocks, false, false) \
+  STRIATE_MMA_GEMM(name##_nt, Loop, blocks, false, true)  \
+  STRIATE_MMA_GEMM(name##_tn, Loop, blocks, true, false)  \
+  STRIATE_MMA_GEMM(name##_tt, Loop, blocks, true, true)

@@ -1,9 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the products on CUDA cores and on tensor cores share: which tile of C a block makes, and how
-// sums become C.
+// What the products on CUDA cores and on tensor cores share: which tile of C a block makes, where
+// its operands come from, and how sums become C.
+//
+// A source is a matrix as a product sees it, wherever its elements lie: a dense one (Matrix), or
+// the pixels under the taps of a convolution (ops/conv2d/conv2d_tiles.cuh). It has
+//   Element, first   the type, and an address that may be named though nothing of it is read
+//   wide             whether a Pack that begins at a multiple of its size is one access of 16 bytes
+//   unroll           how many addresses a loop should compute side by side
+//   at(row, col)     a Span: the address of an element, and how many from there on lie beside each
+//                    other and in the matrix; 0 or less outside
 #pragma once
-#include "cuda/device/convert.cuh"
 #include "cuda/device/memory.cuh"
+#include "cuda/device/narrow.cuh"
 #include "ops/gemm/gemm_cuda.h"
 
 namespace striate {
@@ -22,25 +30,76 @@ inline TilePlace tile_of_block(const GemmCuda& g, int wide) {
   return {(group * kGroup + in_group % rows) * GemmCuda::kTileM, in_group / rows * wide};
 }
 
-// Whether 16 bytes can be copied at once from the rows of a matrix.
+template <class T>
+struct Span {
+  const T* at;
+  int count;
+};
+
+// Whether 16 bytes can be copied at once from rows that are `ld` apart.
 template <class T>
 inline bool wide_rows(const T* matrix, int64 ld) {
   return aligned16(matrix) && ld % Pack<T>::size == 0;
 }
 
-template <class C>
-inline C narrowed(float x);
-template <>
-inline float narrowed<float>(float x) {
-  return x;
+template <class T>
+struct Matrix {
+  using Element = T;
+  const T* first;
+  int64 ld;
+  int rows, cols;
+  bool wide;
+  static constexpr int unroll = 4;
+
+  Matrix(const void* at, int64 ld, int rows, int cols)
+      : first(static_cast<const T*>(at)),
+        ld(ld),
+        rows(rows),
+        cols(cols),
+        wide(wide_rows(first, ld)) {}
+  Span<T> at(int row, int col) const {
+    return {first + row * ld + col, row < rows ? cols - col : 0};
+  }
+};
+
+// A source along whose rows k runs, or one whose rows are k by k.
+template <class Source, bool kAlongK>
+struct Operand {
+  static constexpr bool along_k = kAlongK;
+  static constexpr int unroll = Source::unroll;
+  Source source;
+};
+
+// The part of k that a block sums, [begin, end).
+struct PartOfK {
+  int begin, end;
+  explicit PartOfK(const GemmCuda& g)
+      : begin(g.k_part ? int(blockIdx.z) * g.k_part : 0),
+        end(g.k_part ? smaller(begin + g.k_part, g.k) : g.k) {}
+};
+
+// Where row i of C begins, in elements, or a negative number for a row that C has not: dense rows.
+struct DenseRows {
+  int64 first, ld;
+  int64 operator()(int row) const { return first + row * ld; }
+};
+inline DenseRows dense_rows(const GemmCuda& g) {
+  return {blockIdx.y * g.c_batch + (g.k_part ? blockIdx.z * g.c_part : 0), g.c_ld};
 }
-template <>
-inline bfloat16 narrowed<bfloat16>(float x) {
-  return to_bfloat16(x);
-}
-template <>
-inline float16 narrowed<float16>(float x) {
-  return to_float16(x);
+
+// A matrix product by a loop: Loop::run(g, a, b, part of k, rows of C), a and b Operands;
+// Loop::wide is the columns of a tile. SimtLoop and MmaLoop are such.
+template <class Loop, bool kTransA, bool kTransB>
+inline void gemm(const GemmCuda& g) {
+  using T = typename Loop::Element;
+  const PartOfK k(g);
+  const T* a = static_cast<const T*>(g.a) + blockIdx.y * g.a_batch;
+  const T* b = static_cast<const T*>(g.b) + blockIdx.y * g.b_batch;
+  const Operand<Matrix<T>, !kTransA> from_a{
+      {a, g.a_ld, kTransA ? k.end : g.m, kTransA ? g.m : k.end}};
+  const Operand<Matrix<T>, kTransB> from_b{
+      {b, g.b_ld, kTransB ? g.n : k.end, kTransB ? k.end : g.n}};
+  Loop::run(g, from_a, from_b, k, dense_rows(g));
 }
 
 template <int W, class C>
@@ -49,10 +108,13 @@ struct alignas(sizeof(C) * W) Run {
 };
 
 // C[row, col … col + W) from their sums, as far as C goes.
-template <int W, class C>
-inline void write_run(const GemmCuda& g, C* c, int row, int col, const float (&sum)[W]) {
+template <int W, class C, class Rows>
+inline void write_run(const GemmCuda& g, C* c, const Rows& rows, int row, int col,
+                      const float (&sum)[W]) {
   if (row >= g.m || col >= g.n) return;
-  C* to = c + row * g.c_ld + col;
+  const int64 first = rows(row);
+  if (first < 0) return;
+  C* to = c + first + col;
   const float of_row = g.bias_axis == 1 ? g.bias[row] : 0.0f;
   Run<W, C> y;
 #pragma unroll
