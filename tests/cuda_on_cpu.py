@@ -144,6 +144,23 @@ def library(source: Path) -> Library:
     return Library(source)
 
 
+def stored(x, dtype):
+    """As the kernel reads it; bfloat16 as its bits, rounded to nearest even."""
+    x = np.ascontiguousarray(x, np.float32)
+    if dtype != "bf16":
+        return x.astype(dtype)
+    bits = x.view(np.uint32)
+    rounded = (bits + 0x7FFF + (bits >> 16 & 1)) >> 16
+    return np.where(np.isnan(x), bits >> 16 | 0x40, rounded).astype(np.uint16)
+
+
+def loaded(x):
+    """In float64."""
+    if x.dtype == np.uint16:
+        return (x.astype(np.uint32) << 16).view(np.float32).astype("f8")
+    return x.astype("f8")
+
+
 # --- what launches pass: the structs of csrc/ops/*/*_cuda.h --------------------------------------
 
 
@@ -189,5 +206,64 @@ class GemmCuda(ctypes.Structure):
         *((name, ctypes.c_longlong) for name in ("a_ld", "b_ld", "c_ld")),
         *((name, ctypes.c_longlong) for name in ("a_batch", "b_batch", "c_batch")),
         *((name, ctypes.c_float) for name in ("alpha", "beta", "low", "high")),
-        ("c_is_narrow", ctypes.c_int),
+        *(("c_is_narrow", ctypes.c_int), ("k_part", ctypes.c_int), ("c_part", ctypes.c_longlong)),
+    ]
+
+
+class Divisor(ctypes.Structure):
+    _fields_ = [
+        ("value", ctypes.c_int),
+        ("multiplier", ctypes.c_uint),
+        ("shift", ctypes.c_int),
+    ]
+
+    @classmethod
+    def of(cls, value: int) -> Divisor:
+        shift = max(value - 1, 0).bit_length()
+        return cls(value, (2**shift - value) * 2**32 // value + 1, shift)
+
+
+class ConvAxis(ctypes.Structure):
+    _fields_ = [
+        *((f, ctypes.c_int) for f in ("input", "output", "taps", "stride", "before", "dilation")),
+        *(("tap_step", ctypes.c_int), ("output_step", ctypes.c_int)),
+        *(("pixels", Divisor), ("steps", Divisor * 2)),
+    ]
+
+
+class ConvCuda(ctypes.Structure):
+    _fields_ = [
+        ("product", GemmCuda),
+        *(("h", ConvAxis), ("w", ConvAxis)),
+        *(("images", ctypes.c_int), ("channels", Divisor), ("pixel", ctypes.c_longlong)),
+    ]
+
+
+class DepthwiseCuda(ctypes.Structure):
+    _fields_ = [
+        *((name, ctypes.c_void_p) for name in ("x", "dy", "w", "bias", "out")),
+        *((name, ctypes.c_int) for name in ("images", "channels", "filters")),
+        *((name, ctypes.c_int) for name in ("height", "width", "taps_h", "taps_w")),
+        *((name, Divisor) for name in ("out_h", "out_w", "in_h", "in_w", "stride_h", "stride_w")),
+        ("multiplier", Divisor),
+        *((name, ctypes.c_int) for name in ("top", "left", "dilation_h", "dilation_w", "part")),
+        *(("low", ctypes.c_float), ("high", ctypes.c_float)),
+    ]
+
+
+class PoolAxis(ctypes.Structure):
+    """`stride` 0: adaptive."""
+
+    _fields_ = [
+        *((name, ctypes.c_int) for name in ("input", "output", "kernel", "stride", "padding")),
+        *(("dilation", ctypes.c_int), ("size", Divisor)),
+    ]
+
+
+class PoolCuda(ctypes.Structure):
+    _fields_ = [
+        *((name, ctypes.c_void_p) for name in ("x", "y", "taps")),
+        *((name, ctypes.c_int) for name in ("wide_taps", "images", "channels")),
+        *(("packs", Divisor), ("h", PoolAxis), ("w", PoolAxis)),
+        *(("divisor_kind", ctypes.c_int), ("divisor", ctypes.c_double)),
     ]

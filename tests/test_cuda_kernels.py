@@ -60,6 +60,11 @@ def test_every_kernel_is_met_here():
         r"(layer|rms)_norm_fwd_f(32|64)_cuda(_warp)?",
         r"gemm_f32_cuda_(simt|tf32_128x128|tf32_128x256|3xtf32)_[nt][nt]",
         r"gemm_(bf16|f16)_cuda_mma_128x(128|256)_[nt][nt]",
+        r"gemm_parts_(f32|bf16|f16)_cuda",
+        r"conv2d_(fwd|bwd_data|bwd_weight)_f32_cuda_(simt|tf32_128x(64|128|256)|3xtf32)",
+        r"conv2d_(fwd|bwd_data|bwd_weight)_(bf16|f16)_cuda_mma_128x(64|128|256)",
+        r"conv2d_(fwd|bwd_data|bwd_weight)_(f32|bf16|f16)_cuda_depthwise",
+        r"pool2d_(max|sum|lp2|bwd_max|bwd_sum)_f(32|64)_cuda",
     ]
     names = [n for source in cuda_on_cpu.SOURCES for n in cuda_on_cpu.kernel_names(source)]
     assert len(names) == len(set(names)) > 190
