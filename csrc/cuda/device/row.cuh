@@ -104,3 +104,14 @@ struct Team {
 };
 
 }  // namespace striate
+
+// The two kernels of an operation on rows: `name`, a block a row, and `name`_warp, a warp a row.
+// `body` is a statement that knows kThreads, the threads of a row.
+#define STRIATE_ROW_KERNEL(name, threads, parameters, body)           \
+  extern "C" __global__ void __launch_bounds__(256) name parameters { \
+    constexpr int kThreads = threads;                                 \
+    body;                                                             \
+  }
+#define STRIATE_ROW_KERNELS(name, parameters, body) \
+  STRIATE_ROW_KERNEL(name, 256, parameters, body)   \
+  STRIATE_ROW_KERNEL(name##_warp, 32, parameters, body)

@@ -13,7 +13,8 @@
 // rounding errors small; gemm_parts_f32_cuda adds them up, with m = K and n = R S.
 //
 // conv2d_{fwd,bwd_data,bwd_weight}_{f32,bf16,f16}_cuda_depthwise(DepthwiseCuda): launch as
-// depthwise_cuda.h says. Shared memory of bwd_weight: static, 32 KiB at most.
+// depthwise_cuda.h says. Shared memory of bwd_weight: static, 8 KiB.
+#include "cuda/device/column.cuh"
 #include "cuda/device/narrow.cuh"
 #include "cuda/device/row.cuh"
 #include "ops/conv2d/depthwise_cuda.h"
@@ -161,26 +162,6 @@ inline void depthwise_bwd_data(const DepthwiseCuda& a) {
   }
 }
 
-// sums of the eight threads of a channel, in threadIdx.y == 0.
-template <int kTaps, class T>
-inline void add_ways(float (&sum)[kTaps][Pack<T>::size]) {
-  constexpr int kCount = kTaps * Pack<T>::size;
-  STRIATE_SHARED(float, of_way, 4 * kCount * 32);
-  for (int step = 4; step > 0; step /= 2) {
-    const int way = int(threadIdx.y);
-    __syncthreads();  // what was there has been read
-    if (way >= step && way < 2 * step)
-      for (int i = 0; i < kCount; ++i)
-        of_way[((way - step) * kCount + i) * 32 + int(threadIdx.x)] =
-            sum[i / Pack<T>::size][i % Pack<T>::size];
-    __syncthreads();
-    if (way < step)
-      for (int i = 0; i < kCount; ++i)
-        sum[i / Pack<T>::size][i % Pack<T>::size] +=
-            of_way[(way * kCount + i) * 32 + int(threadIdx.x)];
-  }
-}
-
 template <class T>
 inline void depthwise_bwd_weight(const DepthwiseCuda& a) {
   constexpr int kPack = Pack<T>::size, kTogether = kPack == 4 ? 4 : 2;
@@ -190,8 +171,8 @@ inline void depthwise_bwd_weight(const DepthwiseCuda& a) {
   float* out = static_cast<float*>(a.out) + int64(blockIdx.y) * a.filters * taps;
   const Divisor one = {1, 1, 0};
   for (int tap0 = 0; tap0 < taps; tap0 += kTogether) {
-    float sum[kTogether][kPack] = {};
-    for (int m = begin + int(threadIdx.y); m < end && k < a.filters; m += 8) {
+    float sum[kTogether * kPack] = {};
+    for (int m = begin + int(threadIdx.y); m < end && k < a.filters; m += kWays) {
       const Pixel to = pixel_of(m, a.out_h, a.out_w);
       const Channels<T> d =
           load_channels(static_cast<const T*>(a.dy) + int64(m) * a.filters, k, a.filters, one);
@@ -206,16 +187,18 @@ inline void depthwise_bwd_weight(const DepthwiseCuda& a) {
             static_cast<const T*>(a.x) + ((int64(to.n) * a.height + y) * a.width + x) * a.channels;
         const Channels<T> v = load_channels(from, k, a.channels, a.multiplier);
 #pragma unroll
-        for (int e = 0; e < kPack; ++e) sum[t][e] = fmaf(d.at[e], v.at[e], sum[t][e]);
+        for (int e = 0; e < kPack; ++e)
+          sum[t * kPack + e] = fmaf(d.at[e], v.at[e], sum[t * kPack + e]);
       }
     }
-    add_ways<kTogether, T>(sum);
+    reduce_ways<Sum>(sum);
     if (threadIdx.y != 0) continue;
 #pragma unroll
     for (int t = 0; t < kTogether; ++t)
 #pragma unroll
       for (int e = 0; e < kPack; ++e)
-        if (tap0 + t < taps && k + e < a.filters) out[int64(k + e) * taps + tap0 + t] = sum[t][e];
+        if (tap0 + t < taps && k + e < a.filters)
+          out[int64(k + e) * taps + tap0 + t] = sum[t * kPack + e];
   }
 }
 

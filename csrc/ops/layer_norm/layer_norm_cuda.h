@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the launch of a kernel of layer_norm_cuda.cu passes; host and device read this file.
+// What launches of the kernels of layer_norm_cuda.cu pass; host and device read this file.
 #pragma once
 
 namespace striate {
@@ -12,6 +12,16 @@ struct LayerNormCuda {
   T eps;
   T *mean, *invstd;  // [rows]; mean is not touched by RMS norm
   T* y;
+};
+
+template <class T>
+struct LayerNormBackwardCuda {
+  const T *x, *dy, *weight;  // weight may be null
+  const T *mean, *invstd;    // [rows]; mean is not read by RMS norm
+  long long rows, n;
+  T* dx;               // rows
+  long long part;      // columns: rows of a part
+  T *dweight, *dbias;  // columns: [parts, n], or null
 };
 
 }  // namespace striate

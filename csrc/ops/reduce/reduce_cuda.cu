@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Sums and maxima of rows and columns, without atomics: equal bits in every run.
 //
-//   rows      out[i, p] = reduction of x[i, j] over the j of part p     x [rows, n], rows `row`
-//   apart columns   out[p, j] = reduction of x[i, j] over the i of part p
-// Part p begins at p * part. A launch of more than one part is followed by another over its results
-// (out of the first is x of the second, with one part). A maximum is NaN where an element is.
+//   rows      out[i, p] = reduction of x[i, j] over the j of part p
+//   columns   out[p, j] = reduction of x[i, j] over the i of part p
+//
+// of x [rows, n], whose rows are `row` apart. Part p begins at p * part. A launch of more than one
+// part is followed by another over its results (out of the first is x of the second, with one
+// part). A maximum is NaN where an element is.
 //
 // Bound: memory, one stream. Rows by 16 bytes where aligned, columns by 128 bytes a warp. A thread
 // adds its elements one by one (rows: in chains), so parts of 16384 elements of a row and of 1024
@@ -17,6 +19,7 @@
 // <op>_columns_<dtype>_cuda(x, row, rows, n, part, out)
 //   block (32, 8), grid (ceil(n / 32), parts)
 // Shared memory: static, 2 KiB at most.
+#include "cuda/device/column.cuh"
 #include "cuda/device/row.cuh"
 
 namespace striate {
@@ -34,26 +37,16 @@ inline void reduce_rows(const T* x, int64 row, int64 rows, int64 n, int64 part, 
 
 template <class Op, class T>
 inline void reduce_columns(const T* x, int64 row, int64 rows, int64 n, int64 part, T* out) {
-  constexpr int kWays = 8;
-  STRIATE_SHARED(T, of_way, kWays * 32);
-  const int way = threadIdx.y, lane = threadIdx.x;
-  const int64 j = int64(blockIdx.x) * 32 + lane;
+  const int64 j = int64(blockIdx.x) * 32 + threadIdx.x;
   const int64 begin = int64(blockIdx.y) * part, end = smaller(begin + part, rows);
-  T total = Op::template none<T>();
+  T total[1] = {Op::template none<T>()};
   if (j < n) {
 #pragma unroll 4
-    for (int64 i = begin + way; i < end; i += kWays) total = Op::of(total, x[i * row + j]);
+    for (int64 i = begin + threadIdx.y; i < end; i += kWays)
+      total[0] = Op::of(total[0], x[i * row + j]);
   }
-  of_way[way * 32 + lane] = total;
-  for (int step = kWays / 2; step > 0; step /= 2) {
-    __syncthreads();
-    if (way < step) {
-      const T other = of_way[(way + step) * 32 + lane];
-      total = Op::of(total, other);
-      of_way[way * 32 + lane] = total;
-    }
-  }
-  if (way == 0 && j < n) out[blockIdx.y * n + j] = total;
+  reduce_ways<Op>(total);
+  if (threadIdx.y == 0 && j < n) out[blockIdx.y * n + j] = total[0];
 }
 
 }  // namespace striate

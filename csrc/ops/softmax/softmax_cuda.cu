@@ -61,22 +61,16 @@ inline void softmax_backward(const T* y, int64 y_row, const T* dy, int64 dy_row,
 
 }  // namespace striate
 
-#define KERNEL(name, T, log, threads)                                                         \
-  extern "C" __global__ void __launch_bounds__(256)                                           \
-      name(const T* x, long long x_row, T* y, long long y_row, long long rows, long long n) { \
-    striate::softmax<log, threads>(x, x_row, y, y_row, rows, n);                              \
-  }
-#define BACKWARD(name, T, log, threads)                                                         \
-  extern "C" __global__ void __launch_bounds__(256)                                             \
-      name(const T* y, long long y_row, const T* dy, long long dy_row, T* dx, long long dx_row, \
-           long long rows, long long n) {                                                       \
-    striate::softmax_backward<log, threads>(y, y_row, dy, dy_row, dx, dx_row, rows, n);         \
-  }
-#define KERNELS(op, dtype, T, log)                    \
-  KERNEL(op##_##dtype##_cuda, T, log, 256)            \
-  KERNEL(op##_##dtype##_cuda_warp, T, log, 32)        \
-  BACKWARD(op##_backward_##dtype##_cuda, T, log, 256) \
-  BACKWARD(op##_backward_##dtype##_cuda_warp, T, log, 32)
+#define KERNELS(op, dtype, T, log)                                                          \
+  STRIATE_ROW_KERNELS(                                                                      \
+      op##_##dtype##_cuda,                                                                  \
+      (const T* x, long long x_row, T* y, long long y_row, long long rows, long long n),    \
+      (striate::softmax<log, kThreads>(x, x_row, y, y_row, rows, n)))                       \
+  STRIATE_ROW_KERNELS(                                                                      \
+      op##_backward_##dtype##_cuda,                                                         \
+      (const T* y, long long y_row, const T* dy, long long dy_row, T* dx, long long dx_row, \
+       long long rows, long long n),                                                        \
+      (striate::softmax_backward<log, kThreads>(y, y_row, dy, dy_row, dx, dx_row, rows, n)))
 KERNELS(softmax, f32, float, false)
 KERNELS(softmax, f64, double, false)
 KERNELS(log_softmax, f32, float, true)
