@@ -10,7 +10,6 @@
 // A lane of 64 bits holds one word of one counter in its lower half. The upper half is left to hold
 // anything: products read lower halves only, and so does the store.
 #pragma once
-#include <cstdint>
 
 namespace striate {
 namespace {

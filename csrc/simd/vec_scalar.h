@@ -43,6 +43,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "simd/vec_one.h"
+
 #define STRIATE_MATH "simd/math_fma.h"
 #define HERE_scalar(...) __VA_ARGS__
 #define HERE_avx2(...)
@@ -50,20 +52,6 @@
 
 namespace striate {
 namespace {
-
-template <class T>
-struct Vec {
-  using Scalar = T;
-  static constexpr int lanes = 1;
-  T v;
-};
-
-template <class T>
-struct MaskOf {
-  bool m;
-};
-template <class T>
-using Mask = MaskOf<T>;
 
 template <class T>
 inline Vec<T> load(const T* p) {
@@ -87,10 +75,6 @@ inline void stream(T* p, Vec<T> x) {
 }
 inline void drain() {}
 template <class T>
-inline Vec<T> broadcast(T x) {
-  return {x};
-}
-template <class T>
 inline Mask<T> first(int n) {
   return {n > 0};
 }
@@ -100,36 +84,8 @@ inline Mask<T> from(int n) {
 }
 
 template <class T>
-inline Vec<T> operator+(Vec<T> a, Vec<T> b) {
-  return {a.v + b.v};
-}
-template <class T>
-inline Vec<T> operator-(Vec<T> a, Vec<T> b) {
-  return {a.v - b.v};
-}
-template <class T>
-inline Vec<T> operator*(Vec<T> a, Vec<T> b) {
-  return {a.v * b.v};
-}
-template <class T>
-inline Vec<T> operator/(Vec<T> a, Vec<T> b) {
-  return {a.v / b.v};
-}
-template <class T>
-inline Vec<T> operator-(Vec<T> a) {
-  return {-a.v};
-}
-template <class T>
 inline Vec<T> fma(Vec<T> a, Vec<T> b, Vec<T> c) {
   return {a.v * b.v + c.v};
-}
-template <class T>
-inline Vec<T> max(Vec<T> a, Vec<T> b) {
-  return {a.v > b.v ? a.v : b.v};
-}
-template <class T>
-inline Vec<T> min(Vec<T> a, Vec<T> b) {
-  return {a.v < b.v ? a.v : b.v};
 }
 template <class T>
 inline Vec<T> abs(Vec<T> x) {
@@ -142,43 +98,6 @@ inline Vec<T> sqrt(Vec<T> x) {
 template <class T>
 inline Vec<T> round(Vec<T> x) {
   return {std::nearbyint(x.v)};
-}
-
-template <class T>
-inline Mask<T> operator<(Vec<T> a, Vec<T> b) {
-  return {a.v < b.v};
-}
-template <class T>
-inline Mask<T> operator>(Vec<T> a, Vec<T> b) {
-  return {a.v > b.v};
-}
-template <class T>
-inline Mask<T> operator<=(Vec<T> a, Vec<T> b) {
-  return {a.v <= b.v};
-}
-template <class T>
-inline Mask<T> operator==(Vec<T> a, Vec<T> b) {
-  return {a.v == b.v};
-}
-template <class T>
-inline Mask<T> is_nan(Vec<T> x) {
-  return {x.v != x.v};
-}
-template <class T>
-inline Mask<T> operator&(Mask<T> a, Mask<T> b) {
-  return {a.m && b.m};
-}
-template <class T>
-inline Mask<T> operator|(Mask<T> a, Mask<T> b) {
-  return {a.m || b.m};
-}
-template <class T>
-inline bool any(Mask<T> m) {
-  return m.m;
-}
-template <class T>
-inline Vec<T> select(Mask<T> m, Vec<T> a, Vec<T> b) {
-  return m.m ? a : b;
 }
 
 template <class T>
@@ -247,24 +166,6 @@ inline T largest(Vec<T> x) {
 template <class T>
 inline Vec<T> sums(const Vec<T> (&x)[1]) {
   return x[0];
-}
-
-template <class T>
-inline Mask<T> not_below(const uint32_t* p, uint32_t least) {
-  return {*p >= least};
-}
-
-struct U64 {
-  static constexpr int lanes = 1;
-  uint64_t v;
-};
-inline U64 u64(uint64_t x) { return {x}; }
-inline U64 counted(uint64_t x) { return {x}; }
-inline U64 operator^(U64 a, U64 b) { return {a.v ^ b.v}; }
-inline U64 product(U64 a, U64 b) { return {(a.v & 0xffffffff) * (b.v & 0xffffffff)}; }
-inline U64 upper(U64 a) { return {a.v >> 32}; }
-inline void store_fours(uint32_t* p, U64 a, U64 b, U64 c, U64 d) {
-  p[0] = uint32_t(a.v), p[1] = uint32_t(b.v), p[2] = uint32_t(c.v), p[3] = uint32_t(d.v);
 }
 
 inline Vec<float> load_bf16(const uint16_t* p, int n) {

@@ -1,72 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
 // The vocabulary of simd/vec_scalar.h and simd/math.h for one thread, so that functions written
-// over Vec<T> (activations, arithmetic) serve the GPU as they are. max(a, b) is a > b ? a : b, so b
-// where either is NaN, as there. CUDA's own exp, log, … are accurate to 1 or 2 ULP.
+// over Vec<T> (activations, losses, rules of optimizers, cells, Philox) serve the GPU as they are.
+// CUDA's own exp, log, … are accurate to 1 or 2 ULP.
 #pragma once
 #include "cuda/device/types.cuh"
 
 namespace striate {
 
-template <class T>
-struct Vec {
-  using Scalar = T;
-  T v;
-};
-template <class T>
-using Mask = bool;
+using uint8_t = unsigned char;
+using uint32_t = uint32;
+using uint64_t = uint64;
+using int64_t = int64;
+using ptrdiff_t = int64;
 
+}  // namespace striate
+
+#include "simd/vec_one.h"
+
+namespace striate {
+
+// Of one lane, `left` is 1 or more, or there is none.
 template <class T>
-inline Vec<T> broadcast(T x) {
-  return {x};
+inline Vec<T> load_filled(const T* p, ptrdiff_t left, T fill) {
+  return {left > 0 ? *p : fill};
 }
 template <class T>
-inline Vec<T> operator+(Vec<T> a, Vec<T> b) {
-  return {a.v + b.v};
+inline void store_first(T* p, Vec<T> x, ptrdiff_t left) {
+  if (left > 0) *p = x.v;
 }
-template <class T>
-inline Vec<T> operator-(Vec<T> a, Vec<T> b) {
-  return {a.v - b.v};
-}
-template <class T>
-inline Vec<T> operator*(Vec<T> a, Vec<T> b) {
-  return {a.v * b.v};
-}
-template <class T>
-inline Vec<T> operator/(Vec<T> a, Vec<T> b) {
-  return {a.v / b.v};
-}
-template <class T>
-inline Vec<T> operator-(Vec<T> a) {
-  return {-a.v};
-}
-template <class T>
-inline bool operator<(Vec<T> a, Vec<T> b) {
-  return a.v < b.v;
-}
-template <class T>
-inline bool operator>(Vec<T> a, Vec<T> b) {
-  return a.v > b.v;
-}
-template <class T>
-inline bool operator<=(Vec<T> a, Vec<T> b) {
-  return a.v <= b.v;
-}
-template <class T>
-inline bool is_nan(Vec<T> x) {
-  return x.v != x.v;
-}
-template <class T>
-inline Vec<T> max(Vec<T> a, Vec<T> b) {
-  return a.v > b.v ? a : b;
-}
-template <class T>
-inline Vec<T> min(Vec<T> a, Vec<T> b) {
-  return a.v < b.v ? a : b;
-}
-template <class T>
-inline Vec<T> select(bool m, Vec<T> a, Vec<T> b) {
-  return m ? a : b;
-}
+
 template <class T>
 inline Vec<T> quotient(Vec<T> a, Vec<T> b) {
   return a / b;
@@ -75,6 +37,13 @@ inline Vec<T> quotient(Vec<T> a, Vec<T> b) {
 inline Vec<float> fma(Vec<float> a, Vec<float> b, Vec<float> c) { return {fmaf(a.v, b.v, c.v)}; }
 inline Vec<double> fma(Vec<double> a, Vec<double> b, Vec<double> c) {
   return {::fma(a.v, b.v, c.v)};
+}
+
+inline Vec<float> copysign(Vec<float> size, Vec<float> sign) {
+  return {::copysignf(size.v, sign.v)};
+}
+inline Vec<double> copysign(Vec<double> size, Vec<double> sign) {
+  return {::copysign(size.v, sign.v)};
 }
 
 // name(x) of CUDA's functions for float and double.
