@@ -267,27 +267,3 @@ class PoolCuda(ctypes.Structure):
         *(("packs", Divisor), ("h", PoolAxis), ("w", PoolAxis)),
         *(("divisor_kind", ctypes.c_int), ("divisor", ctypes.c_double)),
     ]
-
-
-def _real(dtype: np.dtype) -> type:
-    return ctypes.c_float if dtype.itemsize == 4 else ctypes.c_double
-
-
-def structure(name: str, fields: str, dtype: np.dtype, values: dict) -> ctypes.Structure:
-    """A struct of csrc from words `name:kind`, kind p(ointer), i(nt), l(ong long), t (the dtype's),
-    d(ouble), f(loat) or D(ivisor); what `values` leaves out is 0 or null."""
-    kinds = {
-        "p": ctypes.c_void_p,
-        "i": ctypes.c_int,
-        "l": ctypes.c_longlong,
-        "D": Divisor,
-        "t": _real(dtype),
-        "d": ctypes.c_double,
-        "f": ctypes.c_float,
-    }
-    members = [word.rsplit(":") for word in fields.split()]
-    made = type(name, (ctypes.Structure,), {"_fields_": [(n, kinds[k]) for n, k in members]})()
-    for key, value in values.items():
-        given = isinstance(value, np.ndarray)
-        setattr(made, key, pointer(value) if given else value)
-    return made

@@ -25,6 +25,7 @@ BINARY = ["add", "sub", "mul", "div", "maximum", "minimum"]
 ACTIVATIONS = re.findall(
     r"^ACTIVATION\((\w+), \w+, (\w)\)", (CSRC / "ops/activation/names.inc").read_text(), re.M
 )
+RULES = re.findall(r"^RULE\((\w+), \w+\)", (CSRC / "ops/optimizer/names.inc").read_text(), re.M)
 
 
 def library(op):
@@ -59,6 +60,11 @@ def test_every_kernel_is_met_here():
         r"(log_)?softmax(_backward)?_f(32|64)_cuda(_warp)?",
         r"(layer|rms)_norm_(fwd|bwd)_f(32|64)_cuda(_warp)?",
         r"(layer|rms)_norm_bwd_columns_f(32|64)_cuda",
+        r"cross_entropy_f(32|64)_cuda(_warp)?",
+        r"(squared_error|absolute_error|huber|binary_logits)_f(32|64)_cuda",
+        r"embedding_f(32|64)_cuda|embedding_sum_f(32|64)_cuda(_warp)?",
+        r"dropout_f(32|64)_cuda(_channels_last)?|philox_cuda",
+        rf"({'|'.join(RULES)})_f(32|64)_cuda",
         r"norm_(stats|join|fwd|sums|slopes|weights|bwd)_f(32|64)_cuda",
         r"gemm_f32_cuda_(simt|tf32_128x128|tf32_128x256|3xtf32)_[nt][nt]",
         r"gemm_(bf16|f16)_cuda_mma_128x(128|256)_[nt][nt]",

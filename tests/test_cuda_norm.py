@@ -5,42 +5,10 @@
 import cuda_on_cpu
 import numpy as np
 import pytest
-from cuda_on_cpu import CSRC, Divisor, structure
-from striate.testing import guarded
+from cuda_memory import DTYPES, SIDES, Memory
+from cuda_on_cpu import Divisor
 
 pytestmark = pytest.mark.skipif(cuda_on_cpu.COMPILER is None, reason="needs a C++ compiler")
-DTYPES = {"f32": np.float32, "f64": np.float64}
-SIDES = ("end", "start")
-
-
-class Memory:
-    """Operands and results against closed pages; results are NaN before every launch."""
-
-    def __init__(self, dtype, seed, side):
-        self.kind, self.side = np.dtype(dtype), side
-        self.rng = np.random.default_rng(seed)
-        self.arrays = []
-
-    def put(self, values):
-        self.arrays.append(guarded(np.asarray(values).astype(self.kind), self.side))
-        return self.arrays[-1]
-
-    def draw(self, *shape):
-        return self.put(self.rng.standard_normal(shape))
-
-    def launch(self, file, kernel, grid, block, fields, values, made):
-        """Both orders of blocks and threads must give the same bits."""
-        before, results = [a.copy() for a in made], []
-        library = cuda_on_cpu.library(CSRC / f"ops/{file}_cuda.cu")
-        arguments = structure("Arguments", fields, self.kind, values)
-        for reverse in (False, True):
-            for a, old in zip(made, before, strict=True):
-                a[...] = old
-            library.launch(
-                kernel, grid, block, arguments, buffers=tuple(self.arrays), reverse=reverse
-            )
-            results.append([a.tobytes() for a in made])
-        assert results[0] == results[1], "the order of threads shows"
 
 
 LAYER = "x:p dy:p weight:p mean:p invstd:p rows:l n:l dx:p part:l dweight:p dbias:p"

@@ -15,6 +15,9 @@ namespace striate {
 namespace {
 
 constexpr int kPhiloxRounds = 10;
+#ifndef STRIATE_UNROLL_ROUNDS  // CUDA's compiler has another word for it: cuda/device/vec.cuh
+#define STRIATE_UNROLL_ROUNDS _Pragma("GCC unroll 10")
+#endif
 
 struct PhiloxKeys {
   U64 k0[kPhiloxRounds], k1[kPhiloxRounds];
@@ -35,7 +38,7 @@ constexpr int kPhiloxWords = 4 * U64::lanes;  // words that one call makes
 inline void philox(const PhiloxKeys& keys, uint64_t block, uint64_t high, uint32_t* words) {
   const U64 m0 = u64(0xd2511f53u), m1 = u64(0xcd9e8d57u);
   U64 c0 = counted(block), c1 = upper(c0), c2 = u64(high), c3 = upper(c2);
-#pragma GCC unroll 10
+  STRIATE_UNROLL_ROUNDS
   for (int i = 0; i < kPhiloxRounds; ++i) {
     U64 p0 = product(m0, c0), p1 = product(m1, c2);
     c0 = upper(p1) ^ c1 ^ keys.k0[i];

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Vectors of one lane: those words of vec_scalar.h, which says what they mean, that need nothing of
-// the standard library, and so serve CUDA's threads as well (cuda/device/vec.cuh). Integers of known
-// size are named before this file is included.
+// the standard library, and so serve CUDA's threads as well (cuda/device/vec.cuh). Integers of
+// known size are named before this file is included.
 #pragma once
 
 namespace striate {

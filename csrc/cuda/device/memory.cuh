@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Accesses of 16 bytes, and arrays in shared memory.
+// Wide accesses, and arrays in shared memory.
 //
 //   Pack<T>                     16 bytes of T
 //   load16(p), store16(p, x)    p aligned to 16 bytes, in global or shared memory
-//   Shared<T>                   a place in an array in shared memory: a pointer, which
-//   tests/cuda_shim
-//                               replaces by something that sees every access
+//   Run<W, T>                   W of T, a power of 2
+//   load_run<W>(p), store_run(p, x)   p aligned to a Run, in global memory
+//   Shared<T>                   a place in an array in shared memory: a pointer, for which
+//                               tests/cuda_shim has something that sees every access
 //   STRIATE_SHARED(T, name, n)  Shared<T> name: an array of n elements for the block
 //   dynamic_shared<T>(first_byte, n)   n elements of the memory whose size the launch gives
 #pragma once
@@ -31,6 +32,20 @@ inline Pack<T> load16(const T* p) {
 template <class T>
 inline void store16(T* p, Pack<T> x) {
   *reinterpret_cast<Pack<T>*>(p) = x;
+}
+
+template <int W, class T>
+struct alignas(sizeof(T) * W) Run {
+  T at[W];
+};
+
+template <int W, class T>
+inline Run<W, T> load_run(const T* p) {
+  return *reinterpret_cast<const Run<W, T>*>(p);
+}
+template <int W, class T>
+inline void store_run(T* p, Run<W, T> x) {
+  *reinterpret_cast<Run<W, T>*>(p) = x;
 }
 
 template <class T>

@@ -17,6 +17,8 @@ using ptrdiff_t = int64;
 
 #include "simd/vec_one.h"
 
+#define STRIATE_UNROLL_ROUNDS _Pragma("unroll")  // simd/philox.h
+
 namespace striate {
 
 // Of one lane, `left` is 1 or more, or there is none.

@@ -10,17 +10,11 @@
 // gradient makes it again from the key: nothing is kept.
 #pragma once
 #include "core/operand.h"
+#include "ops/dropout/rule.h"
 
 namespace striate {
 
 enum class Dropout { dropout, dropout_by_words, philox };
-
-// What happens to an element. kept = dropped = 0 but for alpha dropout.
-template <class T>
-struct DropoutRule {
-  uint32_t threshold;
-  T scale, kept, dropped;
-};
 
 //   dropout            words made on the way, of elements index, index + 1, …
 //   dropout_by_words   words given

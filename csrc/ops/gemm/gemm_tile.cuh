@@ -102,11 +102,6 @@ inline void gemm(const GemmCuda& g) {
   Loop::run(g, from_a, from_b, k, dense_rows(g));
 }
 
-template <int W, class C>
-struct alignas(sizeof(C) * W) Run {
-  C at[W];
-};
-
 // C[row, col … col + W) from their sums, as far as C goes.
 template <int W, class C, class Rows>
 inline void write_run(const GemmCuda& g, C* c, const Rows& rows, int row, int col,
@@ -127,7 +122,7 @@ inline void write_run(const GemmCuda& g, C* c, const Rows& rows, int row, int co
     y.at[e] = narrowed<C>(g.low > x ? g.low : x);
   }
   if (col + W <= g.n && reinterpret_cast<uint64>(to) % sizeof y == 0) {
-    *reinterpret_cast<Run<W, C>*>(to) = y;
+    store_run(to, y);
   } else {
 #pragma unroll
     for (int e = 0; e < W; ++e)

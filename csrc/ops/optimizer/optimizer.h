@@ -9,6 +9,7 @@
 //   p = keep * p                              decay apart from it (AdamW)
 #pragma once
 #include "core/operand.h"
+#include "ops/optimizer/factors.h"
 
 namespace striate {
 
@@ -16,21 +17,6 @@ enum class Rule {
 #define RULE(name, Struct) name,
 #include "ops/optimizer/names.inc"
 #undef RULE
-};
-
-constexpr int kMostStates = 3;
-
-// What the rules have in common, as numbers. A rule takes those that it names.
-struct StepFactors {
-  double sign = 1;                   // -1 to climb
-  double weight_decay = 0;           // of the gradient
-  double keep = 1;                   // of p
-  double rate = 0;                   // the step's length, with the correction of a mean's bias
-  double rate_grad = 0;              // the same for the gradient's own part (NAdam)
-  double first = 0, first_in = 0;    // m = first * m + first_in * g
-  double second = 0, second_in = 0;  // v = second * v + second_in * g^2
-  double root = 1;                   // what sqrt(v) is multiplied by, against its bias
-  double eps = 0;
 };
 
 template <class T>

@@ -29,6 +29,24 @@ inline void store16(T* p, Pack<T> x) {
   std::memcpy(p, &x, 16);
 }
 
+template <int W, class T>
+struct alignas(sizeof(T) * W) Run {
+  T at[W];
+};
+
+template <int W, class T>
+inline Run<W, T> load_run(const T* p) {
+  shim::global_memory().check(p, sizeof(Run<W, T>), sizeof(Run<W, T>), "load_run");
+  Run<W, T> x;
+  std::memcpy(&x, p, sizeof x);
+  return x;
+}
+template <int W, class T>
+inline void store_run(T* p, Run<W, T> x) {
+  shim::global_memory().check(p, sizeof x, sizeof x, "store_run");
+  std::memcpy(p, &x, sizeof x);
+}
+
 // An element of shared memory, which is read and written through the detector.
 template <class T>
 class SharedElement {
