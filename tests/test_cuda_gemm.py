@@ -119,6 +119,47 @@ class Problem:
         assert np.isnan(gaps[..., self.n :]).all(), "written between rows"
         return gaps[..., : self.n], counts
 
+    def run_parts(self, part, reverse=False):
+        """C by parts of k."""
+        method, plain = self.method, (1, 0, -np.inf, np.inf)
+        parts, matrix = -(-self.k // part), self.m * self.n
+        made = guarded(np.full((parts, self.batch, self.m, self.n), np.nan, "f4"), self.side)
+        c, c_ld = self.matrix(stored(self.old, self.c_dtype))
+        bias = guarded(self.bias, self.side) if self.bias_axis else None
+        rows_a = self.m if self.order[0] == "n" else self.k
+        rows_b = self.k if self.order[1] == "n" else self.n
+        product = GemmCuda(
+            *(pointer(x) for x in (self.a, self.b, made, None)),
+            *(self.m, self.n, self.k, 0, self.a_ld, self.b_ld, self.n),
+            *(rows_a * self.a_ld, rows_b * self.b_ld, matrix),
+            *(*plain, 0, part, self.batch * matrix),
+        )
+        tiles = -(-self.m // 128) * -(-self.n // method.wide)
+        cuda_on_cpu.library(CSRC / "ops/gemm" / f"{method.file}.cu").launch(
+            f"{method.name}_{self.order}",
+            *((tiles, self.batch, parts), 256, product),
+            buffers=[self.a, self.b, made],
+            shared=method.shared,
+            reverse=reverse,
+        )
+        total = GemmCuda(
+            *(pointer(x) for x in (made, None, c, bias)),
+            *(self.m, self.n, 0, self.bias_axis, 0, 0, c_ld, matrix, 0, self.m * c_ld),
+            *(self.alpha, self.beta, self.low, self.high, 0, 0, self.batch * matrix),
+        )
+        dtype = {"f4": "f32", "f2": "f16", "bf16": "bf16"}[self.c_dtype]
+        cuda_on_cpu.library(CSRC / "ops/gemm/gemm_parts_cuda.cu").launch(
+            f"gemm_parts_{dtype}_cuda",
+            *((2, self.batch), 256, total, parts),
+            buffers=[made, c, *([] if bias is None else [bias])],
+            reverse=reverse,
+        )
+        whole = np.full(self.batch * self.m * c_ld, np.nan)
+        whole[: c.size] = loaded(c)
+        whole = whole.reshape(self.batch, self.m, c_ld)
+        assert np.isnan(whole[..., self.n :]).all(), "written between rows"
+        return whole[..., : self.n]
+
     def reference(self):
         with np.errstate(all="ignore"):
             want = self.alpha * (self.wide_a @ self.wide_b)
@@ -222,3 +263,16 @@ def test_main_loop_has_no_bank_conflicts(method, order):
     _, counts = Problem(128, method.wide, 96).draw(method, order).run()
     epilogue = 0 if method is SIMT else method.wide // 2 * 8
     assert counts.wavefronts - counts.ideal_wavefronts == epilogue
+
+
+@pytest.mark.parametrize("method", [SIMT, *METHODS[2:5]], ids=lambda m: m.name)
+@pytest.mark.parametrize("order", ["nn", "tt"])
+def test_parts_of_k(method, order):
+    """Split-K: each part into a workspace, then their sum in a fixed order, with the epilogue."""
+    for i, (m, n, k, part) in enumerate([(5, 9, 100, 32), (130, 12, 70, 64), (3, 131, 33, 32)]):
+        options = {"batch": 2, "alpha": 0.5, "beta": -1.0, "bias_axis": 1 + i % 2, "low": -2.0}
+        for narrow in {False, method.dtype != "f4"}:
+            problem = Problem(m, n, k, gap=i, narrow=narrow, **options).draw(method, order, i)
+            got, again = problem.run_parts(part), problem.run_parts(part, reverse=True)
+            assert np.all(np.abs(got - problem.reference()) <= problem.bound()), str(problem)
+            assert got.tobytes() == again.tobytes(), "the order of threads shows"

@@ -65,6 +65,7 @@ def test_every_kernel_is_met_here():
         r"embedding_f(32|64)_cuda|embedding_sum_f(32|64)_cuda(_warp)?",
         r"dropout_f(32|64)_cuda(_channels_last)?|philox_cuda",
         rf"({'|'.join(RULES)})_f(32|64)_cuda",
+        r"(lstm|gru|rnn_tanh|rnn_relu)_cell_(fwd|bwd)_f(32|64)_cuda",
         r"norm_(stats|join|fwd|sums|slopes|weights|bwd)_f(32|64)_cuda",
         r"gemm_f32_cuda_(simt|tf32_128x128|tf32_128x256|3xtf32)_[nt][nt]",
         r"gemm_(bf16|f16)_cuda_mma_128x(128|256)_[nt][nt]",

@@ -7,22 +7,10 @@
 // columns with A along k; recurrent layers for their steps of few sequences.
 #pragma once
 #include "core/registry.h"
+#include "ops/dot/rows.h"
 #include "ops/gemm/gemm.h"
 
 namespace striate {
-
-// Rows of a matrix: `row` elements apart, unit stride along a row.
-template <class T>
-struct Rows {
-  T* data;
-  ptrdiff_t row;
-  // Inlined always: a copy of its own would be a weak symbol in the files of an ISA.
-  __attribute__((always_inline)) T* at(ptrdiff_t i) const { return data + i * row; }
-  // From row i and column j on; nothing stays nothing.
-  __attribute__((always_inline)) Rows from(ptrdiff_t i, ptrdiff_t j) const {
-    return {data ? data + i * row + j : data, row};
-  }
-};
 
 constexpr ptrdiff_t kDotRows = 4;
 template <class T>

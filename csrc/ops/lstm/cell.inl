@@ -1,13 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// One step of a recurrent cell on a block of rows and units; the equations are in lstm.h.
-//
-// A block has just been made by the register tiles of the step's product, so it is read from L1.
-// Bound: an LSTM's three sigmoids and two tanh a unit, 19 and 20 instructions for 16 units with
-// AVX-512 (simd/math_avx512.h), some 50 cycles at two a cycle, where its products take
-// 8 (I + P) / 4 = 2048 at I = P = 512. Backward, one tanh.
-#include "ops/lstm/lstm.h"
-#include "simd/row.h"
-
+// One step of a recurrent cell for `left` units from j on of row r, over any vector type (cell.h);
+// the equations are in lstm.h.
 namespace striate {
 namespace {
 
@@ -31,16 +24,10 @@ void store_both(const CellForward<T>& a, ptrdiff_t r, ptrdiff_t j, Vec<T> h, ptr
   if (a.out2.data) store_first(a.out2.at(r) + j, h, left);
 }
 
-// f(row, j, left) for every vector of the block: units j to j + left.
-template <class T, class Args, class F>
-void each_vector(const Args& a, F f) {
-  for (ptrdiff_t r = 0; r < a.rows; ++r)
-    row_each<T>(0, a.units, [&](ptrdiff_t j, ptrdiff_t left) { f(r, j, left); });
-}
-
-template <class T>
-void lstm_cell_forward(const CellForward<T>& a) {
-  each_vector<T>(a, [&](ptrdiff_t r, ptrdiff_t j, ptrdiff_t left) {
+struct LstmForward {
+  template <class T>
+  static inline __attribute__((always_inline)) void run(const CellForward<T>& a, ptrdiff_t r,
+                                                        ptrdiff_t j, ptrdiff_t left) {
     T *gates = a.gates.at(r) + j, *state = a.c.at(r) + j;
     const Vec<T> before = load_filled(state, left, T(0));
     const Vec<T> i = sigmoid(load_filled(gates, left, T(0)));
@@ -56,13 +43,14 @@ void lstm_cell_forward(const CellForward<T>& a) {
     store_first(gates + 2 * a.gate, g, left);
     store_first(gates + 3 * a.gate, o, left);
     store_first(a.c_kept.at(r) + j, before, left);
-  });
-}
+  }
+};
 
 // c is made again from what it was made of: cheaper than another row in memory.
-template <class T>
-void lstm_cell_backward(const CellBackward<T>& a) {
-  each_vector<T>(a, [&](ptrdiff_t r, ptrdiff_t j, ptrdiff_t left) {
+struct LstmBackward {
+  template <class T>
+  static inline __attribute__((always_inline)) void run(const CellBackward<T>& a, ptrdiff_t r,
+                                                        ptrdiff_t j, ptrdiff_t left) {
     const T* gates = a.gates.at(r) + j;
     T *dgates = a.dgates.at(r) + j, *dstate = a.dc.at(r) + j;
     const Vec<T> i = load_filled(gates, left, T(0));
@@ -79,12 +67,13 @@ void lstm_cell_backward(const CellBackward<T>& a) {
     store_first(dgates + 2 * a.gate, dc * i * tanh_slope(g), left);
     store_first(dgates + 3 * a.gate, dh * t * sigmoid_slope(o), left);
     store_first(dstate, dc * f, left);
-  });
-}
+  }
+};
 
-template <class T>
-void gru_cell_forward(const CellForward<T>& a) {
-  each_vector<T>(a, [&](ptrdiff_t r, ptrdiff_t j, ptrdiff_t left) {
+struct GruForward {
+  template <class T>
+  static inline __attribute__((always_inline)) void run(const CellForward<T>& a, ptrdiff_t r,
+                                                        ptrdiff_t j, ptrdiff_t left) {
     T* gates = a.gates.at(r) + j;
     const Vec<T> reset = sigmoid(load_filled(gates, left, T(0)));
     const Vec<T> z = sigmoid(load_filled(gates + a.gate, left, T(0)));
@@ -95,12 +84,13 @@ void gru_cell_forward(const CellForward<T>& a) {
     store_first(gates + a.gate, z, left);
     store_first(gates + 2 * a.gate, n, left);
     store_both(a, r, j, fma(z, before - n, n), left);
-  });
-}
+  }
+};
 
-template <class T>
-void gru_cell_backward(const CellBackward<T>& a) {
-  each_vector<T>(a, [&](ptrdiff_t r, ptrdiff_t j, ptrdiff_t left) {
+struct GruBackward {
+  template <class T>
+  static inline __attribute__((always_inline)) void run(const CellBackward<T>& a, ptrdiff_t r,
+                                                        ptrdiff_t j, ptrdiff_t left) {
     const T* gates = a.gates.at(r) + j;
     T *dgates = a.dgates.at(r) + j, *passed = a.dh.at(r) + j;
     const Vec<T> reset = load_filled(gates, left, T(0));
@@ -116,8 +106,8 @@ void gru_cell_backward(const CellBackward<T>& a) {
     store_first(dgates + 2 * a.gate, dn, left);
     store_first(dgates + 3 * a.gate, dn * reset, left);
     store_first(passed, dh * z, left);
-  });
-}
+  }
+};
 
 struct Tanh {
   template <class T>
@@ -140,22 +130,26 @@ struct Relu {
   }
 };
 
-template <class F, class T>
-void rnn_cell_forward(const CellForward<T>& a) {
-  each_vector<T>(a, [&](ptrdiff_t r, ptrdiff_t j, ptrdiff_t left) {
+template <class F>
+struct RnnForward {
+  template <class T>
+  static inline __attribute__((always_inline)) void run(const CellForward<T>& a, ptrdiff_t r,
+                                                        ptrdiff_t j, ptrdiff_t left) {
     store_both(a, r, j, F::value(load_filled(a.gates.at(r) + j, left, T(0))), left);
-  });
-}
+  }
+};
 
-template <class F, class T>
-void rnn_cell_backward(const CellBackward<T>& a) {
-  each_vector<T>(a, [&](ptrdiff_t r, ptrdiff_t j, ptrdiff_t left) {
+template <class F>
+struct RnnBackward {
+  template <class T>
+  static inline __attribute__((always_inline)) void run(const CellBackward<T>& a, ptrdiff_t r,
+                                                        ptrdiff_t j, ptrdiff_t left) {
     Vec<T> dh = load_filled(a.dh.at(r) + j, left, T(0));
     if (a.dy.data) dh = dh + load_filled(a.dy.at(r) + j, left, T(0));
     const Vec<T> h = load_filled(a.h.at(r) + j, left, T(0));
     store_first(a.dgates.at(r) + j, F::gradient(h, dh), left);
-  });
-}
+  }
+};
 
 }  // namespace
 }  // namespace striate
