@@ -262,6 +262,7 @@ PROBLEMS = [
     Problem(n=1, c=4, k=8, stride=(4, 2), dilation=(2, 4), h=11, w=13, before=(3, 2)),
     Problem(c=16, k=8, groups=2, h=4, w=5),
     Problem(c=6, k=9, groups=3, r=1, s=2, h=4, w=5, before=(0, 0)),
+    Problem(c=16, k=16, groups=8, r=2, s=2, h=4, w=5),  # wide pixels, narrow taps
     Problem(c=8, k=8, r=1, s=1, stride=(2, 2), before=(0, 0)),  # phases without taps
     Problem(n=1, c=8, k=8, h=2, w=2, stride=(3, 3), before=(2, 2)),  # phases without pixels
 ]

@@ -68,7 +68,6 @@ inline void column_sums(const NormCuda<T>& a, const PartOfColumn<T>& p, T (&sum)
     for (int k = 0; k < K; ++k) of_column[k * 32 + int(threadIdx.x)] = sum[k];
   __syncthreads();
   for (int k = 0; k < K; ++k) sum[k] = of_column[k * 32 + int(threadIdx.x)];
-  __syncthreads();  // of_column may be written again
 }
 
 template <class T>
