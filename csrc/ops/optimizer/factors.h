@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// The numbers of an optimizer's step; host and device read this file.
+// What the rules of an optimizer's step have in common, as numbers. Host and device read this file.
 #pragma once
 
 namespace striate {
 
-constexpr int kMostStates = 3;
-
-// What the rules have in common, as numbers. A rule takes those that it names.
+// A rule takes those that it names.
 struct StepFactors {
   double sign = 1;                   // -1 to climb
   double weight_decay = 0;           // of the gradient
@@ -17,6 +15,16 @@ struct StepFactors {
   double second = 0, second_in = 0;  // v = second * v + second_in * g^2
   double root = 1;                   // what sqrt(v) is multiplied by, against its bias
   double eps = 0;
+};
+
+// What the launch of a kernel of optimizer_cuda.cu passes.
+template <class T>
+struct StepCuda {
+  T* p;
+  const T* grad;
+  T* state[3];  // those the rule has
+  long long n;
+  StepFactors factors;
 };
 
 }  // namespace striate

@@ -13,11 +13,17 @@
 
 namespace striate {
 
+namespace cuda {
+struct Stream;
+}
+
 enum class Rule {
 #define RULE(name, Struct) name,
 #include "ops/optimizer/names.inc"
 #undef RULE
 };
+
+constexpr int kMostStates = 3;
 
 template <class T>
 struct StepRun {
@@ -41,5 +47,9 @@ int rule_states(Rule rule);  // how many states it has
 // `states` are as many as the rule has. Shapes are checked.
 void optimizer_step(Rule rule, const Operand& p, const Operand& grad, const Operand* states,
                     const StepFactors& factors);
+
+// The same on a GPU, of operands that are dense in one memory order.
+void optimizer_step_launch(const cuda::Stream& stream, Rule rule, const Operand& p,
+                           const Operand& grad, const Operand* states, const StepFactors& factors);
 
 }  // namespace striate

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The rules over any vector type: each gives the new p and changes its states s. optimizer.h says
-// what g and the factors (factors.h) are.
+// The rules, over vectors. optimizer.h says what g and the factors are; step.inl is the loop of
+// CPUs, optimizer_cuda.cu that of GPUs. What includes this file has a Vec<T>, and StepFactors.
 namespace striate {
 namespace {
 
@@ -26,6 +26,8 @@ struct StepConstants {
   void add_second(Vec<T>& v, Vec<T> g) const { v = fma(second, v, second_in * (g * g)); }
   Vec<T> divisor(Vec<T> v) const { return fma(sqrt(v), root, eps); }
 };
+
+// Each rule gives the new p and changes its states s.
 
 // p - rate g
 struct SgdPlain {

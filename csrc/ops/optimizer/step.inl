@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The loop that applies the rules (rules.inl).
+// The loop that applies the rules.
 //
 // Bound: memory. With s states a step reads 2 + s streams and writes 1 + s: SGD with momentum moves
 // 20 bytes a float32 parameter, Adam 28, Adam with AMSGrad 36, and that over the bandwidth is the
