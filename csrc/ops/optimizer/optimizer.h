@@ -9,8 +9,13 @@
 //   p = keep * p                              decay apart from it (AdamW)
 #pragma once
 #include "core/operand.h"
+#include "ops/optimizer/factors.h"
 
 namespace striate {
+
+namespace cuda {
+struct Stream;
+}
 
 enum class Rule {
 #define RULE(name, Struct) name,
@@ -19,19 +24,6 @@ enum class Rule {
 };
 
 constexpr int kMostStates = 3;
-
-// What the rules have in common, as numbers. A rule takes those that it names.
-struct StepFactors {
-  double sign = 1;                   // -1 to climb
-  double weight_decay = 0;           // of the gradient
-  double keep = 1;                   // of p
-  double rate = 0;                   // the step's length, with the correction of a mean's bias
-  double rate_grad = 0;              // the same for the gradient's own part (NAdam)
-  double first = 0, first_in = 0;    // m = first * m + first_in * g
-  double second = 0, second_in = 0;  // v = second * v + second_in * g^2
-  double root = 1;                   // what sqrt(v) is multiplied by, against its bias
-  double eps = 0;
-};
 
 template <class T>
 struct StepRun {
@@ -55,5 +47,9 @@ int rule_states(Rule rule);  // how many states it has
 // `states` are as many as the rule has. Shapes are checked.
 void optimizer_step(Rule rule, const Operand& p, const Operand& grad, const Operand* states,
                     const StepFactors& factors);
+
+// The same on a GPU, of operands that are dense in one memory order.
+void optimizer_step_launch(const cuda::Stream& stream, Rule rule, const Operand& p,
+                           const Operand& grad, const Operand* states, const StepFactors& factors);
 
 }  // namespace striate

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "simd/vec_avx2.h"
 //
-#include "ops/optimizer/rules.inl"
+#include "ops/optimizer/step.inl"
 
 namespace striate {
 

@@ -12,8 +12,11 @@ from typing import Any
 import numpy as np
 
 from striate import _C
+from striate.arrays import as_result
 from striate.autograd import Node
+from striate.device import beside_gpu
 from striate.dtypes import get_default_dtype, is_floating, result_type
+from striate.ops.place import moved
 from striate.ops.record import Op, op
 from striate.tensor import Array, Tensor, as_array
 
@@ -123,10 +126,9 @@ def _minimum(ctx: Node, a: Array, b: Array) -> Array:
     return _C.minimum(a, b)
 
 
-def _share(ctx: Node, grad: Array, a_wins: Array) -> Any:
-    a, b = ctx.saved
+def _share(ctx: Node, grad: Array, a: Any, b: Any, a_wins: Any) -> Any:
     half = (a == b) * grad.dtype.type(0.5)
-    da, db = np.asarray(grad * (a_wins + half)), np.asarray(grad * (1 - a_wins - half))
+    da, db = as_result(grad * (a_wins + half)), as_result(grad * (1 - a_wins - half))
     return (
         unbroadcast(da, a.shape) if ctx.needs[0] else None,
         unbroadcast(db, b.shape) if ctx.needs[1] else None,
@@ -135,14 +137,14 @@ def _share(ctx: Node, grad: Array, a_wins: Array) -> Any:
 
 @_maximum.backward
 def _(ctx: Node, grad: Array) -> Any:
-    a, b = ctx.saved
-    return _share(ctx, grad, (a > b).astype(grad.dtype))
+    a, b = beside_gpu("maximum", *ctx.saved)
+    return _share(ctx, grad, a, b, (a > b).astype(grad.dtype))
 
 
 @_minimum.backward
 def _(ctx: Node, grad: Array) -> Any:
-    a, b = ctx.saved
-    return _share(ctx, grad, (a < b).astype(grad.dtype))
+    a, b = beside_gpu("minimum", *ctx.saved)
+    return _share(ctx, grad, a, b, (a < b).astype(grad.dtype))
 
 
 @op("(...), (...) -> (...)")
@@ -151,7 +153,7 @@ def _pow(ctx: Node, a: Array, b: Array) -> Array:
         raise TypeError(f"pow: expected one floating dtype, got {a.dtype} and {b.dtype}")
     try:
         with np.errstate(all="ignore"):
-            result = np.asarray(np.power(a, b))
+            result = as_result(np.power(a, b))
     except ValueError as error:
         raise ValueError(f"pow: {error}") from None
     ctx.save(a, b, result)
@@ -165,10 +167,10 @@ def _(ctx: Node, grad: Array) -> Any:
     with np.errstate(all="ignore"):
         if ctx.needs[0]:
             slope = np.where(b == 0, 0, b * np.power(a, b - 1))
-            da = unbroadcast(np.asarray(grad * slope), a.shape)
+            da = unbroadcast(as_result(grad * slope), a.shape)
         if ctx.needs[1]:
             slope = np.where((a == 0) & (b >= 0), 0, result * np.log(a))
-            db = unbroadcast(np.asarray(grad * slope), b.shape)
+            db = unbroadcast(as_result(grad * slope), b.shape)
     return da, db
 
 
@@ -234,6 +236,26 @@ def as_operand(x: Any, dtype: Any, name: str) -> Tensor:
     raise TypeError(f"{name}: expected a tensor or a number, got {type(x).__name__}")
 
 
+def together(name: str, a: Tensor, b: Tensor, numbers: bool = False) -> tuple[Tensor, Tensor]:
+    """Two operands on one device: beside one on a GPU, one of the CPU without axes goes there.
+
+    With `numbers` it may stay, if it needs no gradient: a kernel takes it along. TypeError for
+    others.
+    """
+    if a.device == b.device:
+        return a, b
+    for alone, other in ((a, b), (b, a)):
+        if alone.ndim == 0 and not alone.is_cuda:
+            if numbers and not alone.requires_grad:
+                return a, b
+            there = moved(alone, other.device)
+            return (there, b) if alone is a else (a, there)
+    raise TypeError(
+        f"{name}: expected operands on one device, got {a.shape} on {a.device} and {b.shape} on "
+        f"{b.device}; move one with .to()"
+    )
+
+
 def same_dtype(name: str, operands: dict[str, Tensor | None], low: bool = False) -> list[Tensor]:
     """The operands that are there; TypeError unless all are tensors of one floating dtype.
 
@@ -282,9 +304,11 @@ def _binary(
 ) -> Any:
     """The public function of a two-operand op: kernels where they serve, NumPy for the rest.
 
-    `kernel`, where there is one, is the forward of the record without its saving.
+    `kernel`, where there is one, is the forward of the record without its saving. It takes numbers
+    of the CPU beside arrays on a GPU.
     """
     new = Tensor.__new__
+    launches = kernel is not None
 
     def call(input: Any, other: Any) -> Tensor:
         try:  # what nearly every call is, at the price of a few attributes
@@ -307,10 +331,12 @@ def _binary(
         if floating and not is_floating(dtype):
             dtype = get_default_dtype()
         a, b = as_operand(input, dtype, name), as_operand(other, dtype, name)
+        if type(a._array) is not type(b._array):
+            a, b = together(name, a, b, numbers=launches and is_floating(dtype))
         if is_floating(dtype):
             return record(a, b)
         try:
-            return Tensor._wrap(np.asarray(numpy(a._array, b._array)))
+            return Tensor._wrap(as_result(numpy(a._array, b._array)))
         except (ValueError, TypeError) as error:
             raise type(error)(f"{name}: {error}") from None
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from striate import _C
+from striate.arrays import put_along_axis
 from striate.autograd import Node
 from striate.explain import explained
 from striate.ops.operand import check_tensor
@@ -300,5 +301,5 @@ def one_hot(input: Tensor, num_classes: int = -1) -> Tensor:
             f"{name}: input: expected 0 to {num_classes - 1}, got {classes[place]} at index {place}"
         )
     y = np.zeros((*classes.shape, num_classes), np.int64)
-    np.put_along_axis(y, classes[..., None], 1, -1)
+    put_along_axis(y, classes[..., None], 1, -1)
     return Tensor._wrap(y)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from striate.arrays import add_at, as_result
 from striate.autograd import Node
 from striate.explain import explained
 from striate.ops.layout import in_order_of
@@ -53,32 +54,32 @@ def is_basic(index: Any) -> bool:
 
 
 def _is_mask(index: Any) -> bool:
-    return isinstance(index, np.ndarray) and index.dtype.kind == "b"
+    return hasattr(index, "strides") and index.dtype.kind == "b"
 
 
 def fixed(index: Any) -> Any:
     """The index with copies of its arrays: the caller may write to them before the gradient."""
     if isinstance(index, (tuple, list)):
         return type(index)(fixed(i) for i in index)
-    return index.copy() if isinstance(index, np.ndarray) else index
+    return index.copy() if hasattr(index, "strides") else index
 
 
 @op("(...) -> (...)", name="getitem")
 def _getitem(ctx: Node, x: Array, index: Any) -> Array:
     if ctx.needs[0]:
         ctx.save(x.shape, fixed(index))
-    y = np.asarray(x[index])
+    y = as_result(x[index])
     return y if y.ndim != 4 or is_basic(index) else in_order_of(x, y)
 
 
 @_getitem.backward
 def _(ctx: Node, grad: Array) -> Any:
     shape, index = ctx.saved
-    dx = np.zeros(shape, grad.dtype)
+    dx = np.zeros_like(grad, shape=shape)
     if is_basic(index) or _is_mask(index):
         dx[index] = grad
     else:
-        np.add.at(dx, index, grad)  # an element may be taken more than once
+        add_at(dx, index, grad)  # an element may be taken more than once
     return dx
 
 
@@ -149,7 +150,7 @@ def added_at(shape: tuple[int, ...], flat: Array, values: Array) -> Array:
         sums = np.bincount(flat.ravel(), values.ravel(), size)
         return sums.astype(values.dtype).reshape(shape)
     whole = np.zeros(size, values.dtype)
-    np.add.at(whole, flat.ravel(), values.ravel())
+    add_at(whole, flat.ravel(), values.ravel())
     return whole.reshape(shape)
 
 
@@ -255,7 +256,7 @@ def _(ctx: Node, grad: Array) -> Any:
 
 def slices_added(shape: tuple[int, ...], index: Array, axis: int, values: Array) -> Array:
     """Zeros of `shape` with slice i of `values` added to slice index[i], in the order of i."""
-    total = np.zeros(shape, values.dtype)
+    total = np.zeros_like(values, shape=shape)
     if index.size == 0:
         return total
     order = np.argsort(index, kind="stable")

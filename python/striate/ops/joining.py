@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from striate.arrays import Array, _varargs
+from striate.arrays import Array, _varargs, as_result
 from striate.autograd import Node
 from striate.dtypes import result_type
 from striate.explain import explained
@@ -194,11 +194,11 @@ def _tile(ctx: Node, x: Array, repeats: tuple[int, ...]) -> Array:
 def _(ctx: Node, grad: Array) -> Any:
     shape, repeats = ctx.saved
     if grad.size == 0:
-        return np.zeros(shape, grad.dtype)
+        return np.zeros_like(grad, shape=shape)
     shape = (*[1] * (len(repeats) - len(shape)), *shape)
     parts = [n for pair in zip(repeats, shape, strict=True) for n in pair]
     summed = np.add.reduce(grad.reshape(parts), tuple(range(0, len(parts), 2)))
-    return np.asarray(summed).reshape(ctx.saved[0])
+    return as_result(summed).reshape(ctx.saved[0])
 
 
 def repeat(input: Tensor, *repeats: Any) -> Tensor:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from striate.arrays import as_result
 from striate.autograd import Node
 from striate.dtypes import result_type
 from striate.explain import explained
@@ -138,7 +139,7 @@ def _permute(ctx: Node, x: Array, dims: tuple[int, ...]) -> Array:
 
 @_permute.backward
 def _(ctx: Node, grad: Array) -> Any:
-    return grad.transpose(np.argsort(ctx.saved[0]))
+    return grad.transpose(np.argsort(ctx.saved[0]).tolist())
 
 
 def permute(input: Tensor, dims: Any, *more: Any) -> Tensor:
@@ -270,7 +271,7 @@ def _(ctx: Node, grad: Array) -> Any:
 @op("(...), (...) -> (...)", name="where")
 def _where(ctx: Node, a: Array, b: Array, condition: Array) -> Array:
     ctx.save(a.shape, b.shape, condition)
-    return np.asarray(np.where(condition, a, b))
+    return as_result(np.where(condition, a, b))
 
 
 @_where.backward

@@ -45,7 +45,7 @@ def _diagonal(ctx: Node, x: Array, offset: int, axis1: int, axis2: int) -> Array
 @_diagonal.backward
 def _(ctx: Node, grad: Array) -> Any:
     shape, *place = ctx.saved
-    dx = np.zeros(shape, grad.dtype)
+    dx = np.zeros_like(grad, shape=shape)
     writable_diagonal(dx, *place)[...] = grad
     return dx
 
@@ -114,7 +114,7 @@ def _unfold(ctx: Node, x: Array, axis: int, size: int, step: int) -> Array:
 @_unfold.backward
 def _(ctx: Node, grad: Array) -> Any:
     shape, axis, size, step = ctx.saved
-    dx = np.zeros(shape, grad.dtype)
+    dx = np.zeros_like(grad, shape=shape)
     count = grad.shape[axis]
     for k in range(size):
         dx[(*[slice(None)] * axis, slice(k, k + step * count, step))] += grad[..., k]
