@@ -19,6 +19,12 @@ def is_on_gpu(data: Any) -> bool:
     return hasattr(data, "__cuda_array_interface__") and hasattr(data, "get")
 
 
+def as_it_lies(data: Any) -> Array:
+    """The array of a tensor, wherever it is; what is no array yet as one of the CPU."""
+    data = getattr(data, "_array", data)
+    return data if is_on_gpu(data) else np.asarray(data)
+
+
 def as_result(value: Any) -> Array:
     """NumPy gives numbers for results without axes, CuPy arrays: an array in either case."""
     return np.asarray(value) if isinstance(value, np.generic) else value
@@ -47,6 +53,11 @@ def put_along_axis(array: Array, index: Array, values: Any, axis: int) -> None:
     ]
     places[axis] = index
     array[tuple(places)] = values
+
+
+def largest(array: Array, axis: Any) -> Any:
+    """The largest element along an axis, or axes; 0 of none."""
+    return np.max(array, axis, initial=0) if array.size == 0 else np.max(array, axis)
 
 
 def in_c_order(array: Array) -> Array:

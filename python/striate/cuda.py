@@ -29,7 +29,8 @@ _CUPY = ("cupy-cuda13x", "cupy-cuda12x", "cupy")
 def is_available() -> bool:
     """Whether tensors can be on a GPU: driver, GPU, NVRTC and CuPy are there.
 
-    `striate doctor` says what is missing, and whether kernels run.
+    CuPy is imported where the others are there. `striate doctor` says what is missing, and whether
+    kernels run.
     """
     return missing() == ""
 
@@ -124,4 +125,12 @@ def missing(index: int | None = None) -> str:
         return f"{chosen['name']} is of {chosen['why_not']}"
     if _C.cuda_compiler()["why_not"]:
         return _C.cuda_compiler()["why_not"]
-    return "" if cupy_version() else f"CuPy is missing; {extra()} brings it"
+    if not cupy_version():
+        return f"CuPy is missing; {extra()} brings it"
+    from striate import cupy_arrays
+
+    try:
+        cupy_arrays.cupy()
+    except Exception as error:  # whatever an installation may be broken by
+        return f"CuPy {cupy_version()} can't be imported ({type(error).__name__}: {error})"
+    return ""

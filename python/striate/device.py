@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -56,7 +57,7 @@ def index_on(name: str, where: device) -> int:
 
     lacks = cuda.missing(where.index)
     if lacks:
-        raise RuntimeError(f"{name}: device '{where}': {lacks}: use 'cpu'")
+        raise RuntimeError(f"{name}: device '{where}': {lacks}; or use 'cpu'")
     return cupy_arrays.current_device() if where.index is None else where.index
 
 
@@ -74,6 +75,15 @@ def placed(name: str, array: Any, where: Any) -> Any:
     return cupy_arrays.to_device(array, index_on(name, wanted))
 
 
+def beside(value: Any, array: Any) -> Any:
+    """`value` with the NumPy arrays in it, such as indices, on the GPU of a CuPy array."""
+    if isinstance(value, np.ndarray):
+        return placed("beside", value, device_of(array))
+    if type(value) in (tuple, list):
+        return type(value)(beside(v, array) for v in value)
+    return value
+
+
 def beside_gpu(name: str, a: Any, b: Any) -> tuple[Any, Any]:
     """Two arrays or numbers; where one is on a GPU, an array of the CPU without axes goes along."""
     for array, other in ((a, b), (b, a)):
@@ -86,6 +96,28 @@ def beside_gpu(name: str, a: Any, b: Any) -> tuple[Any, Any]:
             )
         return (array[()], b) if array is a else (a, array[()])
     return a, b
+
+
+# What CuPy says where it lacks a function, or meets an array of the CPU.
+_LACKING = re.compile(
+    "Implicit conversion to a NumPy|no implementation found for 'numpy|__array_ufunc__|"
+    "Unsupported type <class 'numpy|attribute 'writeable'"
+)
+_OURS = re.compile(r"[\w.]+: ")
+
+
+def of_gpu(name: str, error: Exception, on_gpu: bool = False) -> Exception:
+    """The error itself, or where it comes from CuPy, one that says what is the matter.
+
+    `on_gpu` says that the operands are on a GPU: what is not our own message then is CuPy's.
+    """
+    foreign = on_gpu and not isinstance(error, IndexError) and not _OURS.match(str(error))
+    if not foreign and not _LACKING.search(str(error)):
+        return error
+    return TypeError(
+        f"{name}: there is nothing that computes this on a GPU yet, or operands lie on two "
+        f"devices; move them with .cpu() ({type(error).__name__}: {error})"
+    )
 
 
 def made_on(name: str, where: Any, function: Any, *arguments: Any) -> Any:
@@ -103,4 +135,4 @@ def made_on(name: str, where: Any, function: Any, *arguments: Any) -> Any:
 def expect_cpu(name: str, value: Any) -> None:
     """Raises where `value` is a device other than the CPU; None is the CPU."""
     if value is not None and device(value).type != "cpu":
-        raise RuntimeError(f"{name}: device '{value}': not supported there yet: use 'cpu'")
+        raise RuntimeError(f"{name}: device '{value}': not supported on a GPU yet; use 'cpu'")

@@ -2,8 +2,8 @@
 """Sharing memory with other libraries by DLPack (https://dmlc.github.io/dlpack), both ways.
 
 Tensors are arrays of NumPy's or of CuPy's, which make and read the capsules, with their reference
-counts and, NumPy's, their read-only flag. Added here: gradients are not given away in silence, read-only memory stays
-so, and errors say what to do.
+counts and NumPy's read-only flag. Added here: gradients are not given away in silence, read-only
+memory stays so, and errors say what to do.
 """
 
 from __future__ import annotations

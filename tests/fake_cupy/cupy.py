@@ -18,12 +18,76 @@ import numpy as np
 __version__ = "13.6.0"
 CALLS = Counter()
 UFUNCS = frozenset(
-    """abs absolute add arccos arccosh arcsin arcsinh arctan arctan2 arctanh bitwise_and bitwise_or
-    bitwise_xor ceil copysign cos cosh deg2rad divide equal exp exp2 expm1 floor floor_divide fmax
-    fmin fmod greater greater_equal hypot invert isfinite isinf isnan left_shift less less_equal log
-    log10 log1p log2 logaddexp logical_and logical_not logical_or logical_xor maximum minimum
-    multiply negative not_equal power rad2deg remainder right_shift rint sign signbit sin sinh sqrt
-    square subtract tan tanh true_divide trunc""".split()
+    [
+        "abs",
+        "absolute",
+        "add",
+        "arccos",
+        "arccosh",
+        "arcsin",
+        "arcsinh",
+        "arctan",
+        "arctan2",
+        "arctanh",
+        "bitwise_and",
+        "bitwise_or",
+        "bitwise_xor",
+        "ceil",
+        "copysign",
+        "cos",
+        "cosh",
+        "deg2rad",
+        "divide",
+        "equal",
+        "exp",
+        "exp2",
+        "expm1",
+        "floor",
+        "floor_divide",
+        "fmax",
+        "fmin",
+        "fmod",
+        "greater",
+        "greater_equal",
+        "hypot",
+        "invert",
+        "isfinite",
+        "isinf",
+        "isnan",
+        "left_shift",
+        "less",
+        "less_equal",
+        "log",
+        "log10",
+        "log1p",
+        "log2",
+        "logaddexp",
+        "logical_and",
+        "logical_not",
+        "logical_or",
+        "logical_xor",
+        "maximum",
+        "minimum",
+        "multiply",
+        "negative",
+        "not_equal",
+        "power",
+        "rad2deg",
+        "remainder",
+        "right_shift",
+        "rint",
+        "sign",
+        "signbit",
+        "sin",
+        "sinh",
+        "sqrt",
+        "square",
+        "subtract",
+        "tan",
+        "tanh",
+        "true_divide",
+        "trunc",
+    ]
 )
 PARAMETERS = {
     name: parameters.split()
@@ -63,6 +127,7 @@ PARAMETERS = {
         "repeat": "a repeats axis",
         "reshape": "a newshape order",
         "roll": "a shift axis",
+        "round": "a decimals out",
         "searchsorted": "a v side sorter",
         "split": "ary indices_or_sections axis",
         "swapaxes": "a axis1 axis2",
@@ -300,10 +365,31 @@ def _method(name):
     return method
 
 
-for _name in (
-    "all any argmax argmin argsort cumprod cumsum diagonal max mean min nonzero prod ravel repeat "
-    "reshape round squeeze sum swapaxes take transpose view"
-).split():
+for _name in [
+    "all",
+    "any",
+    "argmax",
+    "argmin",
+    "argsort",
+    "cumprod",
+    "cumsum",
+    "diagonal",
+    "max",
+    "mean",
+    "min",
+    "nonzero",
+    "prod",
+    "ravel",
+    "repeat",
+    "reshape",
+    "round",
+    "squeeze",
+    "sum",
+    "swapaxes",
+    "take",
+    "transpose",
+    "view",
+]:
     setattr(ndarray, _name, _method(_name))
 
 

@@ -21,7 +21,7 @@ import numpy as np
 
 from striate import _C
 from striate.arrays import Array
-from striate.device import placed
+from striate.device import of_gpu, placed
 from striate.scope import Flag, Scope
 
 if TYPE_CHECKING:
@@ -253,10 +253,16 @@ def sweep(root: Tensor, gradient: Array, retain_graph: bool = False) -> None:
         slots = arrived.pop(node)
         if node.guards is not None or node.saved is None:
             _refuse(node)
-        if node.outputs == 1:
-            results = node.op.gradient(node, slots[0])
-        else:
-            results = node.op.gradient(node, *slots[::2])
+        try:
+            if node.outputs == 1:
+                results = node.op.gradient(node, slots[0])
+            else:
+                results = node.op.gradient(node, *slots[::2])
+        except (TypeError, AttributeError, IndexError) as error:
+            told = of_gpu(f"backward: {node.op.name}", error)
+            if told is error:
+                raise
+            raise told from error
         slots.clear()
         if not retain_graph:
             node.saved = None

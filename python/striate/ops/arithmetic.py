@@ -16,7 +16,6 @@ from striate.arrays import as_result
 from striate.autograd import Node
 from striate.device import beside_gpu
 from striate.dtypes import get_default_dtype, is_floating, result_type
-from striate.ops.place import moved
 from striate.ops.record import Op, op
 from striate.tensor import Array, Tensor, as_array
 
@@ -236,26 +235,6 @@ def as_operand(x: Any, dtype: Any, name: str) -> Tensor:
     raise TypeError(f"{name}: expected a tensor or a number, got {type(x).__name__}")
 
 
-def together(name: str, a: Tensor, b: Tensor, numbers: bool = False) -> tuple[Tensor, Tensor]:
-    """Two operands on one device: beside one on a GPU, one of the CPU without axes goes there.
-
-    With `numbers` it may stay, if it needs no gradient: a kernel takes it along. TypeError for
-    others.
-    """
-    if a.device == b.device:
-        return a, b
-    for alone, other in ((a, b), (b, a)):
-        if alone.ndim == 0 and not alone.is_cuda:
-            if numbers and not alone.requires_grad:
-                return a, b
-            there = moved(alone, other.device)
-            return (there, b) if alone is a else (a, there)
-    raise TypeError(
-        f"{name}: expected operands on one device, got {a.shape} on {a.device} and {b.shape} on "
-        f"{b.device}; move one with .to()"
-    )
-
-
 def same_dtype(name: str, operands: dict[str, Tensor | None], low: bool = False) -> list[Tensor]:
     """The operands that are there; TypeError unless all are tensors of one floating dtype.
 
@@ -308,7 +287,7 @@ def _binary(
     of the CPU beside arrays on a GPU.
     """
     new = Tensor.__new__
-    launches = kernel is not None
+    record.takes_numbers = kernel is not None
 
     def call(input: Any, other: Any) -> Tensor:
         try:  # what nearly every call is, at the price of a few attributes
@@ -331,12 +310,10 @@ def _binary(
         if floating and not is_floating(dtype):
             dtype = get_default_dtype()
         a, b = as_operand(input, dtype, name), as_operand(other, dtype, name)
-        if type(a._array) is not type(b._array):
-            a, b = together(name, a, b, numbers=launches and is_floating(dtype))
         if is_floating(dtype):
             return record(a, b)
         try:
-            return Tensor._wrap(as_result(numpy(a._array, b._array)))
+            return Tensor._wrap(as_result(numpy(*beside_gpu(name, a._array, b._array))))
         except (ValueError, TypeError) as error:
             raise type(error)(f"{name}: {error}") from None
 

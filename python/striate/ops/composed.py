@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from striate import _C
-from striate.arrays import Array, put_along_axis
+from striate.arrays import Array, add_at, put_along_axis
 from striate.device import device_of, placed
 
 Function = Callable[..., Any]
@@ -215,3 +215,46 @@ def dropout(
         return y
     added = _C.dropout(np.zeros(x.shape, x.dtype), p, key, 1.0, kept, dropped)
     return _C.add(y, placed("dropout", added, where))
+
+
+# --- tables and borders --------------------------------------------------------------------------
+
+
+@_for(_C.embedding)
+def embedding(weight: Array, indices: Array) -> Array:
+    wrong = (indices < 0) | (indices >= len(weight))
+    if wrong.any():
+        at = tuple(int(i) for i in placed("", np.argwhere(wrong), "cpu")[0])
+        raise IndexError(
+            f"embedding: indices: expected 0 to {len(weight) - 1}, got {int(indices[at])} at {at}"
+        )
+    return np.take(weight, indices, 0)
+
+
+@_for(_C.embedding_backward)
+def embedding_backward(
+    dy: Array, indices: Array, rows: int, padding: int = -1, by_frequency: bool = False
+) -> Array:
+    """CuPy adds in any order: bits may differ from run to run."""
+    total = np.zeros_like(dy, shape=(rows, dy.shape[1]))
+    add_at(total, indices, dy)
+    if by_frequency:
+        counts = np.maximum(np.bincount(indices, None, rows), 1).astype(dy.dtype)
+        total = _C.div(total, np.expand_dims(counts, 1))
+    if padding >= 0:
+        total[padding] = 0
+    return total
+
+
+@_for(_C.pad)
+def pad(x: Array, widths: tuple[int, ...], value: float) -> Array:
+    """Negative widths crop."""
+    shape, to, of = list(x.shape), [slice(None)] * x.ndim, [slice(None)] * x.ndim
+    for i in range(len(widths) // 2):
+        axis, (before, after) = x.ndim - 1 - i, widths[2 * i : 2 * i + 2]
+        shape[axis] += before + after
+        to[axis] = slice(max(before, 0), shape[axis] - max(after, 0))
+        of[axis] = slice(max(-before, 0), x.shape[axis] - max(-after, 0))
+    y = np.full_like(x, value, shape=tuple(shape))
+    y[tuple(to)] = x[tuple(of)]
+    return y

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from striate import _C
-from striate.arrays import as_result
+from striate.arrays import as_result, largest
 from striate.autograd import Node
 from striate.explain import explained
 from striate.ops.arithmetic import mul, plus, unbroadcast
@@ -246,7 +246,7 @@ def _norm(ctx: Node, x: Array, ord: float, axes: tuple[int, ...]) -> Array:
         y = as_result(np.sum(x != 0, axis=axes, dtype=x.dtype))
     elif math.isinf(ord):
         size = np.abs(x)
-        extreme = np.max(size, axis=axes, initial=0) if ord > 0 else np.min(size, axis=axes)
+        extreme = largest(size, axes) if ord > 0 else np.min(size, axis=axes)
         y = as_result(extreme)
     else:
         with np.errstate(all="ignore"):

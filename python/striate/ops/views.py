@@ -53,7 +53,7 @@ def _(ctx: Node, grad: Array) -> Any:
 def writable_diagonal(x: Array, offset: int, axis1: int, axis2: int) -> Array:
     """NumPy's view of a diagonal, which may be written to where x may."""
     view = np.diagonal(x, offset, axis1, axis2)
-    if x.flags.writeable:
+    if isinstance(x, np.ndarray) and x.flags.writeable:
         view.flags.writeable = True
     return view
 
