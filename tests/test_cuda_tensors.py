@@ -31,6 +31,8 @@ def machine(tmp_path_factory, fake_library):
         "STRIATE_NVRTC": str(fake_library),
         "STRIATE_CACHE_DIR": str(tmp_path_factory.mktemp("cache")),
         "FAKE_KERNELS": ":".join(kernels),
+        "FAKE_DEVICES": "2",
+        "FAKE_LOG": str(tmp_path_factory.mktemp("log") / "calls"),
         "FAKE_MULTIPROCESSORS": "2",  # small grids: threads go round, as they do for large arrays
     }
 

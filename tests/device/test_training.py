@@ -32,8 +32,8 @@ def data():
 def mlp():
     striate.manual_seed(1)
     return nn.Sequential(
-        nn.Linear(8, 16), nn.Tanh(), nn.LayerNorm(16), nn.Linear(16, 16), nn.ReLU(), nn.Dropout(0.1),
-        nn.Linear(16, 3),
+        nn.Linear(8, 16), nn.Tanh(), nn.LayerNorm(16), nn.Linear(16, 16), nn.ReLU(),
+        nn.Dropout(0.1), nn.Linear(16, 3),
     )  # fmt: skip
 
 

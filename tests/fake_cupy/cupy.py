@@ -4,7 +4,8 @@
 Memory is the fake driver's (fake_cuda.c), which guards it; what CuPy computes, NumPy computes here.
 Like CuPy's, an array refuses to become NumPy's, or to be mixed with one, in silence; results
 without axes are arrays; there is no flag `writeable`; and NumPy's functions are handed on if CuPy
-13.6 has them (UFUNCS) and with those of its parameters (PARAMETERS). CALLS counts what was called, by name.
+13.6 has them (UFUNCS) and with those of its parameters (PARAMETERS). CALLS counts what was called,
+by name.
 """
 
 import ctypes
@@ -247,9 +248,12 @@ class ndarray:
 
     @classmethod
     def _view(cls, host, source):
-        made = cls.__new__(cls)
-        offset = host.__array_interface__["data"][0] - source.data.mem.ptr if host.size else 0
-        made.data, made._host, made.base = MemoryPointer(source.data.mem, offset), host, source
+        """Writable, as all of CuPy's are; NumPy's of diagonals and broadcast ones are not."""
+        made, memory = cls.__new__(cls), source.data.mem
+        offset = host.__array_interface__["data"][0] - memory.ptr if host.size else 0
+        made.data, made.base = MemoryPointer(memory, offset), source
+        bytes_ = (ctypes.c_char * max(memory.size, 1)).from_address(memory.ptr)
+        made._host = np.ndarray(host.shape, host.dtype, bytes_, offset, host.strides)
         return made
 
     shape = property(lambda self: self._host.shape)

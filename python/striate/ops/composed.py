@@ -150,6 +150,20 @@ def _check_labels(target: Array, wrong: Array, classes: int) -> None:
         )
 
 
+# --- activations ---------------------------------------------------------------------------------
+
+
+@_for(_C.prelu)
+def prelu(x: Array, weight: Array) -> Array:
+    return np.where(x > 0, x, _C.mul(x, weight))
+
+
+@_for(_C.prelu_backward)
+def prelu_backward(x: Array, weight: Array, dy: Array) -> tuple[Array, Array]:
+    above = x > 0
+    return np.where(above, dy, _C.mul(dy, weight)), np.where(above, x.dtype.type(0), _C.mul(x, dy))
+
+
 # --- normalisation -------------------------------------------------------------------------------
 
 

@@ -146,7 +146,7 @@ def _addmm(ctx: Node, c: Array, a: Array, b: Array, beta: float, alpha: float) -
     if beta == 0:  # c may be NaN
         return _C.gemm(a, b, alpha=alpha)
     shape = (*a.shape[:-1], b.shape[-1])
-    out = np.empty(shape, a.dtype)
+    out = np.empty_like(a, shape=shape, order="C")
     out[...] = c
     return _C.gemm(a, b, alpha=alpha, beta=beta, out=out)
 

@@ -170,7 +170,7 @@ def quantile(
     if input.dtype.kind != "f":
         raise TypeError(f"quantile: input: expected float32 or float64, got {input.dtype}")
     try:
-        shares = np.asarray(getattr(q, "_array", q), np.float64)
+        shares = np.asarray(q.cpu()._array if isinstance(q, Tensor) else q, np.float64)
     except (TypeError, ValueError):
         raise TypeError(f"quantile: q: expected numbers from 0 to 1, got {q!r}") from None
     if shares.ndim > 1 or not np.all((shares >= 0) & (shares <= 1)):
@@ -191,9 +191,9 @@ def quantile(
         .astype(x.dtype)
         .reshape([-1] + [1] * (ordered.ndim - 1))
     )
-    result = low + (high - low) * Tensor._wrap(part)
+    result = low + (high - low) * Tensor._wrap(part).to(x.device)
     missing = np.isnan(ordered._array[-1:])
-    if np.any(missing):
+    if missing.any():
         result = masked_fill(result, missing, math.nan)
     rest = [] if dim is None else [m for d, m in enumerate(input.shape) if d != axis]
     return reshape(result, (*shares.shape, *(kept if keepdim else rest)))
@@ -248,7 +248,7 @@ def _diag_embed(ctx: Node, x: Array, offset: int, axis1: int, axis2: int) -> Arr
     shape = list(x.shape[:-1])
     for axis in sorted((axis1, axis2)):
         shape.insert(axis, n)
-    out = np.zeros(shape, x.dtype)
+    out = np.zeros_like(x, shape=shape, order="C")
     writable_diagonal(out, offset, axis1, axis2)[...] = x
     return out
 
