@@ -119,8 +119,8 @@ def storage_offset(self: Tensor) -> builtins.int:
 
 
 def _address(array: Array) -> builtins.int:
-    on_cpu = isinstance(array, np.ndarray)
-    interface = array.__array_interface__ if on_cpu else array.__cuda_array_interface__
+    name = "__array_interface__" if isinstance(array, np.ndarray) else "__cuda_array_interface__"
+    interface: dict[str, Any] = getattr(array, name)
     return builtins.int(interface["data"][0])
 
 

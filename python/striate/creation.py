@@ -193,7 +193,7 @@ def full_like(
 
 def _number(value: Any) -> Any:
     """A number of a tensor without axes, wherever it is; anything else as it is."""
-    return value._array.get() if isinstance(value, Tensor) and value.is_cuda else value
+    return value.cpu() if isinstance(value, Tensor) else value
 
 
 def _numbers(name: str, **values: Any) -> list[Any]:

@@ -86,7 +86,7 @@ def prod(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = 
 
 @op("(...) -> (...)", name="logsumexp")
 def _logsumexp(ctx: Node, x: Array, axes: tuple[int, ...]) -> Array:
-    least = {"initial": -np.inf} if x.size == 0 else {}
+    least: dict[str, Any] = {"initial": -np.inf} if x.size == 0 else {}
     top = np.max(x, axis=axes, keepdims=True, **least)
     top = np.where(np.isfinite(top), top, x.dtype.type(0))
     with np.errstate(all="ignore"):
