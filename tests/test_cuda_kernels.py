@@ -58,7 +58,7 @@ def test_every_kernel_is_met_here():
         r"(sum|max)_(row|columns)_f(32|64)_cuda|(sum|max)_row_f(32|64)_cuda_warp",
         r"(log_)?softmax(_backward)?_f(32|64)_cuda(_warp)?",
         r"(layer|rms)_norm_fwd_f(32|64)_cuda(_warp)?",
-        rf"({'|'.join(c.name for c in optim.CASES)})_f(32|64)_cuda",  # tests/device/test_optimizer.py
+        rf"({'|'.join(c.name for c in optim.CASES)})_f(32|64)_cuda",  # device/test_optimizer.py
         r"gemm_f32_cuda_(simt|tf32_128x128|tf32_128x256|3xtf32)_[nt][nt]",
         r"gemm_(bf16|f16)_cuda_mma_128x(128|256)_[nt][nt]",
     ]

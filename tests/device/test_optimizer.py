@@ -10,7 +10,7 @@ from test_kernels import close, reference_of
 
 
 def there(array, misaligned):
-    """The array on the GPU, in its memory order; its first element 16 bytes from an edge, or not."""
+    """The array on the GPU; `misaligned`, an element behind what is aligned to 16 bytes."""
     if not misaligned:
         return striate.tensor(array, device="cuda")._array
     flat = striate.zeros(array.size + 1, dtype=array.dtype, device="cuda")._array[1:]
