@@ -33,8 +33,8 @@ void copy_wait(int groups_left);
 
 }  // namespace shim
 
-#define SHIM_KERNEL(name)                                                           \
-  static const bool name##_known = shim::add_kernel(                                \
+#define SHIM_KERNEL(name)                            \
+  static const bool name##_known = shim::add_kernel( \
       #name, [](void** arguments) { shim::call(name, arguments); }, shim::sizes_of(name));
 
 struct ShimLaunch {

@@ -44,8 +44,7 @@ unsigned blocks_to_fill(const Stream& stream, ptrdiff_t n, unsigned per_block);
 struct Operand {
   Operand(const char* name, std::initializer_list<ptrdiff_t> shape)
       : name(name), shape(shape.begin()), rank(int(shape.size())) {}
-  Operand(const char* name, const striate::Operand& x)
-      : name(name), shape(x.shape), rank(x.rank) {}
+  Operand(const char* name, const striate::Operand& x) : name(name), shape(x.shape), rank(x.rank) {}
   const char* name;
   const ptrdiff_t* shape;
   int rank;

@@ -30,7 +30,8 @@ int broadcast_shape(const char* op, const Operand& a, const Operand& b, ptrdiff_
 
 void binary(Binary op, const Operand& a, const Operand& b, const Operand& out);
 
-// The same on a GPU, of which `out` is; an operand of the CPU has no axes and is passed as a number.
+// The same on a GPU, of which `out` is; an operand of the CPU has no axes and is passed as a
+// number.
 void binary_launch(const cuda::Stream& stream, Binary op, const Operand& a, const Operand& b,
                    const Operand& out);
 
