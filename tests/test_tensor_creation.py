@@ -68,7 +68,7 @@ def test_constructors_take_requires_grad(name):
     with pytest.raises(TypeError, match="only floating-point"):
         MAKERS[name](striate, requires_grad=True, dtype=striate.int64)
     if not striate.cuda.is_available():
-        with pytest.raises(RuntimeError, match="device 'cuda': .*; or use 'cpu'"):
+        with pytest.raises(RuntimeError, match=r"device 'cuda': .*; or use 'cpu'"):
             MAKERS[name](striate, device="cuda")
 
 

@@ -42,5 +42,5 @@ def test_refusals():
         _C.optimizer_step("adagrad", p, grad, (grad.reshape(4, 3).T,), rate=0.1)
     with pytest.raises(ValueError, match="grad: expected shape"):
         _C.optimizer_step("sgd_plain", p, grad.T, (), rate=0.1)
-    with pytest.raises(TypeError, match="param .* on cuda:0 and grad .* on cpu"):
+    with pytest.raises(TypeError, match=r"param .* on cuda:0 and grad .* on cpu"):
         _C.optimizer_step("sgd_plain", p, np.ones((3, 4), np.float32), (), rate=0.1)
