@@ -72,6 +72,12 @@ def test_float64_is_refused():
         x @ x
 
 
+def test_integers_are_refused():
+    x = striate.ones(2, 2, dtype=striate.int64, device="cuda")
+    with pytest.raises(TypeError, match="matmul: expected float32 on a GPU, got int64"):
+        x @ x
+
+
 def test_shapes_are_checked():
     x = striate.ones(2, 3, device="cuda")
     with pytest.raises(ValueError, match="do not fit"):

@@ -90,6 +90,8 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
         dtype = result_type(input, other)
         input, other = (as_operand(x, dtype, "matmul") for x in (input, other))
     if not is_floating(input.dtype):
+        if input.is_cuda or other.is_cuda:
+            raise TypeError(f"matmul: expected float32 on a GPU, got {input.dtype}; use .float()")
         return Tensor._wrap(as_result(np.matmul(input._array, other._array)))
     m, n = input.ndim, other.ndim
     if m >= 2 and n >= 2:
