@@ -19,7 +19,7 @@ MODULES = [
     ("striate.optim.lr_scheduler", "Schedules", "Learning rates that change over time."),
     ("striate.autograd", "Gradients", "The tape, and what can be asked of it."),
     ("striate.profiler", "Profiler", "Where the time goes."),
-    ("striate.cuda", "GPUs", "What there is of CUDA. Tensors on a GPU are not supported yet."),
+    ("striate.cuda", "GPUs", "What there is of CUDA, and the devices that tensors can be on."),
     ("striate.data", "Data", "Datasets, loaders, transforms."),
     ("striate.models", "Models", "Networks that are ready to train."),
     ("striate.interop", "Interoperation", "Networks of other frameworks."),

@@ -5,6 +5,8 @@ Variables of the fakes: FAKE_LOG is the file of their calls, a line each with th
 FAKE_FAIL=name:n:error lets the n-th call of that name fail; FAKE_DEVICES, FAKE_VERSION,
 FAKE_CAPABILITY (a list by device), FAKE_PARAMETERS (bytes of each of the kernel's), FAKE_NVRTC (its
 version), FAKE_ARCHITECTURES say what they are; FAKE_SUMMAND makes the probe's kernel compute wrong.
+FAKE_MULTIPROCESSORS is their number;
+FAKE_KERNELS lists libraries of kernels (cuda_on_cpu.py), by colons, which launches then run.
 """
 
 import shutil
@@ -28,7 +30,7 @@ def compile_fake(folder, *options):
     library = folder / "libcuda.so.1"
     warnings = ["-Wall", "-Wextra", "-Wno-unused-parameter", "-Werror"]
     command = [compiler, "-O1", *warnings, "-fPIC", "-shared", "-pthread", *options]
-    subprocess.run([*command, "-o", library, SOURCE], check=True)
+    subprocess.run([*command, "-o", library, SOURCE, "-ldl"], check=True)
     return library
 
 

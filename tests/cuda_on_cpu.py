@@ -85,9 +85,9 @@ class Library:
         lines = ['#include "cuda_shim.h"', f'#include "{source}"']
         lines += [f"SHIM_KERNEL({name})" for name in self.names]
         program.write_text("\n".join(lines) + "\n")
-        library = _folder() / f"{source.stem}.so"
-        _compile("-shared", str(program), *_core(), "-o", str(library))
-        self._launch = ctypes.CDLL(str(library)).shim_launch
+        self.file = _folder() / f"{source.stem}.so"
+        _compile("-shared", str(program), *_core(), "-o", str(self.file))
+        self._launch = ctypes.CDLL(str(self.file)).shim_launch
         self._launch.restype = ctypes.c_char_p
 
     def launch(

@@ -3,12 +3,16 @@
  * refuses what the real ones would. cuda_fake.py compiles it and documents its variables.
  *
  * A context is its device's only one, and most calls need one current on the calling thread. Memory
- * is the host's. Of kernels it can run the probe's alone. */
+ * is the host's, between pages that can't be touched, and NaN at first. Of kernels it can run the
+ * probe's, and those of FAKE_KERNELS: libraries that cuda_on_cpu.py made. */
+#define _GNU_SOURCE
+#include <dlfcn.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -121,7 +125,8 @@ API cuDeviceGetName(char *name, int size, int device) {
 API cuDeviceGetAttribute(int *value, int attribute, int device) {
   CALL(cuDeviceGetAttribute, "%d %d", attribute, device);
   int capability = number(told("FAKE_CAPABILITY", "90"), device - 100);
-  *value = attribute == 75 ? capability / 10 : attribute == 76 ? capability % 10 : 132;
+  int multiprocessors = atoi(told("FAKE_MULTIPROCESSORS", "132"));
+  *value = attribute == 75 ? capability / 10 : attribute == 76 ? capability % 10 : multiprocessors;
   return 0;
 }
 API cuDeviceTotalMem_v2(size_t *bytes, int device) {
@@ -159,6 +164,50 @@ API cuCtxSynchronize(void) {
   return 0;
 }
 
+/* --- memory: blocks that end at a page which can't be touched --------------------------------- */
+
+#define PAGE 4096
+#define MOST_BLOCKS 65536
+struct buffer { char *begin; size_t bytes; };
+static struct buffer blocks[MOST_BLOCKS];
+static int block_count;
+
+static char *mapping_of(struct buffer b, size_t *size) {
+  size_t pages = ((b.bytes + 15) / 16 * 16 + PAGE - 1) / PAGE * PAGE;
+  char *end = b.begin + (b.bytes + 15) / 16 * 16;
+  *size = pages + 2 * PAGE;
+  return end - pages - PAGE;
+}
+
+static char *block_of(size_t bytes) {
+  if (bytes > (size_t)1 << 40) return NULL;
+  size_t size, rounded = (bytes + 15) / 16 * 16, pages = (rounded + PAGE - 1) / PAGE * PAGE;
+  size = pages + 2 * PAGE;
+  char *all = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (all == MAP_FAILED) return NULL;
+  mprotect(all + PAGE, pages, PROT_READ | PROT_WRITE);
+  memset(all + PAGE, 0xff, pages);
+  struct buffer made = {all + PAGE + pages - rounded, bytes};
+  pthread_mutex_lock(&guard);
+  int there = block_count < MOST_BLOCKS;
+  if (there) blocks[block_count++] = made;
+  pthread_mutex_unlock(&guard);
+  return there ? made.begin : NULL;
+}
+
+static void free_block(char *begin) {
+  size_t size;
+  pthread_mutex_lock(&guard);
+  for (int i = 0; i < block_count; ++i)
+    if (blocks[i].begin == begin) {
+      char *all = mapping_of(blocks[i], &size);
+      munmap(all, size);
+      blocks[i] = blocks[--block_count];
+      break;
+    }
+  pthread_mutex_unlock(&guard);
+}
+
 API cuMemGetInfo_v2(size_t *free, size_t *total) {
   NEED_CONTEXT;
   *free = (size_t)3 << 20, *total = (size_t)80 << 30;
@@ -167,11 +216,11 @@ API cuMemGetInfo_v2(size_t *free, size_t *total) {
 API cuMemAlloc_v2(unsigned long long *pointer, size_t bytes) {
   CALL(cuMemAlloc_v2, "%zu", bytes);
   NEED_CONTEXT;
-  return (*pointer = (unsigned long long)malloc(bytes)) ? 0 : OUT_OF_MEMORY;
+  return (*pointer = (unsigned long long)block_of(bytes)) ? 0 : OUT_OF_MEMORY;
 }
 API cuMemFree_v2(unsigned long long pointer) {
   CALL(cuMemFree_v2, "");
-  free((void *)pointer);
+  free_block((char *)pointer);
   return 0;
 }
 API cuMemcpyHtoDAsync_v2(unsigned long long to, const void *from, size_t bytes, void *stream) {
@@ -217,6 +266,42 @@ API cuEventElapsedTime(float *milliseconds, void *begin, void *end) {
 }
 API cuEventDestroy_v2(void *event) { CALL(cuEventDestroy_v2, ""); free(event); return 0; }
 
+/* --- kernels ----------------------------------------------------------------------------------- */
+
+struct shim_launch { /* ShimLaunch of cuda_shim/launch.h */
+  unsigned grid[3], block[3];
+  int dynamic_shared, reversed;
+  const struct buffer *buffers;
+  int buffer_count, shared_bytes;
+  long long wavefronts, ideal_wavefronts;
+};
+typedef const char *launch_function(const char *, void **, struct shim_launch *);
+typedef size_t parameter_function(const char *, size_t);
+
+/* The library of FAKE_KERNELS that has a kernel of this name. */
+static void *library_of(const char *kernel) {
+  char list[8192], *rest = list;
+  snprintf(list, sizeof list, "%s", told("FAKE_KERNELS", ""));
+  for (char *file; (file = strsep(&rest, ":"));) {
+    void *library = *file ? dlopen(file, RTLD_NOW | RTLD_LOCAL) : NULL;
+    parameter_function *parameter =
+        library ? (parameter_function *)dlsym(library, "shim_parameter") : NULL;
+    if (parameter && parameter(kernel, 0)) return library;
+  }
+  return NULL;
+}
+
+static int run_on_shim(void *library, const char *kernel, struct shim_launch *launch, void **p) {
+  static pthread_mutex_t running = PTHREAD_MUTEX_INITIALIZER;
+  launch_function *run = (launch_function *)dlsym(library, "shim_launch");
+  pthread_mutex_lock(&running);
+  launch->buffers = blocks, launch->buffer_count = block_count;
+  const char *error = run(kernel, p, launch);
+  if (error) fprintf(stderr, "fake CUDA: %s\n", error);
+  pthread_mutex_unlock(&running);
+  return error ? 700 : 0;
+}
+
 API cuModuleLoadData(struct thing **module, const void *image) {
   CALL(cuModuleLoadData, "%d", current ? current->device : -1);
   NEED_CONTEXT;
@@ -227,6 +312,7 @@ API cuModuleLoadData(struct thing **module, const void *image) {
 API cuModuleGetFunction(struct thing **function, struct thing *module, const char *name) {
   CALL(cuModuleGetFunction, "%s", name);
   NEED_OWN(module);
+  if (*told("FAKE_KERNELS", "") && !library_of(name)) return NOT_FOUND;
   *function = make(name);
   return 0;
 }
@@ -238,7 +324,12 @@ API cuFuncSetAttribute(void *function, int attribute, int value) {
 
 #ifndef BEFORE_12_4
 static const char *parameters(void) { return told("FAKE_PARAMETERS", "8,8,4,8"); }
-API cuFuncGetParamInfo(void *function, size_t index, size_t *offset, size_t *bytes) {
+API cuFuncGetParamInfo(struct thing *function, size_t index, size_t *offset, size_t *bytes) {
+  void *library = library_of(function->name);
+  if (library) {
+    *bytes = ((parameter_function *)dlsym(library, "shim_parameter"))(function->name, index);
+    return *bytes ? 0 : INVALID_VALUE;
+  }
   if (index >= (size_t)count_of(parameters())) return INVALID_VALUE;
   *offset = 0, *bytes = number(parameters(), index);
   return 0;
@@ -252,8 +343,8 @@ static void run_probe(void **p, long long threads) {
   for (long long i = 0; i < n && i < threads; ++i) y[i] = a * x[i] + atoi(told("FAKE_SUMMAND", "1"));
 }
 
-API cuLaunchKernel(struct thing *function, unsigned gx, unsigned gy, unsigned gz, unsigned bx,
-                   unsigned by, unsigned bz, unsigned shared, void *stream, void **p, void **extra) {
+static int launch_probe(struct thing *function, unsigned gx, unsigned gy, unsigned gz, unsigned bx,
+                        unsigned by, unsigned bz, unsigned shared, void *stream, void **p) {
   float a;
   long long n;
   memcpy(&a, p[2], 4);
@@ -264,9 +355,25 @@ API cuLaunchKernel(struct thing *function, unsigned gx, unsigned gy, unsigned gz
   NEED_CONTEXT;
   NEED_OWN(function);
   NEED_OWN(stream);
-  if (extra || strcmp(function->name, "probe_f32_cuda")) return INVALID_VALUE;
   run_probe(p, (long long)gx * bx);
   return 0;
+}
+
+API cuLaunchKernel(struct thing *function, unsigned gx, unsigned gy, unsigned gz, unsigned bx,
+                   unsigned by, unsigned bz, unsigned shared, void *stream, void **p, void **extra) {
+  if (extra) return INVALID_VALUE;
+  if (!strcmp(function->name, "probe_f32_cuda"))
+    return launch_probe(function, gx, gy, gz, bx, by, bz, shared, stream, p);
+  CALL(cuLaunchKernel, "%s device %d grid %u,%u,%u block %u,%u,%u shared %u own_stream %d",
+       function->name, current ? current->device : -1, gx, gy, gz, bx, by, bz, shared,
+       stream != NULL);
+  NEED_CONTEXT;
+  NEED_OWN(function);
+  NEED_OWN(stream);
+  void *library = library_of(function->name);
+  if (!library) return INVALID_VALUE;
+  struct shim_launch launch = {{gx, gy, gz}, {bx, by, bz}, (int)shared, 0, NULL, 0, 0, 0, 0};
+  return run_on_shim(library, function->name, &launch, p);
 }
 
 /* --- NVRTC: a "cubin" is the text it was made of ------------------------------------------------ */

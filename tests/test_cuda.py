@@ -3,11 +3,13 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from cuda_fake import Machine
 
-NOT_YET = "tensors on a GPU are not supported yet: use 'cpu'"
+INSTEAD = "; or use 'cpu'"
+FAKE_CUPY = str(Path(__file__).with_name("fake_cupy"))
 TO_CUDA = "import striate; print(attempt(lambda: striate.zeros(2).to('cuda')))"
 
 
@@ -86,7 +88,7 @@ def test_a_refusal_without_a_driver(bare):
     assert out.startswith(
         "RuntimeError: to: device 'cuda': no NVIDIA driver was found (there is no"
     )
-    assert out.endswith(f"; install NVIDIA's driver. Even then {NOT_YET}") and "\n" not in out
+    assert out.endswith(f"; install NVIDIA's driver{INSTEAD}") and "\n" not in out
 
 
 @pytest.mark.parametrize(
@@ -94,25 +96,31 @@ def test_a_refusal_without_a_driver(bare):
     [
         ({"FAKE_FAIL": "cuInit:1:100"}, "the NVIDIA driver finds no GPU (CUDA_VISIBLE_DEVICES may"),
         ({"FAKE_DEVICES": "0"}, "the NVIDIA driver finds no GPU (CUDA_VISIBLE_DEVICES may"),
-        ({"FAKE_VERSION": "11080"}, "of CUDA 11.8; CUDA 12.0 (driver 525) or later is needed."),
+        ({"FAKE_VERSION": "11080"}, "of CUDA 11.8; CUDA 12.0 (driver 525) or later is needed"),
         ({"FAKE_CAPABILITY": "75"}, "Fake 0 is of compute capability 7.5; 8.0 or higher"),
         ({"STRIATE_NVRTC": "/none"}, "no NVRTC was found (there is no /none); pip install"),
         ({"FAKE_NVRTC": "13.0"}, "NVRTC is of CUDA 13.0, the driver of CUDA 12.4, which does not"),
         ({"FAKE_NVRTC": "11.8"}, "NVRTC is of CUDA 11.8; 12.0 or later is needed; pip install"),
-        ({}, 'CuPy is missing; pip install "striate[cuda12]" brings it.'),
-        ({"FAKE_VERSION": "13000"}, 'CuPy is missing; pip install "striate[cuda13]" brings it.'),
+        ({}, 'CuPy is missing; pip install "striate[cuda12]" brings it'),
+        ({"FAKE_VERSION": "13000"}, 'CuPy is missing; pip install "striate[cuda13]" brings it'),
     ],
 )  # fmt: skip
 def test_a_refusal_says_what_is_missing(fake, variables, words):
     out = fake.run(TO_CUDA, **variables)
     assert out.startswith("RuntimeError: to: device 'cuda': ") and words in out
-    assert out.endswith(f"Even then {NOT_YET}") and "\n" not in out
+    assert out.endswith(INSTEAD) and "\n" not in out
 
 
-def test_a_refusal_where_nothing_is_missing(fake, cupy):
+def test_a_refusal_where_cupy_is_broken(fake, cupy):
     out = fake.run(TO_CUDA, PYTHONPATH=cupy)
-    there = "driver, GPU, NVRTC and CuPy are there, but"
-    assert out == f"RuntimeError: to: device 'cuda': {there} {NOT_YET}"
+    why = "CuPy 14.2.0 can't be imported (ModuleNotFoundError: No module named 'cupy')"
+    assert out == f"RuntimeError: to: device 'cuda': {why}{INSTEAD}"
+    assert fake.run("print(cuda.is_available())", PYTHONPATH=cupy) == "False"
+
+
+def test_no_refusal_where_nothing_is_missing(fake):
+    out = fake.run("print(cuda.is_available())\n" + TO_CUDA, PYTHONPATH=FAKE_CUPY)
+    assert out.splitlines() == ["True", "tensor([0., 0.], device='cuda:0')"]
 
 
 def test_every_way_to_ask_is_refused_alike(fake, cupy):
@@ -122,17 +130,21 @@ import striate
 x = striate.zeros(2)
 for call in (
     lambda: x.cuda(), lambda: x.to(device="cuda:0"), lambda: striate.nn.Linear(1, 1).to("cuda"),
-    lambda: striate.tensor([1.0], device="cuda"), lambda: striate.Generator("cuda"),
-    lambda: striate.autocast("cuda").__enter__(),
+    lambda: striate.tensor([1.0], device="cuda"), lambda: striate.rand(2, device="cuda"),
+    lambda: striate.nn.Linear(1, 1).cuda(),
 ):
     print(attempt(call))
 print(attempt(x.to, "cuda:1"))
+for call in lambda: striate.Generator("cuda"), lambda: striate.autocast("cuda").__enter__():
+    print(attempt(call))
 """,
         PYTHONPATH=cupy,
     )
-    *lines, last = out.splitlines()
-    assert len(lines) == 6 and all(line.endswith(NOT_YET) for line in lines)
-    assert "to: device 'cuda:1': there are GPUs 0 to 0 here. Even then" in last
+    *lines, number, generator, autocast = out.splitlines()
+    assert len(lines) == 6 and all(line.endswith(INSTEAD) for line in lines)
+    assert "to: device 'cuda:1': there are GPUs 0 to 0 here" in number
+    for line in generator, autocast:
+        assert line.endswith("not supported on a GPU yet; use 'cpu'")
 
 
 FINDINGS = """
@@ -145,7 +157,7 @@ for line in wrong: print("wrong", line)
 def test_doctor_where_there_is_nothing(bare):
     lines = bare.run(FINDINGS).splitlines()
     assert all(line.startswith("note") for line in lines if "kept in" not in line)
-    for words in ("install NVIDIA's driver", "no NVRTC", "CuPy is missing", "not supported yet"):
+    for words in ("install NVIDIA's driver", "no NVRTC", "CuPy is missing"):
         assert any(words in line for line in lines), words
 
 
@@ -160,7 +172,7 @@ def test_doctor_where_all_is_well(fake, cupy):
     assert lines[3] == f"ok NVRTC of CUDA 12.4 ({library}) compiles for sm_80 and sm_90a"
     assert lines[4] == "ok CuPy 14.2.0"
     assert lines[5].startswith(f"ok compiled kernels are kept in {fake.cache} (2 of them, 0.0 MiB)")
-    assert lines[6:] == ["note tensors on a GPU are not supported yet, whatever is installed"]
+    assert lines[6:] == []
 
 
 @pytest.mark.parametrize(

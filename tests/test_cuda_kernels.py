@@ -14,7 +14,7 @@ import pytest
 from cuda_on_cpu import CSRC, StridedPair, layer_norm_arguments
 from striate import _C
 from striate.testing import guarded
-from striate.testing.cases import CASES
+from striate.testing.cases import CASES, optim
 
 pytestmark = pytest.mark.skipif(cuda_on_cpu.COMPILER is None, reason="needs a C++ compiler")
 DTYPES = {"f32": np.float32, "f64": np.float64}
@@ -94,20 +94,28 @@ def test_binary(op, dtype):
             a = guarded(random(n if a_step else 1, DTYPES[dtype], 1), side)
             b = guarded(random(n if b_step else 1, DTYPES[dtype], 2), side)
             out = empty(n, DTYPES[dtype], side)
-            arguments = (a, a_step, b, b_step, out, n)
+            arguments = (a, a_step, b, b_step, out, n, DTYPES[dtype](np.nan))
             launch("elementwise", f"{op}_{dtype}_cuda", 2, 256, arguments, out)
             want = function(a.astype("f8"), b.astype("f8")) * np.ones(n)
             np.testing.assert_array_equal(out, want.astype(DTYPES[dtype]))
+            for number, operands in ((a, (None, 0, b, b_step)), (b, (a, a_step, None, 0))):
+                if number.size == 1:  # passed as such
+                    out[:] = np.nan
+                    arguments = (*operands, out, n, number[0])
+                    launch("elementwise", f"{op}_{dtype}_cuda", 2, 256, arguments, out)
+                    np.testing.assert_array_equal(out, want.astype(DTYPES[dtype]))
 
 
 @pytest.mark.parametrize("op", BINARY)
 def test_binary_special_values(op):
     a, b = (x.ravel().astype(np.float32) for x in np.meshgrid(SPECIAL, SPECIAL))
     out = np.empty_like(a)
-    library("elementwise").launch(f"{op}_f32_cuda", 1, 256, a, 1, b, 1, out, a.size)
+    library("elementwise").launch(f"{op}_f32_cuda", 1, 256, a, 1, b, 1, out, a.size, np.float32(7))
     with np.errstate(all="ignore"):
         np.testing.assert_array_equal(out, getattr(_C, op)(a, b))
-    library("elementwise").launch(f"{op}_f32_cuda", 1, 256, a, 1, b, 1, a, a.size)  # in place
+    library("elementwise").launch(
+        f"{op}_f32_cuda", 1, 256, a, 1, b, 1, a, a.size, np.float32(7)
+    )  # in place
     np.testing.assert_array_equal(a, out)
 
 
@@ -123,11 +131,17 @@ def test_binary_strided(op, dtype, a_shape, b_shape):
     wide_a, wide_b = np.broadcast_arrays(a, b)
     problem = StridedPair.of(wide_a, wide_b, out)
     first = [cuda_on_cpu.At(x) for x in (a, b, out)]
-    library("elementwise").launch(f"{op}_{dtype}_cuda_strided", 2, 64, *first, problem)
+    nan = DTYPES[dtype](np.nan)
+    library("elementwise").launch(f"{op}_{dtype}_cuda_strided", 2, 64, *first, problem, nan)
     function = next(c.reference for c in CASES if c.name == op)
     want = function(wide_a.astype("f8"), wide_b.astype("f8"))
     np.testing.assert_array_equal(out, want.astype(DTYPES[dtype]))
     assert np.isnan(out.base[..., 1::2]).all()
+    if b.ndim == 0:  # passed as a number
+        out[:] = np.nan
+        first[1] = None
+        library("elementwise").launch(f"{op}_{dtype}_cuda_strided", 2, 64, *first, problem, b[()])
+        np.testing.assert_array_equal(out, want.astype(DTYPES[dtype]))
 
 
 # --- activations ---------------------------------------------------------------------------------

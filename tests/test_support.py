@@ -32,8 +32,12 @@ def tree(file):
 @functools.cache
 def all_words():
     """Every word in the tests and in the table of cases."""
-    files = [*(ROOT / "tests").glob("*.py"), *(ROOT / "python/striate/testing").rglob("*.py")]
-    return {f.name: set(re.findall(r"\w+", f.read_text(encoding="utf-8"))) for f in files}
+    tests = ROOT / "tests"
+    named = {
+        str(f.relative_to(tests)): f for f in [*tests.glob("*.py"), *tests.glob("device/*.py")]
+    }
+    named |= {f.name: f for f in (ROOT / "python/striate/testing").rglob("*.py")}
+    return {n: set(re.findall(r"\w+", f.read_text(encoding="utf-8"))) for n, f in named.items()}
 
 
 def test_the_table_is_whole():
@@ -75,7 +79,7 @@ def test_every_test_exists():
 def test_every_name_is_in_its_tests_file():
     """Or in the table of cases, which the tests of operations and of torch's samples read."""
     wrong = []
-    cases = set().union(*(w for f, w in all_words().items() if not f.startswith("test_")))
+    cases = set().union(*(w for f, w in all_words().items() if "test_" not in f))
     for _, item in TESTED:
         word = re.split(r"[. ]", item.name)[-1].rstrip("_") or item.name
         words = all_words()[item.test.partition("::")[0]] | cases

@@ -1,14 +1,44 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ops/activation/activation.h"
 
+#include "bindings/device_array.h"
 #include "bindings/epilogue.h"
 
 namespace striate {
 namespace {
 
+// Dense operands of one memory order are one run; others are made so first.
+py::object forward_on_device(Activation f, py::handle x_array, Parameters<double> p,
+                             py::handle out) {
+  const char* name = activation_name(f);
+  DenseOnDevice copy;
+  Operand x = read(x_array, name, "x", Places::any);
+  if (!is_dense(x)) x = copy.of(x_array, name, "x");
+  Result y = result_like(name, py::none(), x);
+  on_stream(x.device, [&](const cuda::Stream& s) { activation_launch(s, f, x, p, y.operand); });
+  return into(name, out, std::move(y));
+}
+
+py::object backward_on_device(Activation f, const char* name, py::handle saved_array,
+                              py::handle dy_array, Parameters<double> p, py::handle out) {
+  DenseOnDevice saved_copy, dy_copy;
+  Operand saved = read(saved_array, name, "saved", Places::any);
+  Operand dy = read(dy_array, name, "dy", Places::any);
+  if (!is_dense(saved) || !same_strides(saved, dy)) {
+    saved = saved_copy.of(saved_array, name, "saved");
+    dy = dy_copy.of(dy_array, name, "dy");
+  }
+  Result dx = result_like(name, py::none(), saved);
+  on_stream(saved.device, [&](const cuda::Stream& s) {
+    activation_backward_launch(s, f, saved, dy, p, dx.operand);
+  });
+  return into(name, out, std::move(dx));
+}
+
 py::object forward(Activation f, py::handle x_array, py::handle parameter, py::handle out) {
-  Operand x = read(x_array, activation_name(f), "x");
+  Operand x = read(x_array, activation_name(f), "x", Places::any);
   const Parameters<double> p = read_parameters(activation_name(f), parameter);
+  if (x.device != kCpu) return forward_on_device(f, x_array, p, out);
   Result y = result_like(activation_name(f), out, x);
   ReleaseGil release(0.5 * double(x.size()));
   activation(f, x, p, y.operand);
@@ -18,10 +48,14 @@ py::object forward(Activation f, py::handle x_array, py::handle parameter, py::h
 py::object backward(Activation f, py::handle saved_array, py::handle dy_array, py::handle parameter,
                     py::handle out) {
   const std::string name = std::string(activation_name(f)) + "_backward";
-  Operand saved = read(saved_array, name.c_str(), "saved"), dy = read(dy_array, name.c_str(), "dy");
+  Operand saved = read(saved_array, name.c_str(), "saved", Places::any);
+  Operand dy = read(dy_array, name.c_str(), "dy", Places::any);
+  same_place(name.c_str(), "saved", saved, "dy", dy);
   same_dtype(name.c_str(), "dy", saved, dy);
   expect_shape(name.c_str(), "dy", dy, saved.shape, saved.rank);
   const Parameters<double> p = read_parameters(name.c_str(), parameter);
+  if (saved.device != kCpu)
+    return backward_on_device(f, name.c_str(), saved_array, dy_array, p, out);
   Result dx = result_like(name.c_str(), out, saved);
   ReleaseGil release(0.5 * double(saved.size()));
   activation_backward(f, saved, dy, p, dx.operand);

@@ -5,6 +5,7 @@
 
 #include <climits>
 
+#include "bindings/device_array.h"
 #include "core/memory.h"
 
 namespace striate {
@@ -25,7 +26,9 @@ const npy& numpy() { return *api; }
 const py::detail::PyArray_Proxy* array_struct(py::handle h, const char* op, const char* argument) {
   if (Py_TYPE(h.ptr()) != numpy().PyArray_Type_)
     throw TypeMismatch(std::string(op) + ": " + argument + ": expected a NumPy array, got " +
-                       Py_TYPE(h.ptr())->tp_name);
+                       (is_on_device(h) ? "one on a GPU, for which there is no kernel here yet; "
+                                          "move it with .cpu()"
+                                        : Py_TYPE(h.ptr())->tp_name));
   return py::detail::array_proxy(h.ptr());
 }
 
@@ -133,7 +136,8 @@ Operand read_as(const py::detail::PyArray_Proxy* a, Dtype dtype, const char* op,
 
 }  // namespace
 
-Operand read(py::handle h, const char* op, const char* argument) {
+Operand read(py::handle h, const char* op, const char* argument, Places places) {
+  if (places == Places::any && is_on_device(h)) return read_on_device(h, op, argument);
   const auto* a = array_struct(h, op, argument);
   const int type = type_number(a);
   if (type != kFloat32 && type != kFloat64) refuse(a, op, argument, "float32 or float64");
@@ -150,8 +154,8 @@ bool is_scalar(py::handle value) {
 }
 
 Operand read_or_scalar(py::handle value, Dtype dtype, double* scalar, const char* op,
-                       const char* argument) {
-  if (!is_scalar(value)) return read(value, op, argument);
+                       const char* argument, Places places) {
+  if (!is_scalar(value)) return read(value, op, argument, places);
   double number = PyFloat_AsDouble(value.ptr());
   if (number == -1.0 && PyErr_Occurred()) throw py::error_already_set();
   if (dtype == Dtype::f32)
@@ -166,19 +170,21 @@ Operand read_or_scalar(py::handle value, Dtype dtype, double* scalar, const char
 namespace {
 
 void expect_writable(py::handle h, const char* op, const char* argument) {
+  if (is_on_device(h)) return;  // CuPy has no other arrays
   if (!(array_struct(h, op, argument)->flags & npy::NPY_ARRAY_WRITEABLE_))
     fail(op, argument, "a writable array", "a read-only one");
 }
 
 }  // namespace
 
-Operand read_out(py::handle h, const char* op, const char* argument) {
-  Operand x = read(h, op, argument);
+Operand read_out(py::handle h, const char* op, const char* argument, Places places) {
+  Operand x = read(h, op, argument, places);
   expect_writable(h, op, argument);
   return x;
 }
 
 py::object c_contiguous(py::handle h, const char* op, const char* argument) {
+  if (is_on_device(h)) return c_contiguous_on_device(h);
   const auto* a = array_struct(h, op, argument);
   if (a->flags & npy::NPY_ARRAY_C_CONTIGUOUS_) return py::reinterpret_borrow<py::object>(h);
   constexpr int kCOrder = 0;
@@ -266,16 +272,24 @@ const uint8_t* read_bytes(py::handle h, const char* op, const char* argument,
 }
 
 Result result(const char* op, py::handle out, Dtype dtype, const ptrdiff_t* shape, int rank,
-              const ptrdiff_t* stride) {
+              const ptrdiff_t* stride, int device) {
   Result r;
   if (out && !out.is_none()) {
-    r.operand = read_with_bf16(out, op, "out");
+    r.operand = is_on_device(out) ? read_on_device(out, op, "out") : read_with_bf16(out, op, "out");
+    if (r.operand.device != device)
+      throw TypeMismatch(std::string(op) + ": out: expected an array on " + place_text(device) +
+                         " like the operands, got one on " + place_text(r.operand.device));
     expect_writable(out, op, "out");
     if (r.operand.dtype != dtype)
       throw TypeMismatch(std::string(op) + ": out: expected " + dtype_name(dtype) + ", got " +
                          dtype_name(r.operand.dtype));
     expect_shape(op, "out", r.operand, shape, rank);
     r.object = py::reinterpret_borrow<py::object>(out);
+    return r;
+  }
+  if (device != kCpu) {
+    r.object = make_device_array(dtype, shape, rank, stride, device);
+    r.operand = read_on_device(r.object, op, "out");
     return r;
   }
   try {
@@ -291,22 +305,23 @@ Result result(const char* op, py::handle out, Dtype dtype, const ptrdiff_t* shap
   return r;
 }
 
-Result result(const char* op, py::handle out, Dtype dtype, const ptrdiff_t* shape, int rank) {
+Result result(const char* op, py::handle out, Dtype dtype, const ptrdiff_t* shape, int rank,
+              int device) {
   ptrdiff_t stride[kMaxRank];
   c_order(shape, rank, stride);
-  return result(op, out, dtype, shape, rank, stride);
+  return result(op, out, dtype, shape, rank, stride, device);
 }
 
 Result result_channels_last(const char* op, py::handle out, Dtype dtype, const ptrdiff_t* shape,
-                            int rank) {
+                            int rank, int device) {
   ptrdiff_t stride[kMaxRank];
   channels_last(shape, stride, rank);
-  return result(op, out, dtype, shape, rank, stride);
+  return result(op, out, dtype, shape, rank, stride, device);
 }
 
 Result result_like(const char* op, py::handle out, const Operand& x) {
-  if (is_dense(x)) return result(op, out, x.dtype, x.shape, x.rank, x.stride);
-  return result(op, out, x.dtype, x.shape, x.rank);
+  if (is_dense(x)) return result(op, out, x.dtype, x.shape, x.rank, x.stride, x.device);
+  return result(op, out, x.dtype, x.shape, x.rank, x.device);
 }
 
 }  // namespace striate

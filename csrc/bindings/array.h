@@ -18,16 +18,20 @@ namespace py = pybind11;
 // Finds NumPy's functions; called once, at import.
 void load_numpy();
 
+// Where operands may lie: everywhere if the binding has kernels for GPUs (device_array.h).
+enum class Places { cpu, any };
+
 // `op` and `argument` name the place in errors.
-Operand read(py::handle array, const char* op, const char* argument);
+Operand read(py::handle array, const char* op, const char* argument, Places places = Places::cpu);
 // Also bfloat16, which only casts and products take.
 Operand read_with_bf16(py::handle array, const char* op, const char* argument);
 // Also a Python float or int, which becomes a rank-0 operand of `dtype`, kept in *scalar.
 Operand read_or_scalar(py::handle value, Dtype dtype, double* scalar, const char* op,
-                       const char* argument);
+                       const char* argument, Places places = Places::cpu);
 bool is_scalar(py::handle value);
 // A place that is written to: as read(), and writable.
-Operand read_out(py::handle array, const char* op, const char* argument = "out");
+Operand read_out(py::handle array, const char* op, const char* argument = "out",
+                 Places places = Places::cpu);
 // The array itself if it is in C order, else a copy that is.
 py::object c_contiguous(py::handle array, const char* op, const char* argument);
 // A read-only view of `array` repeated to `shape`: axes of size 1, and missing leading ones, get
@@ -47,18 +51,20 @@ py::object make_bytes(const ptrdiff_t* shape, int rank);
 const uint8_t* read_bytes(py::handle array, const char* op, const char* argument,
                           const ptrdiff_t* shape, int rank);
 
-// The result of an op: `out` checked against dtype and shape if it is given, else a new array.
+// The result of an op: `out` checked against dtype, shape and place if it is given, else a new
+// array.
 struct Result {
   py::object object;
   Operand operand;
 };
 Result result(const char* op, py::handle out, Dtype dtype, const ptrdiff_t* shape, int rank,
-              const ptrdiff_t* stride);
-Result result(const char* op, py::handle out, Dtype dtype, const ptrdiff_t* shape, int rank);
+              const ptrdiff_t* stride, int device = kCpu);
+Result result(const char* op, py::handle out, Dtype dtype, const ptrdiff_t* shape, int rank,
+              int device = kCpu);
 // Rank 3 to 5 in channels-last memory.
 Result result_channels_last(const char* op, py::handle out, Dtype dtype, const ptrdiff_t* shape,
-                            int rank = 4);
-// The shape of x and, where x is dense, its memory order; else C order.
+                            int rank = 4, int device = kCpu);
+// The shape and place of x and, where x is dense, its memory order; else C order.
 Result result_like(const char* op, py::handle out, const Operand& x);
 
 // Takes the GIL back for this thread; waits for the end of the process if there is no more GIL.

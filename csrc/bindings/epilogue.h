@@ -28,8 +28,9 @@ class EpilogueArguments {
       : op_(op), parameter_(read_parameters(op, parameter)) {
     if (!bias.is_none()) {
       bias_held_ = c_contiguous(bias, op, "bias");
-      bias_ = read(bias_held_, op, "bias");
+      bias_ = read(bias_held_, op, "bias", Places::any);
       same_dtype(op, "bias", like, bias_);
+      same_place(op, "a", like, "bias", bias_);
     }
     if (activation.is_none()) return;
     if (!py::isinstance<py::str>(activation))
@@ -50,6 +51,12 @@ class EpilogueArguments {
     }
     if (active_) set_activation(e, activation_, parameter_);
     return e;
+  }
+
+  // The activation that no clamp does, if there is one, on a result on a GPU.
+  template <class F>
+  void rest(const Epilogue<float>& e, F&& f) const {
+    if (e.activation) f(activation_, parameter_);
   }
 
  private:

@@ -1,25 +1,64 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ops/gemm/problem.h"
 
+#include "bindings/device_array.h"
 #include "bindings/epilogue.h"
 #include "bindings/gemm_bf16.h"
 
 namespace striate {
 namespace {
 
+// An operand as the kernels of GPUs can read it: itself, or a copy in C order.
+class ReadableOnDevice {
+ public:
+  ReadableOnDevice(const Operand& x, py::handle array, const char* argument) : operand_(x) {
+    if (!gemm_launch_reads(x)) operand_ = copy_.of(array, "gemm", argument);
+  }
+  const Operand& operand() const { return operand_; }
+
+ private:
+  DenseOnDevice copy_;
+  Operand operand_;
+};
+
+py::object gemm_on_device(const Operand& a, py::handle a_array, const Operand& b,
+                          py::handle b_array, const EpilogueArguments& arguments, double alpha,
+                          double beta, py::handle out) {
+  if (a.dtype != Dtype::f32)
+    throw TypeMismatch(
+        "gemm: a: expected float32 on a GPU, got float64, for which there is no "
+        "kernel there yet; use .float() or .cpu()");
+  const GemmSizes s = gemm_sizes(a, b);
+  Result c = result("gemm", out, a.dtype, s.result, s.rank, a.device);
+  if (c.operand.stride[s.rank - 1] != 1 && s.n > 1)
+    fail("gemm", "out", "dense rows on a GPU", "another order");
+  const ReadableOnDevice x(a, a_array, "a"), y(b, b_array, "b");
+  const Epilogue<float> e = arguments.of<float>(s.n);
+  on_stream(a.device, [&](const cuda::Stream& stream) {
+    gemm_launch(stream, s, x.operand(), y.operand(), c.operand, alpha, beta, e);
+    arguments.rest(e, [&](Activation f, Parameters<double> p) {
+      activation_launch(stream, f, c.operand, p, c.operand);
+    });
+  });
+  return std::move(c.object);
+}
+
 py::object gemm_binding(py::handle a_array, py::handle b_array, py::handle bias,
                         py::handle activation, py::handle parameter, double alpha, double beta,
                         py::handle out) {
-  const Operand a = read_with_bf16(a_array, "gemm", "a");
+  const Operand a = is_on_device(a_array) ? read_on_device(a_array, "gemm", "a")
+                                          : read_with_bf16(a_array, "gemm", "a");
   if (a.dtype == Dtype::bf16)
     return gemm_bf16_binding(a, b_array, bias, activation, parameter, alpha, beta, out);
-  const Operand b = read(b_array, "gemm", "b");
+  const Operand b = read(b_array, "gemm", "b", Places::any);
   same_dtype("gemm", "b", a, b);
+  same_place("gemm", "a", a, "b", b);
   const GemmSizes s = gemm_sizes(a, b);
   if (beta != 0 && out.is_none())
     fail("gemm", "beta", "0 where no `out` is given to be added to", std::to_string(beta));
-  Result r = result("gemm", out, a.dtype, s.result, s.rank);
   EpilogueArguments epilogue("gemm", bias, activation, parameter, a);
+  if (a.device != kCpu) return gemm_on_device(a, a_array, b, b_array, epilogue, alpha, beta, out);
+  Result r = result("gemm", out, a.dtype, s.result, s.rank);
   dispatch(a.dtype, [&](auto* t) {
     using T = pointee<decltype(t)>;
     GemmProblem<T> p = gemm_problem<T>(s, a, b, r.operand);

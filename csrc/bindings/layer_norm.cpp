@@ -2,6 +2,7 @@
 #include "ops/layer_norm/layer_norm.h"
 
 #include "bindings/dense.h"
+#include "bindings/device_array.h"
 
 namespace striate {
 namespace {
@@ -14,7 +15,8 @@ struct Problem {
   LayerNormProblem problem{};
   py::object weight_held, bias_held;
 
-  Problem(const char* name, py::handle x_array, int count) : op(name), x(read(x_array, op, "x")) {
+  Problem(const char* name, py::handle x_array, int count, Places places = Places::cpu)
+      : op(name), x(read(x_array, op, "x", places)) {
     axes = count;
     check_axes(op, x, axes);
     problem = rows_of_axes(x, axes);
@@ -26,8 +28,9 @@ struct Problem {
   const void* vector(const char* argument, py::handle array, py::object* held) const {
     if (array.is_none()) return nullptr;
     *held = c_contiguous(array, op, argument);
-    Operand v = read(*held, op, argument);
+    Operand v = read(*held, op, argument, Places::any);
     same_dtype(op, argument, x, v);
+    same_place(op, "x", x, argument, v);
     expect_shape(op, argument, v, tail(), axes);
     return v.data;
   }
@@ -40,11 +43,28 @@ struct Problem {
   }
 };
 
+py::tuple forward_on_device(Problem& p, py::handle x_array, double eps, bool centred,
+                            py::handle out) {
+  DenseOnDevice held;
+  const Operand x = held.of(x_array, p.op, "x");
+  Result y = result(p.op, py::none(), x.dtype, x.shape, x.rank, x.device);
+  Result invstd = result(p.op, py::none(), x.dtype, x.shape, p.lead(), x.device), mean;
+  if (centred) mean = result(p.op, py::none(), x.dtype, x.shape, p.lead(), x.device);
+  p.problem.x = x.data, p.problem.invstd = invstd.operand.data;
+  p.problem.mean = centred ? mean.operand.data : nullptr;
+  on_stream(x.device,
+            [&](const cuda::Stream& s) { layer_norm_launch(s, p.problem, eps, y.operand.data); });
+  py::object made = into(p.op, out, std::move(y));
+  if (!centred) return py::make_tuple(std::move(made), std::move(invstd.object));
+  return py::make_tuple(std::move(made), std::move(mean.object), std::move(invstd.object));
+}
+
 py::tuple forward(const char* op, py::handle x_array, int axes, double eps, py::handle weight,
                   py::handle bias, bool centred, py::handle out) {
-  Problem p(op, x_array, axes);
+  Problem p(op, x_array, axes, Places::any);
   p.problem.weight = p.vector("weight", weight, &p.weight_held);
   p.problem.bias = p.vector("bias", bias, &p.bias_held);
+  if (p.x.device != kCpu) return forward_on_device(p, x_array, eps, centred, out);
   DenseResult y(op, out, p.x.dtype, p.x.shape, p.x.rank);
   Result invstd = result(op, py::none(), p.x.dtype, p.x.shape, p.lead()), mean;
   if (centred) mean = result(op, py::none(), p.x.dtype, p.x.shape, p.lead());

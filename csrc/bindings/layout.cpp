@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ops/layout/layout.h"
 
-#include "bindings/array.h"
+#include "bindings/device_array.h"
 
 namespace striate {
 namespace {
@@ -14,15 +14,25 @@ Result copied(const Operand& x, Result r) {
 
 py::object to_channels_last(py::handle x_array, py::handle out) {
   const char* op = "to_channels_last";
-  Operand x = read(x_array, op, "x");
+  Operand x = read(x_array, op, "x", Places::any);
   if (x.rank < 3 || x.rank > 5)
     fail(op, "x", "rank 3 to 5, such as (N, C, H, W)", "shape " + x.text());
+  if (x.device != kCpu) {
+    Result r = result_channels_last(op, out, x.dtype, x.shape, x.rank, x.device);
+    r.object.attr("__setitem__")(py::ellipsis(), x_array);
+    return std::move(r.object);
+  }
   return copied(x, result_channels_last(op, out, x.dtype, x.shape, x.rank)).object;
 }
 
 py::object to_c_order(py::handle x_array, py::handle out) {
   const char* op = "to_c_order";
-  Operand x = read(x_array, op, "x");
+  Operand x = read(x_array, op, "x", Places::any);
+  if (x.device != kCpu) {
+    Result r = result(op, out, x.dtype, x.shape, x.rank, x.device);
+    r.object.attr("__setitem__")(py::ellipsis(), x_array);
+    return std::move(r.object);
+  }
   return copied(x, result(op, out, x.dtype, x.shape, x.rank)).object;
 }
 

@@ -4,29 +4,30 @@
 
 #include "core/check.h"
 
-#define FILES       \
-  FILE(activation)  \
-  FILE(cast)        \
-  FILE(conv2d)      \
-  FILE(ctc)         \
-  FILE(cuda)        \
-  FILE(dropout)     \
-  FILE(elementwise) \
-  FILE(embedding)   \
-  FILE(gemm)        \
-  FILE(interpolate) \
-  FILE(layer_norm)  \
-  FILE(layout)      \
-  FILE(loss)        \
-  FILE(lstm)        \
-  FILE(norm)        \
-  FILE(optimizer)   \
-  FILE(peak)        \
-  FILE(pool2d)      \
-  FILE(prelu)       \
-  FILE(reduce)      \
-  FILE(runtime)     \
-  FILE(softmax)     \
+#define FILES        \
+  FILE(activation)   \
+  FILE(cast)         \
+  FILE(conv2d)       \
+  FILE(ctc)          \
+  FILE(cuda)         \
+  FILE(device_array) \
+  FILE(dropout)      \
+  FILE(elementwise)  \
+  FILE(embedding)    \
+  FILE(gemm)         \
+  FILE(interpolate)  \
+  FILE(layer_norm)   \
+  FILE(layout)       \
+  FILE(loss)         \
+  FILE(lstm)         \
+  FILE(norm)         \
+  FILE(optimizer)    \
+  FILE(peak)         \
+  FILE(pool2d)       \
+  FILE(prelu)        \
+  FILE(reduce)       \
+  FILE(runtime)      \
+  FILE(softmax)      \
   FILE(vector_norm)
 
 namespace striate {

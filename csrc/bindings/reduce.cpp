@@ -1,13 +1,46 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ops/reduce/reduce.h"
 
-#include "bindings/array.h"
+#include "bindings/device_array.h"
 
 namespace striate {
 namespace {
 
+// The reduced axes as the last ones, or where they are the first ones already, as those; the array
+// in C order is then a matrix whose rows, or columns, are summed.
+py::object sum_on_device(py::handle x_array, const bool* reduced, const ptrdiff_t* shape, int rank,
+                         py::handle out) {
+  Operand x = read(x_array, "sum", "x", Places::any);
+  const int count = x.rank - rank;
+  bool first = rank > 0;
+  for (int i = 0; i < count; ++i) first = first && reduced[i];
+  DenseOnDevice held;
+  if (first) {
+    x = held.of(x_array, "sum", "x");
+  } else {
+    py::list order;
+    for (const bool last : {false, true})
+      for (int i = 0; i < x.rank; ++i)
+        if (reduced[i] == last) order.append(i);
+    x = held.of(x_array.attr("transpose")(*order), "sum", "x");
+  }
+  ptrdiff_t kept = 1, summed = 1;
+  for (int i = 0; i < rank; ++i) kept *= shape[i];
+  for (int i = 0; i < count; ++i) summed *= x.shape[first ? i : rank + i];
+  Result y;
+  do {
+    const SumStep step = first ? sum_step(true, summed, kept) : sum_step(false, kept, summed);
+    ptrdiff_t partial[] = {first ? step.parts : kept, first ? kept : step.parts};
+    Result next = step.parts > 1 ? result("sum", py::none(), x.dtype, partial, 2, x.device)
+                                 : result("sum", py::none(), x.dtype, shape, rank, x.device);
+    on_stream(x.device, [&](const cuda::Stream& s) { sum_launch(s, step, x, next.operand); });
+    y = std::move(next), x = y.operand, summed = step.parts;
+  } while (summed > 1);
+  return into("sum", out, std::move(y));
+}
+
 py::object sum_binding(py::handle x_array, const py::tuple& axes, py::handle out) {
-  Operand x = read(x_array, "sum", "x");
+  Operand x = read(x_array, "sum", "x", Places::any);
   bool reduced[kMaxRank] = {};
   for (py::handle a : axes) {
     ptrdiff_t axis = PyLong_AsSsize_t(a.ptr());
@@ -21,6 +54,7 @@ py::object sum_binding(py::handle x_array, const py::tuple& axes, py::handle out
   int rank = 0;
   for (int i = 0; i < x.rank; ++i)
     if (!reduced[i]) shape[rank++] = x.shape[i];
+  if (x.device != kCpu) return sum_on_device(x_array, reduced, shape, rank, out);
   Result r = result("sum", out, x.dtype, shape, rank);
   ReleaseGil release(0.2 * double(x.size()));
   sum(x, reduced, r.operand);
@@ -36,6 +70,7 @@ py::object broadcast_binding(py::handle x, const py::tuple& shape) {
     if (sizes[i] == -1 && PyErr_Occurred()) throw py::error_already_set();
     if (sizes[i] < 0) fail("broadcast_to", "shape", "sizes of 0 or more", std::to_string(sizes[i]));
   }
+  if (is_on_device(x)) return py::module_::import("numpy").attr("broadcast_to")(x, shape);
   return broadcast_to(x, sizes, int(shape.size()));
 }
 

@@ -23,6 +23,11 @@ class Loops {
     merge();
   }
 
+  // The axes: 1 at least.
+  int rank() const { return rank_; }
+  ptrdiff_t size(int axis) const { return axis_[axis].n; }
+  ptrdiff_t stride(int axis, int operand) const { return axis_[axis].stride[operand]; }
+
   // Calls body(offsets, strides, n), both [N], for every run of n elements along the innermost
   // axis: shared between the threads where there is more than `grain` elements to do, cut anywhere.
   template <class F>

@@ -69,6 +69,26 @@ void same_dtype(const char* op, const char* argument, const Operand& first, cons
                        " like the first operand, got " + dtype_name(x.dtype));
 }
 
+bool same_strides(const Operand& a, const Operand& b) {
+  for (int i = 0; i < a.rank; ++i)
+    if (a.shape[i] > 1 && a.stride[i] != b.stride[i]) return false;
+  return true;
+}
+
+std::string place_text(int device) {
+  return device == kCpu ? "cpu" : "cuda:" + std::to_string(device);
+}
+
+void same_place(const char* op, const char* a_name, const Operand& a, const char* b_name,
+                const Operand& b) {
+  if (a.device == b.device) return;
+  auto text = [](const char* name, const Operand& x) {
+    return std::string(name) + " " + x.text() + " on " + place_text(x.device);
+  };
+  throw TypeMismatch(std::string(op) + ": expected operands on one device, got " + text(a_name, a) +
+                     " and " + text(b_name, b) + "; move one with .to()");
+}
+
 void expect_shape(const char* op, const char* argument, const Operand& x, const ptrdiff_t* shape,
                   int rank) {
   bool same = x.rank == rank;

@@ -11,6 +11,7 @@
 namespace striate {
 
 constexpr int kMaxRank = 8;
+constexpr int kCpu = -1;  // where memory lies, if not on a GPU, of which there are 0 and so on
 
 struct Operand {
   void* data;
@@ -18,6 +19,7 @@ struct Operand {
   int rank;
   ptrdiff_t shape[kMaxRank];
   ptrdiff_t stride[kMaxRank];  // in elements; 0 repeats
+  int device = kCpu;
 
   template <class T>
   T* as() const {
@@ -44,6 +46,9 @@ bool is_channels_last(const Operand& x);  // false unless rank 3, 4 or 5
 // Whether x fills its memory without gaps or repeats, in any order of its axes.
 bool is_dense(const Operand& x);
 
+// Whether two operands of one shape lie in one memory order.
+bool same_strides(const Operand& a, const Operand& b);
+
 // Calls f with a null T* of the dtype: dispatch(x.dtype, [&](auto* t) { using T = …; });
 template <class F>
 void dispatch(Dtype dtype, F&& f) {
@@ -57,6 +62,11 @@ using pointee = std::remove_pointer_t<Pointer>;
 
 // Throws TypeMismatch unless x has the dtype of the first operand.
 void same_dtype(const char* op, const char* argument, const Operand& first, const Operand& x);
+
+// Throws TypeMismatch unless both lie in the same place.
+void same_place(const char* op, const char* a_name, const Operand& a, const char* b_name,
+                const Operand& b);
+std::string place_text(int device);  // "cpu", "cuda:0"
 
 // Throws std::invalid_argument unless x has this shape.
 void expect_shape(const char* op, const char* argument, const Operand& x, const ptrdiff_t* shape,

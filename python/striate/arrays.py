@@ -14,6 +14,57 @@ from striate.dtypes import SUPPORTED, as_dtype, get_default_dtype, is_supported
 Array = np.ndarray[Any, Any]
 
 
+def is_on_gpu(data: Any) -> bool:
+    """Whether `data` is an array of CuPy's."""
+    return hasattr(data, "__cuda_array_interface__") and hasattr(data, "get")
+
+
+def as_it_lies(data: Any) -> Array:
+    """The array of a tensor, wherever it is; what is no array yet as one of the CPU."""
+    data = getattr(data, "_array", data)
+    return data if is_on_gpu(data) else np.asarray(data)
+
+
+def as_result(value: Any) -> Array:
+    """NumPy gives numbers for results without axes, CuPy arrays: an array in either case."""
+    return np.asarray(value) if isinstance(value, np.generic) else value
+
+
+def add_at(array: Array, index: Any, values: Any) -> None:
+    """array[index] += values, again for an element that the index names again."""
+    if isinstance(array, np.ndarray):
+        np.add.at(array, index, values)
+        return
+    import cupyx
+
+    cupyx.scatter_add(array, index, values)
+
+
+def put_along_axis(array: Array, index: Array, values: Any, axis: int) -> None:
+    """As NumPy's, which CuPy lacks."""
+    if isinstance(array, np.ndarray):
+        np.put_along_axis(array, index, values, axis)
+        return
+    from striate.cupy_arrays import cupy
+
+    places = [
+        cupy().arange(n).reshape([-1 if j == i else 1 for j in range(array.ndim)])
+        for i, n in enumerate(index.shape)
+    ]
+    places[axis] = index
+    array[tuple(places)] = values
+
+
+def largest(array: Array, axis: Any) -> Any:
+    """The largest element along an axis, or axes; 0 of none."""
+    return np.max(array, axis, initial=0) if array.size == 0 else np.max(array, axis)
+
+
+def in_c_order(array: Array) -> Array:
+    """The array itself, or a copy that is in C order."""
+    return array if array.flags.c_contiguous else array.copy(order="C")
+
+
 def as_array(data: Any, dtype: Any = None, argument: str = "data") -> Array:
     """`data` as an array that kernels accept: exact ndarray, native endian, aligned, whole strides.
 
@@ -22,6 +73,8 @@ def as_array(data: Any, dtype: Any = None, argument: str = "data") -> Array:
     data = getattr(data, "_array", data)
     if isinstance(data, np.ndarray):
         array = data if type(data) is np.ndarray else np.asarray(data)
+    elif is_on_gpu(data):
+        return _as_gpu_array(data, dtype, argument)
     else:
         try:
             array = np.asarray(_unwrapped(data))
@@ -32,20 +85,36 @@ def as_array(data: Any, dtype: Any = None, argument: str = "data") -> Array:
     if dtype is not None:
         array = array.astype(as_dtype(dtype), copy=False)
     native = array.dtype.newbyteorder("=")
-    if not is_supported(native):
-        names = ", ".join(d.name for d in SUPPORTED)
-        raise TypeError(f"{argument}: expected one of {names}, got {array.dtype}")
+    _expect_supported(native, array.dtype, argument)
     whole = all(s % array.itemsize == 0 for s in array.strides)
     if not array.dtype.isnative or not array.flags.aligned or not whole:
         array = array.astype(native, copy=True)
     return array
 
 
+def _expect_supported(native: Any, dtype: Any, argument: str) -> None:
+    if not is_supported(native):
+        names = ", ".join(d.name for d in SUPPORTED)
+        raise TypeError(f"{argument}: expected one of {names}, got {dtype}")
+
+
+def _as_gpu_array(array: Any, dtype: Any, argument: str) -> Array:
+    """A CuPy array, which shares its memory, as kernels know it."""
+    from striate import cupy_arrays
+
+    cupy_arrays.cupy()
+    if dtype is not None:
+        array = array.astype(as_dtype(dtype), copy=False)
+    _expect_supported(array.dtype, array.dtype, argument)
+    return array
+
+
 def _unwrapped(data: Any) -> Any:
-    """Nested lists with tensors in them, as nested lists with arrays in them."""
+    """Nested lists with tensors in them, as nested lists with arrays of the CPU in them."""
     if isinstance(data, (list, tuple)):
         return [_unwrapped(x) for x in data]
-    return getattr(data, "_array", data)
+    array = getattr(data, "_array", data)
+    return array.get() if is_on_gpu(array) else array
 
 
 def _varargs(values: Sequence[Any], name: str = "sizes") -> tuple[int, ...]:

@@ -11,8 +11,9 @@ import numpy as np
 
 from striate import ops
 from striate.arrays import Array, _varargs
-from striate.device import expect_cpu, is_device
+from striate.device import is_device
 from striate.dtypes import as_dtype, is_floating
+from striate.ops.place import moved
 
 if TYPE_CHECKING:
     from striate.tensor import Tensor
@@ -26,21 +27,21 @@ def to(
     copy: builtins.bool = False,
     non_blocking: builtins.bool = False,
 ) -> Tensor:
-    """This tensor as another dtype (`striate.float64`), on a device ("cpu"), or like another.
+    """This tensor as another dtype (`striate.float64`), on a device ("cuda"), or like another.
 
     The tensor itself where nothing changes, unless `copy`.
     """
     for value in target:
         if hasattr(value, "_array"):
-            dtype = value.dtype
+            dtype, device = value.dtype, value.device
         elif is_device(value):
             device = value
         elif isinstance(value, builtins.bool):
             raise TypeError("to: expected a dtype, device or tensor; copy= is passed by name")
         else:
             dtype = value
-    expect_cpu("to", device)
     result = self if dtype is None else ops.cast(self, as_dtype(dtype))
+    result = result if device is None else moved(result, device)
     return ops.clone(result) if copy and result is self else result
 
 
@@ -79,12 +80,12 @@ def type_(self: Tensor, dtype: Any) -> Tensor:
 
 
 def cpu(self: Tensor) -> Tensor:
-    """The tensor itself."""
-    return self
+    """This tensor on the CPU: itself if it is there."""
+    return moved(self, "cpu")
 
 
 def cuda(self: Tensor, device: Any = None) -> Tensor:
-    """Refused: tensors on a GPU are not supported yet."""
+    """This tensor on a GPU, the current one if none is named: itself if it is there."""
     return to(self, device="cuda" if device is None else device)
 
 
@@ -104,20 +105,28 @@ def stride(self: Tensor, dim: builtins.int | None = None) -> Any:
 
 def _storage(array: Array) -> Array:
     """The array that owns the memory, or the last one on the way to it."""
-    while isinstance(array.base, np.ndarray):
+    while isinstance(array.base, type(array)):
         array = array.base
     return array
 
 
 def storage_offset(self: Tensor) -> builtins.int:
     """How many elements after the storage's first one this tensor begins."""
-    start = np.lib.array_utils.byte_bounds(_storage(self._array))[0]
-    return (self._array.__array_interface__["data"][0] - start) // self._array.itemsize
+    storage = _storage(self._array)
+    back = sum((n - 1) * s for n, s in zip(storage.shape, storage.strides, strict=True) if s < 0)
+    start = _address(storage) + (back if storage.size else 0)
+    return (_address(self._array) - start) // self._array.itemsize
+
+
+def _address(array: Array) -> builtins.int:
+    name = "__array_interface__" if isinstance(array, np.ndarray) else "__cuda_array_interface__"
+    interface: dict[str, Any] = getattr(array, name)
+    return builtins.int(interface["data"][0])
 
 
 def data_ptr(self: Tensor) -> builtins.int:
-    """The address of the first element."""
-    return builtins.int(self._array.__array_interface__["data"][0])
+    """The address of the first element; on a GPU, in its memory."""
+    return _address(self._array)
 
 
 def element_size(self: Tensor) -> builtins.int:
@@ -147,10 +156,11 @@ def _new(name: str, like: Callable[..., Any]) -> Callable[..., Tensor]:
         requires_grad: builtins.bool = False,
     ) -> Tensor:
         dtype = self.dtype if dtype is None else dtype
+        device = self.device if device is None else device
         return like(*size, dtype=dtype, device=device, requires_grad=requires_grad)
 
     method.__name__ = method.__qualname__ = name
-    method.__doc__ = f"striate.{name[4:]} in this tensor's dtype."
+    method.__doc__ = f"striate.{name[4:]} in this tensor's dtype and on its device."
     return method
 
 
@@ -254,7 +264,7 @@ METHODS: dict[str, Any] = {
     "element_size": element_size,
     "itemsize": property(element_size),
     "nbytes": property(lambda self: self._array.nbytes, doc="Bytes of all elements."),
-    "is_cuda": property(lambda self: False, doc="False: tensors live on the CPU."),
+    "is_cuda": property(lambda self: self.device.type == "cuda", doc="Whether it is on a GPU."),
     "is_floating_point": is_floating_point,
     "is_signed": is_signed,
     "detach_": detach_,

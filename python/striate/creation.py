@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from striate.arrays import Array, _varargs, as_array
-from striate.device import expect_cpu
+from striate.arrays import Array, _varargs, as_array, is_on_gpu
+from striate.device import made_on, placed
 from striate.dtypes import as_dtype, get_default_dtype, is_floating
 from striate.explain import explained
 from striate.tensor import Tensor
@@ -20,18 +20,26 @@ def tensor(data: Any, dtype: Any = None, device: Any = None, requires_grad: bool
 
     Python floats become the default dtype (float32), integers int64; arrays keep theirs.
     """
-    expect_cpu("tensor", device)
-    array = as_array(data, dtype)
-    shared = isinstance(data, (np.ndarray, Tensor)) and np.may_share_memory(array, as_array(data))
-    return Tensor(array.copy(order="K") if shared else array, requires_grad=requires_grad)
+    array, source = as_array(data, dtype), getattr(data, "_array", data)
+    made = placed("tensor", array, device)
+    if made is array and _shared(array, source):
+        made = array.copy(order="K")
+    return Tensor(made, requires_grad=requires_grad)
 
 
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     """A tensor of `data` that shares its memory where the dtype allows; a tensor as it is."""
-    expect_cpu("as_tensor", device)
     if isinstance(data, Tensor):
-        return data if dtype is None else data.to(as_dtype(dtype))
-    return Tensor(data, dtype)
+        data = data if dtype is None else data.to(as_dtype(dtype))
+        return data if device is None else data.to(device)
+    return Tensor(placed("as_tensor", as_array(data, dtype), device))
+
+
+def _shared(array: Array, source: Any) -> bool:
+    """Whether an array may lie in the memory of what it was made of."""
+    if isinstance(source, np.ndarray) and isinstance(array, np.ndarray):
+        return np.may_share_memory(array, source)
+    return is_on_gpu(source) and is_on_gpu(array)
 
 
 @explained
@@ -44,10 +52,9 @@ def asarray(
     requires_grad: bool = False,
 ) -> Tensor:
     """A tensor of `obj`: shares memory unless `copy` is True; False refuses to copy."""
-    expect_cpu("asarray", device)
-    made = Tensor(obj._array if isinstance(obj, Tensor) else obj, dtype)
     source = getattr(obj, "_array", obj)
-    shared = isinstance(source, np.ndarray) and np.may_share_memory(made._array, source)
+    made = Tensor(placed("asarray", as_array(source, dtype), device))
+    shared = _shared(made._array, source)
     if copy is False and not shared:
         raise ValueError("asarray: copy: False, but the data can't be shared")
     if copy and shared:
@@ -79,7 +86,9 @@ def frombuffer(
     """
     wanted = as_dtype(dtype)
     try:
-        return _made(np.frombuffer(buffer, wanted, count, offset), requires_grad)
+        return _made(
+            "frombuffer", np.frombuffer(buffer, wanted, count, offset), None, requires_grad
+        )
     except (ValueError, TypeError, BufferError) as error:
         raise type(error)(f"frombuffer: {error}") from None
 
@@ -98,30 +107,30 @@ def _shape(name: str, sizes: tuple[Any, ...]) -> tuple[int, ...]:
     return shape
 
 
-def _made(array: Array, requires_grad: bool) -> Tensor:
-    t = Tensor._wrap(array)
+def _made(name: str, array: Array, device: Any, requires_grad: bool) -> Tensor:
+    t = Tensor._wrap(placed(name, array, device))
     return t.requires_grad_() if requires_grad else t
 
 
 def zeros(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Zeros."""
-    expect_cpu("zeros", device)
     wanted = as_dtype(get_default_dtype() if dtype is None else dtype)
-    return _made(np.zeros(_shape("zeros", size), wanted), requires_grad)
+    array = made_on("zeros", device, np.zeros, _shape("zeros", size), wanted)
+    return _made("zeros", array, None, requires_grad)
 
 
 def ones(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Ones."""
-    expect_cpu("ones", device)
     wanted = as_dtype(get_default_dtype() if dtype is None else dtype)
-    return _made(np.ones(_shape("ones", size), wanted), requires_grad)
+    array = made_on("ones", device, np.ones, _shape("ones", size), wanted)
+    return _made("ones", array, None, requires_grad)
 
 
 def empty(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Uninitialised memory."""
-    expect_cpu("empty", device)
     wanted = as_dtype(get_default_dtype() if dtype is None else dtype)
-    return _made(np.empty(_shape("empty", size), wanted), requires_grad)
+    array = made_on("empty", device, np.empty, _shape("empty", size), wanted)
+    return _made("empty", array, None, requires_grad)
 
 
 def full(
@@ -132,13 +141,13 @@ def full(
     requires_grad: bool = False,
 ) -> Tensor:
     """`fill_value` everywhere."""
-    expect_cpu("full", device)
     shape = _shape("full", (size,) if isinstance(size, (int, np.integer)) else size)
-    value = as_array(fill_value, argument="full: fill_value")
+    value = as_array(_number(fill_value), argument="full: fill_value")
     if value.ndim:
         raise ValueError(f"full: fill_value: expected one number, got shape {value.shape}")
     wanted = value.dtype if dtype is None else as_dtype(dtype)
-    return _made(np.full(shape, value.astype(wanted), wanted), requires_grad)
+    array = made_on("full", device, np.full, shape, value.astype(wanted)[()], wanted)
+    return _made("full", array, None, requires_grad)
 
 
 def _like(name: str, numpy: Any, doc: str) -> Any:
@@ -147,11 +156,10 @@ def _like(name: str, numpy: Any, doc: str) -> Any:
         input: Tensor, *, dtype: Any = None, device: Any = None,
         requires_grad: bool = False,
     ) -> Tensor:  # fmt: skip
-        expect_cpu(name, device)
         if not isinstance(input, Tensor):
             raise TypeError(f"{name}: input: expected a Tensor, got {type(input).__name__}")
         wanted = None if dtype is None else as_dtype(dtype)
-        return _made(numpy(input._array, dtype=wanted), requires_grad)
+        return _made(name, numpy(input._array, dtype=wanted), device, requires_grad)
 
     call.__name__ = call.__qualname__ = name
     call.__doc__ = doc
@@ -178,10 +186,14 @@ def full_like(
     requires_grad: bool = False,
 ) -> Tensor:
     """`fill_value` in the shape, dtype and memory order of `input`."""
-    expect_cpu("full_like", device)
     wanted = input.dtype if dtype is None else as_dtype(dtype)
-    value = as_array(fill_value, argument="full_like: fill_value").astype(wanted)
-    return _made(np.full_like(input._array, value, wanted), requires_grad)
+    value = as_array(_number(fill_value), argument="full_like: fill_value").astype(wanted)[()]
+    return _made("full_like", np.full_like(input._array, value, wanted), device, requires_grad)
+
+
+def _number(value: Any) -> Any:
+    """A number of a tensor without axes, wherever it is; anything else as it is."""
+    return value.cpu() if isinstance(value, Tensor) else value
 
 
 def _numbers(name: str, **values: Any) -> list[Any]:
@@ -207,7 +219,6 @@ def arange(
     requires_grad: bool = False,
 ) -> Tensor:
     """start, start + step, … below end. arange(n) counts from 0."""
-    expect_cpu("arange", device)
     if end is None:
         start, end = 0, start
     start, end, step = _numbers("arange", start=start, end=end, step=step)
@@ -224,8 +235,15 @@ def arange(
     if whole:
         if max(abs(start), abs(end)) > 2**62:
             raise ValueError(f"arange: expected numbers within int64, got {start} and {end}")
-        return _made((np.arange(count) * step + start).astype(wanted, copy=False), requires_grad)
-    return _made((np.arange(count) * float(step) + start).astype(wanted), requires_grad)
+        return _made(
+            "arange",
+            (np.arange(count) * step + start).astype(wanted, copy=False),
+            device,
+            requires_grad,
+        )
+    return _made(
+        "arange", (np.arange(count) * float(step) + start).astype(wanted), device, requires_grad
+    )
 
 
 @explained
@@ -238,11 +256,10 @@ def linspace(
     requires_grad: bool = False,
 ) -> Tensor:
     """`steps` numbers from start to end, both included, evenly spaced."""
-    expect_cpu("linspace", device)
     start, end = _numbers("linspace", start=start, end=end)
     (steps,) = _shape("linspace", (steps,))
     wanted = as_dtype(get_default_dtype() if dtype is None else dtype)
-    return _made(np.linspace(start, end, steps).astype(wanted), requires_grad)
+    return _made("linspace", np.linspace(start, end, steps).astype(wanted), device, requires_grad)
 
 
 @explained
@@ -256,11 +273,12 @@ def logspace(
     requires_grad: bool = False,
 ) -> Tensor:
     """base to the power of `linspace`."""
-    expect_cpu("logspace", device)
     start, end = _numbers("logspace", start=start, end=end)
     (steps,) = _shape("logspace", (steps,))
     wanted = as_dtype(get_default_dtype() if dtype is None else dtype)
-    return _made(np.logspace(start, end, steps, base=base).astype(wanted), requires_grad)
+    return _made(
+        "logspace", np.logspace(start, end, steps, base=base).astype(wanted), device, requires_grad
+    )
 
 
 @explained
@@ -272,10 +290,9 @@ def eye(
     requires_grad: bool = False,
 ) -> Tensor:
     """Ones on the diagonal."""
-    expect_cpu("eye", device)
     rows, columns = _shape("eye", (n, n if m is None else m))
     wanted = as_dtype(get_default_dtype() if dtype is None else dtype)
-    return _made(np.eye(rows, columns, dtype=wanted), requires_grad)
+    return _made("eye", np.eye(rows, columns, dtype=wanted), device, requires_grad)
 
 
 def is_tensor(obj: Any) -> bool:

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What programs ask before they use a GPU.
+"""What programs ask before they use a GPU, and about it.
 
-Tensors on a GPU are not supported yet. What is here asks NVIDIA's driver, which is loaded when the
-first of these functions is called, and not before.
+NVIDIA's driver is loaded when the first of these functions is called, and not before.
 """
 
 from __future__ import annotations
@@ -28,11 +27,12 @@ _CUPY = ("cupy-cuda13x", "cupy-cuda12x", "cupy")
 
 
 def is_available() -> bool:
-    """False, whatever is installed: tensors on a GPU are not supported yet.
+    """Whether tensors can be on a GPU: driver, GPU, NVRTC and CuPy are there.
 
-    `device_count()` tells whether there is a GPU, and `striate doctor` whether kernels run on it.
+    CuPy is imported where the others are there. `striate doctor` says what is missing, and whether
+    kernels run.
     """
-    return False
+    return missing() == ""
 
 
 def device_count() -> int:
@@ -62,11 +62,11 @@ def synchronize(device: Any = None) -> None:
 
 
 def manual_seed(seed: int) -> None:
-    """Nothing: there are no tensors on a GPU whose random numbers could start anew."""
+    """Nothing: random numbers are made on the CPU, `striate.manual_seed` starts them anew."""
 
 
 def manual_seed_all(seed: int) -> None:
-    """Nothing: there are no tensors on a GPU whose random numbers could start anew."""
+    """Nothing: random numbers are made on the CPU, `striate.manual_seed` starts them anew."""
 
 
 def _expect_driver(name: str) -> None:
@@ -125,11 +125,12 @@ def missing(index: int | None = None) -> str:
         return f"{chosen['name']} is of {chosen['why_not']}"
     if _C.cuda_compiler()["why_not"]:
         return _C.cuda_compiler()["why_not"]
-    return "" if cupy_version() else f"CuPy is missing; {extra()} brings it"
+    if not cupy_version():
+        return f"CuPy is missing; {extra()} brings it"
+    from striate import cupy_arrays
 
-
-def refusal(name: str, index: int | None) -> str:
-    """Why a tensor can't be on this device, in one line."""
-    lacks = missing(index)
-    so = f"{lacks}. Even then" if lacks else "driver, GPU, NVRTC and CuPy are there, but"
-    return f"{name}: {so} tensors on a GPU are not supported yet: use 'cpu'"
+    try:
+        cupy_arrays.cupy()
+    except Exception as error:  # whatever an installation may be broken by
+        return f"CuPy {cupy_version()} can't be imported ({type(error).__name__}: {error})"
+    return ""

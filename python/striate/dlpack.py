@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sharing memory with other libraries by DLPack (https://dmlc.github.io/dlpack), both ways.
 
-Tensors are NumPy arrays, so NumPy makes and reads the capsules, with their reference counts and
-their read-only flag. Added here: gradients are not given away in silence, read-only memory stays
-so, and errors say what to do.
+Tensors are arrays of NumPy's or of CuPy's, which make and read the capsules, with their reference
+counts and NumPy's read-only flag. Added here: gradients are not given away in silence, read-only
+memory stays so, and errors say what to do.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from striate.dtypes import SUPPORTED
 if TYPE_CHECKING:
     from striate.tensor import Tensor
 
-_CPU = 1  # kDLCPU, the only device here
+_CPU, _CUDA = 1, 2  # kDLCPU, kDLCUDA
 
 
 def __dlpack__(
@@ -34,10 +34,13 @@ def __dlpack__(
     Read-only memory is copied, since not every consumer keeps to the flag that says so (PyTorch
     2.13 writes all the same); with copy=False it is shared under that flag. BufferError where the
     tensor requires a gradient, where copy=False and the consumer can't be told that memory is
-    read-only (max_version below 1.0), and for a device other than the CPU.
+    read-only (max_version below 1.0), and for another device than the tensor's. On a GPU `stream`
+    is the consumer's, which waits for what is under way.
     """
     if self.requires_grad:
         raise BufferError("__dlpack__: this tensor requires grad; use .detach() before sharing it")
+    if self.is_cuda:
+        return _capsule_of_gpu(self, stream, dl_device, copy)
     if stream is not None:
         raise BufferError(f"__dlpack__: stream: expected None for the CPU, got {stream!r}")
     if dl_device is not None and tuple(dl_device) != (_CPU, 0):
@@ -53,9 +56,20 @@ def __dlpack__(
         ) from None
 
 
+def _capsule_of_gpu(self: Tensor, stream: Any, dl_device: Any, copy: bool | None) -> Any:
+    if dl_device is not None and tuple(dl_device) != __dlpack_device__(self):
+        raise BufferError(
+            f"__dlpack__: dl_device: expected {__dlpack_device__(self)}, where the tensor is, got "
+            f"{dl_device}"
+        )
+    array = self._array.copy(order="K") if copy else self._array
+    return array.__dlpack__(stream=stream)
+
+
 def __dlpack_device__(self: Tensor) -> tuple[int, int]:
-    """(1, 0): the CPU."""
-    return (_CPU, 0)
+    """(1, 0) on the CPU, (2, number) on a GPU."""
+    index = self.device.index
+    return (_CPU, 0) if index is None else (_CUDA, index)
 
 
 class _Capsule:
@@ -83,11 +97,12 @@ def from_dlpack(x: Any, *, device: Any = None, copy: bool | None = None) -> Tens
 
     if copy is not None and not isinstance(copy, bool):
         raise TypeError(f"from_dlpack: copy: expected a bool or None, got {copy!r}")
-    if device is not None and Device(device).type != "cpu":
-        raise BufferError(f"from_dlpack: device: expected 'cpu', got {str(device)!r}")
+    wanted = None if device is None else Device(device).type
     if isinstance(x, Tensor):
         if x.requires_grad:
             raise BufferError("from_dlpack: x requires grad; use .detach() before sharing it")
+        if wanted not in (None, x.device.type):
+            raise BufferError(f"from_dlpack: device: expected {x.device}, got {str(device)!r}")
         return x.clone() if copy else x.detach()
     if type(x).__name__ == "PyCapsule":
         x = _Capsule(x)
@@ -96,8 +111,13 @@ def from_dlpack(x: Any, *, device: Any = None, copy: bool | None = None) -> Tens
             f"from_dlpack: x: expected an object with __dlpack__, got {type(x).__name__}"
         )
     kind, _ = x.__dlpack_device__()
-    if kind != _CPU:
-        raise BufferError(f"from_dlpack: x: expected memory of the CPU, got device {kind}")
+    if kind not in (_CPU, _CUDA):
+        raise BufferError(f"from_dlpack: x: expected memory of the CPU or CUDA, got device {kind}")
+    if wanted not in (None, "cpu" if kind == _CPU else "cuda"):
+        where = "'cpu'" if kind == _CPU else "'cuda'"
+        raise BufferError(f"from_dlpack: device: expected {where}, got {str(device)!r}")
+    if kind == _CUDA:
+        return _of_gpu(x, copy)
     try:
         array = np.from_dlpack(x, copy=copy)
     except (BufferError, RuntimeError, ValueError) as error:
@@ -112,6 +132,14 @@ def from_dlpack(x: Any, *, device: Any = None, copy: bool | None = None) -> Tens
         names = ", ".join(d.name for d in SUPPORTED)
         raise TypeError(f"from_dlpack: x: expected one of {names}, got {array.dtype}")
     return Tensor(array)
+
+
+def _of_gpu(x: Any, copy: bool | None) -> Tensor:
+    from striate.cupy_arrays import cupy
+    from striate.tensor import Tensor
+
+    array = cupy().from_dlpack(x)
+    return Tensor(array.copy() if copy else array)
 
 
 METHODS: dict[str, Any] = {

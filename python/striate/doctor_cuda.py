@@ -22,7 +22,6 @@ def findings() -> tuple[list[tuple[bool, str]], list[str]]:
         lines.append(line)
         wrong += fault
     lines += [compiler, _cupy(), _cache()]
-    lines.append((False, "tensors on a GPU are not supported yet, whatever is installed"))
     return lines, wrong
 
 

@@ -113,7 +113,7 @@ def result_type(*operands: Any) -> DType:
     ranked: list[list[DType]] = [[], [], []]  # numbers, tensors without axes, tensors with axes
     for x in operands:
         array = getattr(x, "_array", x)
-        if isinstance(array, (np.ndarray, np.generic)):
+        if hasattr(array, "ndim"):  # an array of NumPy's or CuPy's, or a NumPy number
             ranked[2 if array.ndim else 1].append(array.dtype)
         else:
             ranked[0].append(_scalar_dtype(x))

@@ -17,6 +17,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from striate.device import of_gpu
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 # "linear: …", "bitwise &: …": a message that names its function.
@@ -124,6 +126,9 @@ def explain(
                 return TypeError(f"{name}: {argument}: expected {expected}, got {_shown(each)}")
     if named:
         return error
+    told = of_gpu(name, error)
+    if told is not error:
+        return told
     if isinstance(error, IndexError):
         return IndexError(f"{name}: {text}")
     kind = TypeError if isinstance(error, (TypeError, AttributeError)) else ValueError

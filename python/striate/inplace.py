@@ -70,6 +70,8 @@ def _arithmetic(
 
 def _fits(mine: Any, operand: Any) -> bool:
     """Whether a kernel may read `operand` while it writes `mine`."""
+    if not isinstance(mine, np.ndarray):
+        return _fits_on_gpu(mine, operand)
     if type(operand) is float or type(operand) is int:
         return mine.flags.writeable
     return (
@@ -79,6 +81,15 @@ def _fits(mine: Any, operand: Any) -> bool:
         and mine.flags.writeable
         and (operand is mine or not np.may_share_memory(operand, mine))
     )
+
+
+def _fits_on_gpu(mine: Any, operand: Any) -> bool:
+    if type(operand) is float or type(operand) is int:
+        return True
+    if type(operand) is not type(mine):
+        return False
+    apart = operand is mine or (operand.base is None and mine.base is None)
+    return operand.dtype == mine.dtype and operand.shape == mine.shape and apart
 
 
 def _copied(self: Tensor, other: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from striate.arrays import Array
+from striate.device import placed
 from striate.dtypes import bool_, get_default_dtype, int64, is_floating
 
 if TYPE_CHECKING:
@@ -122,8 +123,8 @@ def _rows(array: Array, indent: int, short: bool, form: _Format) -> str:
 
 def text(t: Tensor) -> str:
     """What repr(t) is."""
-    array, start = t._array, "tensor("
-    notes = []
+    array, start = placed("repr", t._array, "cpu"), "tensor("
+    notes = [f"device='{t.device}'"] if t.is_cuda else []
     if array.size == 0:
         body = "[]"
         if array.ndim != 1:

@@ -136,10 +136,9 @@ def rand(
     requires_grad: bool = False,
 ) -> Tensor:
     """Uniform numbers in [0, 1)."""
-    expect_cpu("rand", device)
     wanted = floating("rand", dtype)
     values = stream_of("rand", generator).random(_shape("rand", size), dtype=wanted.type)
-    return _made(np.asarray(values), requires_grad)
+    return _made("rand", np.asarray(values), device, requires_grad)
 
 
 def randn(
@@ -150,11 +149,10 @@ def randn(
     requires_grad: bool = False,
 ) -> Tensor:
     """Normal numbers of mean 0 and variance 1."""
-    expect_cpu("randn", device)
     wanted = floating("randn", dtype)
     stream = stream_of("randn", generator)
     values = stream.standard_normal(_shape("randn", size), dtype=wanted.type)
-    return _made(np.asarray(values), requires_grad)
+    return _made("randn", np.asarray(values), device, requires_grad)
 
 
 @explained
@@ -169,7 +167,6 @@ def randint(
     requires_grad: bool = False,
 ) -> Tensor:
     """randint(low, high, size) or randint(high, size): integers from low, or 0, to high - 1."""
-    expect_cpu("randint", device)
     if size is None:  # two positional arguments
         low, high, size = 0, low, high
     low = 0 if low is None else low
@@ -184,7 +181,8 @@ def randint(
     if low < -(2**63) or high > 2**63:
         raise ValueError(f"randint: expected limits within int64, got {low} and {high}")
     values = stream_of("randint", generator).integers(low, high, _shape("randint", (size,)))
-    return _made(np.asarray(values).astype(wanted, copy=False), requires_grad)
+    array = np.asarray(values).astype(wanted, copy=False)
+    return _made("randint", array, device, requires_grad)
 
 
 @explained
@@ -192,10 +190,11 @@ def randperm(
     n: int, *, generator: Generator | None = None, dtype: Any = None, device: Any = None
 ) -> Tensor:
     """The numbers 0 to n - 1 in random order."""
-    expect_cpu("randperm", device)
     (n,) = _shape("randperm", (n,))
     order = stream_of("randperm", generator).permutation(n)
-    return Tensor._wrap(order.astype(as_dtype(np.int64 if dtype is None else dtype)))
+    return _made(
+        "randperm", order.astype(as_dtype(np.int64 if dtype is None else dtype)), device, False
+    )
 
 
 @explained
@@ -203,8 +202,8 @@ def rand_like(
     input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
     """Uniform numbers in the shape and dtype of `input`."""
-    expect_cpu("rand_like", device)
-    return rand(input.shape, dtype=dtype or input.dtype, requires_grad=requires_grad)
+    where = input.device if device is None else device
+    return rand(input.shape, dtype=dtype or input.dtype, device=where, requires_grad=requires_grad)
 
 
 @explained
@@ -212,8 +211,8 @@ def randn_like(
     input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
     """Normal numbers in the shape and dtype of `input`."""
-    expect_cpu("randn_like", device)
-    return randn(input.shape, dtype=dtype or input.dtype, requires_grad=requires_grad)
+    where = input.device if device is None else device
+    return randn(input.shape, dtype=dtype or input.dtype, device=where, requires_grad=requires_grad)
 
 
 @explained
@@ -222,4 +221,5 @@ def randint_like(
 ) -> Tensor:
     """`randint` in the shape and dtype of `input`."""
     low, high = (0, low) if high is None else (as_int(low), high)
-    return randint(low, high, input.shape, dtype=dtype or input.dtype, device=device)
+    where = input.device if device is None else device
+    return randint(low, high, input.shape, dtype=dtype or input.dtype, device=where)

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from striate.device import placed
 from striate.dtypes import SUPPORTED, as_dtype, is_supported
 from striate.explain import explained
 from striate.tensor import Array, Tensor
@@ -71,7 +72,7 @@ class _Packer:
         )
 
     def _tensor(self, value: Any, path: str) -> Any:
-        array = value._array if isinstance(value, Tensor) else value
+        array = placed("save", value._array, "cpu") if isinstance(value, Tensor) else value
         if not is_supported(array.dtype):
             names = ", ".join(d.name for d in SUPPORTED)
             raise TypeError(f"save: {path}: expected one of {names}, got {array.dtype}")

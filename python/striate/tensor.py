@@ -12,7 +12,7 @@ from striate import autograd
 from striate.arrays import Array, as_array
 from striate.autograd import Node, Version, hooks
 from striate.autograd.hooks import HookHandle, LeafHooks
-from striate.device import CPU, device
+from striate.device import CPU, device, device_of, placed
 from striate.dtypes import CATEGORY, DType, is_floating
 
 
@@ -102,7 +102,7 @@ class Tensor:
 
     @property
     def device(self) -> device:
-        return CPU
+        return CPU if type(self._array) is np.ndarray else device_of(self._array)
 
     @property
     def is_leaf(self) -> bool:
@@ -126,6 +126,8 @@ class Tensor:
                     f"grad: expected shape {self.shape} of {self.dtype}, got {value.shape} of "
                     f"{value.dtype}"
                 )
+            if value.device != self.device:
+                raise ValueError(f"grad: expected a tensor on {self.device}, got {value.device}")
         self._grad = value
 
     @property
@@ -204,12 +206,28 @@ class Tensor:
         """The array itself, not a copy."""
         if self.requires_grad:
             raise RuntimeError("numpy(): this tensor requires grad; use .detach().numpy()")
+        return self._on_cpu("numpy()")
+
+    def _on_cpu(self, name: str) -> Array:
+        """The array, of a tensor that is on the CPU."""
+        if not isinstance(self._array, np.ndarray):
+            raise TypeError(f"{name}: this tensor is on {self.device}; use .cpu() first")
         return self._array
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         if self.requires_grad:
             raise RuntimeError("this tensor requires grad; use .detach() before np.asarray")
-        return np.array(self._array, dtype=dtype, copy=copy)
+        return np.array(self._on_cpu("__array__"), dtype=dtype, copy=copy)
+
+    @property
+    def __cuda_array_interface__(self) -> dict[str, Any]:
+        """What CuPy, PyTorch and Numba share memory of a GPU by (version 3)."""
+        if isinstance(self._array, np.ndarray):
+            raise AttributeError("__cuda_array_interface__: this tensor is on the CPU")
+        if self.requires_grad:
+            raise RuntimeError("__cuda_array_interface__: this tensor requires grad; use .detach()")
+        interface: dict[str, Any] = self._array.__cuda_array_interface__
+        return interface
 
     def item(self) -> Any:
         """The one element, as a Python number."""
@@ -224,7 +242,7 @@ class Tensor:
         return (array.astype(np.float32) if array.dtype.kind == "V" else array).tolist()
 
     def __contains__(self, value: Any) -> bool:
-        return bool(np.any(ops.eq(self, value)._array))
+        return bool(ops.eq(self, value)._array.any())
 
     # --- gradients ----------------------------------------------------------------------------
 
@@ -310,7 +328,7 @@ class Tensor:
         if isinstance(value, Tensor):
             if value.requires_grad and autograd._mode.enabled:
                 raise RuntimeError(f"{name}: value: expected a tensor that requires no grad")
-            value = value._array
+            value = placed(name, value._array, self.device)
         try:
             self._array[where] = value
         except (ValueError, IndexError, TypeError) as error:

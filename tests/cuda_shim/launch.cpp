@@ -27,8 +27,12 @@ struct Copies {
   std::vector<Copy> open;
 };
 
-std::map<std::string, Body>& kernels() {
-  static std::map<std::string, Body> all;
+struct Kernel {
+  Body body;
+  std::vector<size_t> parameters;
+};
+std::map<std::string, Kernel>& kernels() {
+  static std::map<std::string, Kernel> all;
   return all;
 }
 
@@ -84,7 +88,9 @@ void run_grid(Body body, void** arguments, ShimLaunch& launch) {
 
 }  // namespace
 
-bool add_kernel(const char* name, Body body) { return kernels().emplace(name, body).second; }
+bool add_kernel(const char* name, Body body, std::vector<size_t> parameters) {
+  return kernels().emplace(name, Kernel{body, std::move(parameters)}).second;
+}
 
 const GlobalMemory& global_memory() { return *memory; }
 
@@ -156,9 +162,16 @@ const char* shim_launch(const char* kernel, void** arguments, ShimLaunch* launch
   block().running = nullptr;
   shared_memory().begin_launch(launch->dynamic_shared);
   if (_setjmp(failed)) return message.c_str();
-  run_grid(found->second, arguments, *launch);
+  run_grid(found->second.body, arguments, *launch);
   launch->shared_bytes = shared_memory().bytes();
   launch->wavefronts = shared_memory().counts.wavefronts;
   launch->ideal_wavefronts = shared_memory().counts.ideal;
   return nullptr;
+}
+
+size_t shim_parameter(const char* kernel, size_t index) {
+  const auto found = shim::kernels().find(kernel);
+  if (found == shim::kernels().end()) return 0;
+  const std::vector<size_t>& sizes = found->second.parameters;
+  return index < sizes.size() ? sizes[index] : 0;
 }

@@ -3,13 +3,19 @@
 #pragma once
 #include <cstddef>
 #include <utility>
+#include <vector>
 
 #include "global_memory.h"
 
 namespace shim {
 
 using Body = void (*)(void** arguments);
-bool add_kernel(const char* name, Body body);
+bool add_kernel(const char* name, Body body, std::vector<size_t> parameters);  // their bytes
+
+template <class... A>
+std::vector<size_t> sizes_of(void (*)(A...)) {
+  return {sizeof(A)...};
+}
 
 template <class... A, size_t... I>
 void call(void (*kernel)(A...), void** arguments, std::index_sequence<I...>) {
@@ -27,9 +33,9 @@ void copy_wait(int groups_left);
 
 }  // namespace shim
 
-#define SHIM_KERNEL(name)          \
-  static const bool name##_known = \
-      shim::add_kernel(#name, [](void** arguments) { shim::call(name, arguments); });
+#define SHIM_KERNEL(name)                            \
+  static const bool name##_known = shim::add_kernel( \
+      #name, [](void** arguments) { shim::call(name, arguments); }, shim::sizes_of(name));
 
 struct ShimLaunch {
   unsigned grid[3], block[3];
@@ -45,3 +51,7 @@ struct ShimLaunch {
 extern "C" __attribute__((visibility("default"))) const char* shim_launch(const char* kernel,
                                                                           void** arguments,
                                                                           ShimLaunch* launch);
+
+// Bytes of a kernel's parameter; 0 where there is no such kernel, or it has fewer.
+extern "C" __attribute__((visibility("default"))) size_t shim_parameter(const char* kernel,
+                                                                        size_t index);

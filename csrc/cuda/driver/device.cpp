@@ -68,6 +68,15 @@ DeviceInfo device_info(int device) {
   return info;
 }
 
+int multiprocessors(int device) {
+  static std::atomic<int> known[kMostDevices];
+  if (device >= 0 && device < kMostDevices)
+    if (const int count = known[device].load(std::memory_order_relaxed)) return count;
+  const int count = attribute(kMultiprocessors, handle_of(device));
+  known[device].store(count, std::memory_order_relaxed);
+  return count;
+}
+
 int current_device() {
   Context context = nullptr;
   int device = 0;

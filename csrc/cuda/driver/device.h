@@ -20,6 +20,7 @@ struct DeviceInfo {
 
 int device_count();  // 0 where the driver can't be used
 DeviceInfo device_info(int device);
+int multiprocessors(int device);
 int current_device();  // of the calling thread's context; 0 if it has none
 
 // Makes the device's primary context the calling thread's, until the end of the scope. The context

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cuda/driver/kernel.h"
 
+#include <algorithm>
 #include <string>
 
 #include "core/check.h"
@@ -19,7 +20,7 @@ std::string launch_text(const char* name, const Stream& stream, const Grid& grid
                         Operands operands) {
   std::string text = std::string("cuda: ") + name + ":";
   for (const Operand& o : operands)
-    text += std::string(" ") + o.name + " " + shape_text(o.shape) + ",";
+    text += std::string(" ") + o.name + " " + shape_text(o.shape, o.rank) + ",";
   return text + " grid " + size_text(grid.blocks) + ", block " + size_text(grid.threads) + ", " +
          std::to_string(grid.shared_bytes) + " bytes of shared memory, device " +
          std::to_string(stream.device);
@@ -32,6 +33,12 @@ unsigned blocks_for(ptrdiff_t n, unsigned per_block) {
   if (n < 0 || n > most)
     fail("cuda", "grid", "0 to " + std::to_string(most) + " elements", std::to_string(n));
   return unsigned((n + per_block - 1) / per_block);
+}
+
+unsigned blocks_to_fill(const Stream& stream, ptrdiff_t n, unsigned per_block) {
+  constexpr ptrdiff_t kOfMultiprocessor = 8;  // blocks of 256 threads that run at one time
+  const ptrdiff_t most = kOfMultiprocessor * multiprocessors(stream.device);
+  return unsigned(std::min(most, n / per_block + (n % per_block != 0)));
 }
 
 Function Module::function(int device, const char* name) {

@@ -18,6 +18,7 @@
 #include <mutex>
 #include <type_traits>
 
+#include "core/operand.h"
 #include "cuda/driver/device.h"
 #include "cuda/driver/stream.h"
 
@@ -35,10 +36,18 @@ struct Grid {
 // The blocks of `per_block` elements that cover n; throws where no grid has so many.
 unsigned blocks_for(ptrdiff_t n, unsigned per_block);
 
+// The same, but no more than fill the device: for kernels whose threads share the work whatever the
+// grid.
+unsigned blocks_to_fill(const Stream& stream, ptrdiff_t n, unsigned per_block);
+
 // What an error's message says of an operand. Costs nothing where there is no error.
 struct Operand {
+  Operand(const char* name, std::initializer_list<ptrdiff_t> shape)
+      : name(name), shape(shape.begin()), rank(int(shape.size())) {}
+  Operand(const char* name, const striate::Operand& x) : name(name), shape(x.shape), rank(x.rank) {}
   const char* name;
-  std::initializer_list<ptrdiff_t> shape;
+  const ptrdiff_t* shape;
+  int rank;
 };
 using Operands = std::initializer_list<Operand>;
 

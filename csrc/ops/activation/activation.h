@@ -12,6 +12,10 @@
 
 namespace striate {
 
+namespace cuda {
+struct Stream;
+}
+
 enum class Activation {
 #define ACTIVATION(f, F, saved) f,
 #include "ops/activation/names.inc"
@@ -57,5 +61,11 @@ Activation activation_by_name(const char* name);  // throws std::invalid_argumen
 void activation(Activation f, const Operand& x, Parameters<double> parameter, const Operand& y);
 void activation_backward(Activation f, const Operand& saved, const Operand& dy,
                          Parameters<double> parameter, const Operand& dx);
+
+// The same on a GPU, of operands that are dense in one memory order.
+void activation_launch(const cuda::Stream& stream, Activation f, const Operand& x,
+                       Parameters<double> parameter, const Operand& y);
+void activation_backward_launch(const cuda::Stream& stream, Activation f, const Operand& saved,
+                                const Operand& dy, Parameters<double> parameter, const Operand& dx);
 
 }  // namespace striate

@@ -10,6 +10,10 @@
 
 namespace striate {
 
+namespace cuda {
+struct Stream;
+}
+
 enum class Binary { add, sub, mul, div, maximum, minimum };
 
 // Steps in elements; 0 repeats, 1 is the fast case.
@@ -25,5 +29,10 @@ using BinaryFn = void(const T* a, ptrdiff_t a_step, const T* b, ptrdiff_t b_step
 int broadcast_shape(const char* op, const Operand& a, const Operand& b, ptrdiff_t* shape);
 
 void binary(Binary op, const Operand& a, const Operand& b, const Operand& out);
+
+// The same on a GPU, of which `out` is; an operand of the CPU has no axes and is passed as a
+// number.
+void binary_launch(const cuda::Stream& stream, Binary op, const Operand& a, const Operand& b,
+                   const Operand& out);
 
 }  // namespace striate

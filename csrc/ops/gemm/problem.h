@@ -6,6 +6,10 @@
 
 namespace striate {
 
+namespace cuda {
+struct Stream;
+}
+
 // a (M, K), b (K, N), or with a batch in front of either; a batch of 1 is shared.
 struct GemmSizes {
   ptrdiff_t batch, m, n, k;
@@ -27,6 +31,12 @@ GemmProblem<T> gemm_problem(const GemmSizes& s, const Operand& a, const Operand&
                             const Operand& c) {
   return {s.batch, s.m, s.n, s.k, matrices<const T>(a), matrices<const T>(b), matrices<T>(c)};
 }
+
+// The product on a GPU, of float32, by the method of float32_precision(). Rows or columns of a and
+// b are dense, which `gemm_launch_reads` tells, and rows of c. No activation in the epilogue.
+bool gemm_launch_reads(const Operand& x);
+void gemm_launch(const cuda::Stream& stream, const GemmSizes& s, const Operand& a, const Operand& b,
+                 const Operand& c, double alpha, double beta, const Epilogue<float>& epilogue);
 
 // Makes f part of an epilogue: in registers where a clamp does it.
 template <class T>

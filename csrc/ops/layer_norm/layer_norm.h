@@ -15,6 +15,10 @@
 
 namespace striate {
 
+namespace cuda {
+struct Stream;
+}
+
 enum class LayerNorm { layer_norm_fwd, layer_norm_bwd, rms_norm_fwd, rms_norm_bwd };
 
 // Dense rows. weight and bias may be null (1 and 0); mean is not touched by RMS norm.
@@ -51,6 +55,9 @@ void check_axes(const char* op, const Operand& x, int axes);
 LayerNormProblem rows_of_axes(const Operand& x, int axes);
 
 void layer_norm(const LayerNormProblem& problem, double eps, void* y);
+// The same on a GPU.
+void layer_norm_launch(const cuda::Stream& stream, const LayerNormProblem& problem, double eps,
+                       void* y);
 // dweight and dbias may be null.
 void layer_norm_backward(const LayerNormProblem& problem, const void* dy, void* dx, void* dweight,
                          void* dbias);

@@ -11,6 +11,10 @@
 
 namespace striate {
 
+namespace cuda {
+struct Stream;
+}
+
 // rows == 1: the sum of n elements, out[0].  Else: out[j] (+)= sum over i < rows of x[i * row + j].
 template <class T>
 struct SumArgs {
@@ -32,5 +36,15 @@ enum class Reduction { sum_row, sum_columns };
 // `reduced[i]` says whether axis i of x is summed away. out holds the kept axes of x, in order,
 // with any strides.
 void sum(const Operand& x, const bool* reduced, const Operand& out);
+
+// On a GPU: the sums of a dense matrix [rows, n], of its columns or else of its rows, in parts, of
+// which a next step makes the sum. The result is [rows, parts], or of columns [parts, n].
+struct SumStep {
+  bool of_columns;
+  ptrdiff_t rows, n, part, parts;
+};
+SumStep sum_step(bool of_columns, ptrdiff_t rows, ptrdiff_t n);
+void sum_launch(const cuda::Stream& stream, const SumStep& step, const Operand& x,
+                const Operand& out);
 
 }  // namespace striate

@@ -13,6 +13,10 @@
 
 namespace striate {
 
+namespace cuda {
+struct Stream;
+}
+
 enum class Softmax { softmax, softmax_backward, log_softmax, log_softmax_backward };
 
 // Rows of n elements at unit stride. out may be x or dy, but overlaps them in no other way.
@@ -35,5 +39,9 @@ using SoftmaxFn = void(const SoftmaxRows<T>&);
 
 // Along `axis` of x (backward: of y). dy has data null forward. Any strides.
 void softmax(Softmax what, const Operand& x, const Operand& dy, int axis, const Operand& out);
+
+// The same on a GPU, of operands in C order, along the last axis.
+void softmax_launch(const cuda::Stream& stream, Softmax what, const Operand& x, const Operand& dy,
+                    const Operand& out);
 
 }  // namespace striate

@@ -13,6 +13,7 @@ import numpy as np
 
 from striate.autograd import observe
 from striate.autograd.tape import Node
+from striate.device import placed
 
 if TYPE_CHECKING:
     from striate.nn.module import Module
@@ -25,7 +26,7 @@ def _arrays(values: Any) -> list[Any]:
     """The floating arrays among tensors, arrays and None."""
     values = values if isinstance(values, (tuple, list)) else (values,)
     arrays = [getattr(v, "_array", v) for v in values]
-    return [a for a in arrays if isinstance(a, np.ndarray) and a.dtype.kind == "f"]
+    return [a for a in arrays if hasattr(a, "strides") and a.dtype.kind == "f"]
 
 
 def _holds(arrays: list[Any], what: str) -> bool:
@@ -36,7 +37,7 @@ def _holds(arrays: list[Any], what: str) -> bool:
 
 def _where(array: Any, what: str) -> str:
     test = np.isnan if what == "NaN" else np.isinf
-    found = np.argwhere(test(array))
+    found = placed("detect_anomaly", np.argwhere(test(array)), "cpu")
     place = f" first at index {tuple(int(i) for i in found[0])}," if array.ndim else ""
     return f"{len(found)} of {array.size} elements,{place} shape {array.shape}"
 
@@ -111,7 +112,7 @@ class _Search(observe.Observer):
         results = run()
         for kind in fine:
             for i, array in enumerate(results if isinstance(results, tuple) else (results,)):
-                if isinstance(array, np.ndarray) and array.dtype.kind == "f":
+                if hasattr(array, "strides") and array.dtype.kind == "f":
                     self._refuse(node, kind, i, array)
         return results
 

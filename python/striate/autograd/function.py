@@ -10,6 +10,7 @@ import numpy as np
 
 from striate.autograd.observe import observed
 from striate.autograd.tape import Array, Node, is_grad_enabled, no_grad
+from striate.device import made_on
 
 if TYPE_CHECKING:
     from striate.tensor import Tensor
@@ -71,16 +72,16 @@ class _FunctionOp:
         self.function, self.ctx, self.name = function, ctx, function.__name__
         # Shape and dtype of the tensors among the arguments.
         self.operands = [(t._array.shape, t._array.dtype) if t is not None else None for t in args]
-        self.results: list[tuple[Any, Any]] = []
+        self.results: list[tuple[Any, Any, Any]] = []
 
     def gradient(self, node: Node, *grads: Any) -> Any:
         from striate.tensor import Tensor
 
         ctx = self.ctx
         given: list[Tensor | None] = []
-        for grad, (shape, dtype) in zip(grads, self.results, strict=True):
+        for grad, (shape, dtype, where) in zip(grads, self.results, strict=True):
             if grad is None and ctx._materialize:
-                grad = np.zeros(shape, dtype)
+                grad = made_on("backward", where, np.zeros, shape, dtype)
             given.append(None if grad is None else Tensor._wrap(grad))
         ctx._saved = node.saved  # not the node, which holds ctx: that would be a cycle
         try:
@@ -192,7 +193,7 @@ class Function:
                 )
         if not recording:
             return output
-        op.results = [(r._array.shape, r._array.dtype) for r in results]
+        op.results = [(r._array.shape, r._array.dtype, r.device) for r in results]
         edges = [_edge(t) if isinstance(t, Tensor) else None for t in args]
         node = Node(op, edges)  # type: ignore[arg-type]
         node.outputs = len(results)

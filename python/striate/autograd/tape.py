@@ -21,6 +21,7 @@ import numpy as np
 
 from striate import _C
 from striate.arrays import Array
+from striate.device import of_gpu, placed
 from striate.scope import Flag, Scope
 
 if TYPE_CHECKING:
@@ -178,8 +179,10 @@ def _add_to(held: Array, gradient: Array) -> None:
 
 
 def add_to_leaf(leaf: Tensor, gradient: Array, exclusive: bool) -> None:
-    """leaf.grad += gradient, in the leaf's own memory order."""
+    """leaf.grad += gradient, in the leaf's own memory order and on its device."""
     held = leaf._grad
+    if type(gradient) is not type(leaf._array):  # the leaf was a number beside tensors on a GPU
+        gradient, exclusive = placed("backward", gradient, leaf.device), True
     if held is not None:
         _add_to(held._array, gradient)
         held._touch()
@@ -202,6 +205,7 @@ def _count_if_ours() -> int:
 
 
 _IF_OURS = _count_if_ours()
+_NO_ARRAY = (type(None), type(_C.add(np.zeros(1024), 1.0).base))  # the latter: memory of the pool
 
 
 # Nobody writes to them: a sweep only borrows the gradient that it starts from.
@@ -209,8 +213,8 @@ _ONES = {np.dtype(kind): np.ones((), kind) for kind in ("float32", "float64")}
 
 
 def one_like(array: Array) -> Array:
-    """d x / d x: ones of the array's shape and dtype, not to be written to."""
-    one = _ONES.get(array.dtype) if array.ndim == 0 else None
+    """d x / d x: ones of the array's shape, dtype and place, not to be written to."""
+    one = _ONES.get(array.dtype) if array.ndim == 0 and type(array) is np.ndarray else None
     return np.ones_like(array) if one is None else one
 
 
@@ -249,10 +253,16 @@ def sweep(root: Tensor, gradient: Array, retain_graph: bool = False) -> None:
         slots = arrived.pop(node)
         if node.guards is not None or node.saved is None:
             _refuse(node)
-        if node.outputs == 1:
-            results = node.op.gradient(node, slots[0])
-        else:
-            results = node.op.gradient(node, *slots[::2])
+        try:
+            if node.outputs == 1:
+                results = node.op.gradient(node, slots[0])
+            else:
+                results = node.op.gradient(node, *slots[::2])
+        except (TypeError, AttributeError, IndexError) as error:
+            told = of_gpu(f"backward: {node.op.name}", error)
+            if told is error:
+                raise
+            raise told from error
         slots.clear()
         if not retain_graph:
             node.saved = None
@@ -263,8 +273,8 @@ def sweep(root: Tensor, gradient: Array, retain_graph: bool = False) -> None:
                 continue
             result = results[i]
             # Ours to keep or write to if only `results` and this loop hold it, and it is no view of
-            # somebody's array.
-            exclusive = getrefcount(result) <= _IF_OURS and not isinstance(result.base, np.ndarray)
+            # somebody's array: that would be the base.
+            exclusive = getrefcount(result) <= _IF_OURS and type(result.base) in _NO_ARRAY
             if not isinstance(edge, tuple):
                 add_to_leaf(edge, result, exclusive)
                 continue

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, Self, TypeVar
 
 import numpy as np
 
-from striate.device import expect_cpu, is_device
+from striate.device import is_device, placed
 from striate.dtypes import as_dtype
 from striate.nn import state as _state
 from striate.nn.hooks import RemovableHandle, call_with_hooks
@@ -322,23 +322,31 @@ class Module:
     def to(self, target: Any) -> Self:
         """Converts floating parameters, their gradients and buffers, in place, to a dtype.
 
-        A device is accepted too, as long as it is "cpu".
+        To a device, such as "cuda" or "cpu", all of them go. Make the optimizer afterwards.
         """
         if isinstance(target, Tensor):
+            self.to(target.device)
             target = target.dtype
         if is_device(target):
-            expect_cpu("to", target)
+            tensors = self._all_tensors()
+            arrays = [placed("to", t._array, target) for t in tensors]  # all of them, or none
+            for t, array in zip(tensors, arrays, strict=True):
+                t._array = array
+                t._touch()
             return self
         dtype = as_dtype(target)
         if dtype.kind != "f":
             raise TypeError(f"to: expected a floating-point dtype, got {dtype}")
-        tensors: list[Tensor] = [*self.parameters(), *self.buffers()]
-        tensors += [p._grad for p in self.parameters() if p._grad is not None]
-        for t in tensors:
+        for t in self._all_tensors():
             if t.dtype.kind == "f" and t.dtype != dtype:
                 t._array = t._array.astype(dtype)  # keeps the memory order
                 t._touch()
         return self
+
+    def _all_tensors(self) -> list[Tensor]:
+        """Parameters, buffers and gradients."""
+        tensors: list[Tensor] = [*self.parameters(), *self.buffers()]
+        return tensors + [p._grad for p in self.parameters() if p._grad is not None]
 
     def float(self) -> Self:
         """Converts to float32."""
@@ -349,8 +357,12 @@ class Module:
         return self.to(np.float64)
 
     def cpu(self) -> Self:
-        """This module: it is on the CPU."""
-        return self
+        """Takes all tensors to the CPU."""
+        return self.to("cpu")
+
+    def cuda(self, device: Any = None) -> Self:
+        """Takes all tensors to a GPU, the current one if none is named."""
+        return self.to("cuda" if device is None else device)
 
     # --- hooks --------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from striate.device import placed
 from striate.tensor import Tensor, as_array
 
 if TYPE_CHECKING:
@@ -64,6 +65,6 @@ def load_state_dict(module: Module, given: Mapping[str, Any], strict: bool) -> I
             + "\n  ".join(["", *problems])
         )
     for tensor, array in values:
-        tensor._array[...] = array
+        tensor._array[...] = placed("load_state_dict", array, tensor.device)
         tensor._touch()
     return IncompatibleKeys(missing, unexpected)

@@ -44,6 +44,7 @@ from striate.ops.norm import *
 from striate.ops.pad import *
 from striate.ops.patches import *
 from striate.ops.piecewise import *
+from striate.ops.place import *
 from striate.ops.pointwise import *
 from striate.ops.pool import *
 from striate.ops.pool_nd import *

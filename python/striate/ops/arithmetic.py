@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 
 from striate import _C
+from striate.arrays import as_result
 from striate.autograd import Node
+from striate.device import beside_gpu
 from striate.dtypes import get_default_dtype, is_floating, result_type
 from striate.ops.record import Op, op
 from striate.tensor import Array, Tensor, as_array
@@ -123,10 +125,9 @@ def _minimum(ctx: Node, a: Array, b: Array) -> Array:
     return _C.minimum(a, b)
 
 
-def _share(ctx: Node, grad: Array, a_wins: Array) -> Any:
-    a, b = ctx.saved
+def _share(ctx: Node, grad: Array, a: Any, b: Any, a_wins: Any) -> Any:
     half = (a == b) * grad.dtype.type(0.5)
-    da, db = np.asarray(grad * (a_wins + half)), np.asarray(grad * (1 - a_wins - half))
+    da, db = as_result(grad * (a_wins + half)), as_result(grad * (1 - a_wins - half))
     return (
         unbroadcast(da, a.shape) if ctx.needs[0] else None,
         unbroadcast(db, b.shape) if ctx.needs[1] else None,
@@ -135,14 +136,14 @@ def _share(ctx: Node, grad: Array, a_wins: Array) -> Any:
 
 @_maximum.backward
 def _(ctx: Node, grad: Array) -> Any:
-    a, b = ctx.saved
-    return _share(ctx, grad, (a > b).astype(grad.dtype))
+    a, b = beside_gpu("maximum", *ctx.saved)
+    return _share(ctx, grad, a, b, (a > b).astype(grad.dtype))
 
 
 @_minimum.backward
 def _(ctx: Node, grad: Array) -> Any:
-    a, b = ctx.saved
-    return _share(ctx, grad, (a < b).astype(grad.dtype))
+    a, b = beside_gpu("minimum", *ctx.saved)
+    return _share(ctx, grad, a, b, (a < b).astype(grad.dtype))
 
 
 @op("(...), (...) -> (...)")
@@ -151,7 +152,7 @@ def _pow(ctx: Node, a: Array, b: Array) -> Array:
         raise TypeError(f"pow: expected one floating dtype, got {a.dtype} and {b.dtype}")
     try:
         with np.errstate(all="ignore"):
-            result = np.asarray(np.power(a, b))
+            result = as_result(np.power(a, b))
     except ValueError as error:
         raise ValueError(f"pow: {error}") from None
     ctx.save(a, b, result)
@@ -165,10 +166,10 @@ def _(ctx: Node, grad: Array) -> Any:
     with np.errstate(all="ignore"):
         if ctx.needs[0]:
             slope = np.where(b == 0, 0, b * np.power(a, b - 1))
-            da = unbroadcast(np.asarray(grad * slope), a.shape)
+            da = unbroadcast(as_result(grad * slope), a.shape)
         if ctx.needs[1]:
             slope = np.where((a == 0) & (b >= 0), 0, result * np.log(a))
-            db = unbroadcast(np.asarray(grad * slope), b.shape)
+            db = unbroadcast(as_result(grad * slope), b.shape)
     return da, db
 
 
@@ -282,9 +283,11 @@ def _binary(
 ) -> Any:
     """The public function of a two-operand op: kernels where they serve, NumPy for the rest.
 
-    `kernel`, where there is one, is the forward of the record without its saving.
+    `kernel`, where there is one, is the forward of the record without its saving. It takes numbers
+    of the CPU beside arrays on a GPU.
     """
     new = Tensor.__new__
+    record.takes_numbers = kernel is not None
 
     def call(input: Any, other: Any) -> Tensor:
         try:  # what nearly every call is, at the price of a few attributes
@@ -310,7 +313,7 @@ def _binary(
         if is_floating(dtype):
             return record(a, b)
         try:
-            return Tensor._wrap(np.asarray(numpy(a._array, b._array)))
+            return Tensor._wrap(as_result(numpy(*beside_gpu(name, a._array, b._array))))
         except (ValueError, TypeError) as error:
             raise type(error)(f"{name}: {error}") from None
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from striate import _C
+from striate.arrays import as_result
 from striate.autograd import Node
 from striate.dtypes import result_type
 from striate.ops.arithmetic import as_operand, mul, plus, true_divide, unbroadcast
@@ -35,7 +36,7 @@ def _clamp(ctx: Node, x: Array, low: Array, high: Array) -> Array:
     ctx.save(x, low, high)
     if x.dtype.kind == "f":
         return _C.minimum(_C.maximum(x, low), high)
-    return np.asarray(np.minimum(np.maximum(x, low), high))
+    return as_result(np.minimum(np.maximum(x, low), high))
 
 
 @_clamp.backward
@@ -55,7 +56,7 @@ def _clamp_one(ctx: Node, x: Array, bound: Array, largest: bool) -> Array:
     ctx.save(x, bound, largest)
     if x.dtype.kind == "f":
         return _C.minimum(x, bound) if largest else _C.maximum(x, bound)
-    return np.asarray(np.minimum(x, bound) if largest else np.maximum(x, bound))
+    return as_result(np.minimum(x, bound) if largest else np.maximum(x, bound))
 
 
 @_clamp_one.backward
@@ -117,7 +118,7 @@ def _beside_nan(name: str, numpy: Any, doc: str) -> Any:
     @op("(...), (...) -> (...)", name=name)
     def record(ctx: Node, a: Array, b: Array) -> Array:
         ctx.save(a, b)
-        return np.asarray(numpy(a, b))
+        return as_result(numpy(a, b))
 
     @record.backward
     def _(ctx: Node, grad: Array) -> Any:
@@ -169,7 +170,7 @@ def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1
 @op("(...) -> (...)", name="nan_to_num")
 def _nan_to_num(ctx: Node, x: Array, nan: float, posinf: float, neginf: float) -> Array:
     ctx.save(x)
-    return np.asarray(np.nan_to_num(x, nan=nan, posinf=posinf, neginf=neginf))
+    return as_result(np.nan_to_num(x, nan=nan, posinf=posinf, neginf=neginf))
 
 
 @_nan_to_num.backward

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from striate.arrays import as_result
+from striate.device import beside_gpu
 from striate.dtypes import result_type
 from striate.explain import explained
 from striate.ops.operand import check_tensor
@@ -62,15 +64,15 @@ def _compared(numpy: Callable[..., Any], symbol: str, doc: str, integers: bool =
             if isinstance(x, (list, tuple)):
                 x = as_array(x, argument=f"{symbol}: {argument}")
             arrays.append(x._array if isinstance(x, Tensor) else x)
-        a, b = arrays
-        if isinstance(a, np.ndarray) and isinstance(b, np.ndarray) and a.dtype != b.dtype:
+        a, b = beside_gpu(symbol, *arrays)
+        if hasattr(a, "strides") and hasattr(b, "strides") and a.dtype != b.dtype:
             dtype = result_type(a, b)
             a, b = a.astype(dtype, copy=False), b.astype(dtype, copy=False)
         try:
             if integers:  # a number does not widen what it meets
                 dtype = result_type(input, other)
-                a, b = np.asarray(a, dtype), np.asarray(b, dtype)
-            return Tensor._wrap(np.asarray(numpy(a, b)))
+                a, b = (x.astype(dtype) if hasattr(x, "astype") else dtype.type(x) for x in (a, b))
+            return Tensor._wrap(as_result(numpy(a, b)))
         except (ValueError, TypeError) as error:
             raise type(error)(f"{symbol}: {error}") from None
         except OverflowError:
@@ -133,14 +135,14 @@ def bitwise_not(input: Tensor) -> Tensor:
     check_tensor("bitwise ~", "input", input)
     if input.dtype.kind == "f":
         raise TypeError(f"bitwise ~: input: expected integers or bools, got {input.dtype}")
-    return Tensor._wrap(np.asarray(np.invert(input._array)))
+    return Tensor._wrap(as_result(np.invert(input._array)))
 
 
 def _test(name: str, numpy: Callable[[Array], Any], doc: str) -> Any:
     def call(input: Tensor) -> Tensor:
         if not isinstance(input, Tensor):
             raise TypeError(f"{name}: input: expected a Tensor, got {type(input).__name__}")
-        return Tensor._wrap(np.asarray(numpy(input._array)))
+        return Tensor._wrap(as_result(numpy(input._array)))
 
     call.__name__ = call.__qualname__ = name
     call.__doc__ = doc
@@ -178,7 +180,7 @@ def isclose(
     if not rtol >= 0 or not atol >= 0:
         raise ValueError(f"isclose: expected rtol and atol of 0 or more, got {rtol} and {atol}")
     try:
-        return Tensor._wrap(np.asarray(np.isclose(a, b, rtol, atol, equal_nan)))
+        return Tensor._wrap(as_result(np.isclose(a, b, rtol, atol, equal_nan)))
     except ValueError as error:
         raise ValueError(f"isclose: {error}") from None
 

@@ -66,7 +66,7 @@ def _cumprod(ctx: Node, x: Array, axis: int) -> Array:
 def _(ctx: Node, grad: Array) -> Any:
     """d y_i / d x_k is the product before k times that from k + 1 to i: zeros need no care."""
     x, axis = ctx.saved
-    before = np.ones(x.shape)
+    before = np.ones_like(x, dtype=np.float64)
     ahead = [slice(None)] * x.ndim
     behind = list(ahead)
     ahead[axis], behind[axis] = slice(1, None), slice(None, -1)

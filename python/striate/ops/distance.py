@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from striate.arrays import as_result, largest
 from striate.autograd import Node
 from striate.explain import explained
 from striate.ops.arithmetic import maximum
@@ -26,12 +27,12 @@ def _length(ctx: Node, x: Array, p: float, axis: int = -1) -> Array:
         if p == 2:
             y = np.sqrt(np.sum(x * x, axis))
         elif p == np.inf:
-            y = np.max(np.abs(x), axis, initial=0)
+            y = largest(np.abs(x), axis)
         elif p == 0:
             y = np.sum(x != 0, axis).astype(x.dtype)
         else:
             y = np.sum(np.abs(x) ** p, axis) ** (1 / p)
-    y = np.asarray(y, x.dtype)
+    y = as_result(y).astype(x.dtype, copy=False)
     ctx.save(x, y, p, axis)
     return y
 
@@ -50,7 +51,7 @@ def _(ctx: Node, grad: Array) -> Any:
             slope = x / y
         else:
             slope = np.where(x == 0, 0, np.sign(x) * (np.abs(x) / y) ** (p - 1))
-        return np.asarray(grad * np.where(y == 0, 0, slope), x.dtype)
+        return as_result(grad * np.where(y == 0, 0, slope)).astype(x.dtype, copy=False)
 
 
 def length(x: Tensor, p: float = 2.0, axis: int = -1) -> Tensor:

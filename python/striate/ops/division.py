@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from striate.arrays import as_result
 from striate.autograd import Node
 from striate.dtypes import result_type
 from striate.ops.arithmetic import as_operand, true_divide, unbroadcast
@@ -30,11 +31,11 @@ def _rounded(name: str, quotient: Callable[..., Any]) -> Op:
     @op("(...), (...) -> (...)", name=name)
     def record(ctx: Node, a: Array, b: Array) -> Array:
         ctx.save(a.shape, b.shape)
-        return np.asarray(quotient(a, b))
+        return as_result(quotient(a, b))
 
     @record.backward
     def _(ctx: Node, grad: Array) -> Any:
-        return tuple(np.zeros(shape, grad.dtype) for shape in ctx.saved)
+        return tuple(np.zeros_like(grad, shape=shape) for shape in ctx.saved)
 
     return record
 
@@ -45,7 +46,7 @@ def _remains(name: str, remainder: Callable[..., Any], rounded: Callable[..., An
     @op("(...), (...) -> (...)", name=name)
     def record(ctx: Node, a: Array, b: Array) -> Array:
         ctx.save(a, b)
-        return np.asarray(remainder(a, b))
+        return as_result(remainder(a, b))
 
     @record.backward
     def _(ctx: Node, grad: Array) -> Any:
@@ -54,7 +55,7 @@ def _remains(name: str, remainder: Callable[..., Any], rounded: Callable[..., An
             slope = -rounded(a / b)
         return (
             unbroadcast(grad, a.shape) if ctx.needs[0] else None,
-            unbroadcast(np.asarray(grad * slope), b.shape) if ctx.needs[1] else None,
+            unbroadcast(as_result(grad * slope), b.shape) if ctx.needs[1] else None,
         )
 
     return record
@@ -66,7 +67,7 @@ def _truncated(a: Array, b: Array) -> Array:
         return np.trunc(a / b)
     quotient = np.floor_divide(a, b)
     inexact = (np.remainder(a, b) != 0) & ((a < 0) != (b < 0))
-    return np.asarray(quotient + inexact).astype(quotient.dtype)
+    return as_result(quotient + inexact).astype(quotient.dtype)
 
 
 _floor_divide = _rounded("floor_divide", np.floor_divide)

@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 
 from striate import _C
+from striate.arrays import in_c_order, put_along_axis
 from striate.autograd import Node
 from striate.explain import explained
+from striate.ops import composed
 from striate.ops.operand import check_tensor
 from striate.ops.record import op
 from striate.tensor import Array, Tensor
@@ -23,7 +25,7 @@ __all__ = [
 
 @op("(V, D) -> (..., D)", name="embedding")
 def _embedding(ctx: Node, weight: Array, indices: Array, padding: int, by_frequency: bool) -> Array:
-    y = _C.embedding(weight, indices)
+    y = composed.embedding(weight, indices)
     if ctx.needs[0]:
         ctx.save(indices.copy(), weight.shape, padding, by_frequency)
     return y
@@ -33,7 +35,7 @@ def _embedding(ctx: Node, weight: Array, indices: Array, padding: int, by_freque
 def _(ctx: Node, grad: Array) -> Any:
     indices, (rows, columns), padding, by_frequency = ctx.saved
     dy = grad.reshape(-1, columns) if columns else np.zeros((indices.size, 0), grad.dtype)
-    return _C.embedding_backward(
+    return composed.embedding_backward(
         dy, indices.reshape(-1), rows, padding=padding, by_frequency=by_frequency
     )
 
@@ -53,7 +55,7 @@ def _whole(name: str, argument: str, value: Any) -> Array:
         raise TypeError(f"{name}: {argument}: expected a Tensor, got {type(value).__name__}")
     if value.dtype.kind not in "iu":
         raise TypeError(f"{name}: {argument}: expected integers, got {value.dtype}")
-    return np.ascontiguousarray(value._array, np.int64).reshape(value.shape)
+    return in_c_order(value._array.astype(np.int64, copy=False))
 
 
 def padding_row(name: str, padding_idx: Any, rows: int) -> int:
@@ -300,5 +302,5 @@ def one_hot(input: Tensor, num_classes: int = -1) -> Tensor:
             f"{name}: input: expected 0 to {num_classes - 1}, got {classes[place]} at index {place}"
         )
     y = np.zeros((*classes.shape, num_classes), np.int64)
-    np.put_along_axis(y, classes[..., None], 1, -1)
+    put_along_axis(y, classes[..., None], 1, -1)
     return Tensor._wrap(y)

@@ -12,12 +12,14 @@ from typing import Any
 import numpy as np
 
 from striate import _C
+from striate.arrays import as_result
 from striate.autograd import Node
 from striate.dtypes import is_floating, result_type
 from striate.ops import low as bfloat16
 from striate.ops.activation import Numbers, with_activation
 from striate.ops.activation import gradient as fused_gradient
 from striate.ops.arithmetic import as_operand, same_dtype, unbroadcast
+from striate.ops.layout import c_order
 from striate.ops.record import op
 from striate.precision import _mode as _precision
 from striate.tensor import Array, Tensor
@@ -88,7 +90,9 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
         dtype = result_type(input, other)
         input, other = (as_operand(x, dtype, "matmul") for x in (input, other))
     if not is_floating(input.dtype):
-        return Tensor._wrap(np.asarray(np.matmul(input._array, other._array)))
+        if input.is_cuda or other.is_cuda:
+            raise TypeError(f"matmul: expected float32 on a GPU, got {input.dtype}; use .float()")
+        return Tensor._wrap(as_result(np.matmul(input._array, other._array)))
     m, n = input.ndim, other.ndim
     if m >= 2 and n >= 2:
         if input.shape[-1] != other.shape[-2]:
@@ -112,7 +116,7 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
 
 def _rows(x: Array) -> Array:
     """The leading axes as one."""
-    return x if x.ndim == 2 else np.ascontiguousarray(x).reshape(-1, x.shape[-1])
+    return x if x.ndim == 2 else c_order(x).reshape(-1, x.shape[-1])
 
 
 @op("(..., I), (O, I), (O,)? -> (..., O)", name="linear")

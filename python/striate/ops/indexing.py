@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from striate.arrays import add_at, as_it_lies, as_result
 from striate.autograd import Node
+from striate.device import device_of, placed
 from striate.explain import explained
 from striate.ops.layout import in_order_of
 from striate.ops.operand import check_tensor, of_tensor
@@ -53,32 +55,32 @@ def is_basic(index: Any) -> bool:
 
 
 def _is_mask(index: Any) -> bool:
-    return isinstance(index, np.ndarray) and index.dtype.kind == "b"
+    return hasattr(index, "strides") and index.dtype.kind == "b"
 
 
 def fixed(index: Any) -> Any:
     """The index with copies of its arrays: the caller may write to them before the gradient."""
     if isinstance(index, (tuple, list)):
         return type(index)(fixed(i) for i in index)
-    return index.copy() if isinstance(index, np.ndarray) else index
+    return index.copy() if hasattr(index, "strides") else index
 
 
 @op("(...) -> (...)", name="getitem")
 def _getitem(ctx: Node, x: Array, index: Any) -> Array:
     if ctx.needs[0]:
         ctx.save(x.shape, fixed(index))
-    y = np.asarray(x[index])
+    y = as_result(x[index])
     return y if y.ndim != 4 or is_basic(index) else in_order_of(x, y)
 
 
 @_getitem.backward
 def _(ctx: Node, grad: Array) -> Any:
     shape, index = ctx.saved
-    dx = np.zeros(shape, grad.dtype)
+    dx = np.zeros_like(grad, shape=shape)
     if is_basic(index) or _is_mask(index):
         dx[index] = grad
     else:
-        np.add.at(dx, index, grad)  # an element may be taken more than once
+        add_at(dx, index, grad)  # an element may be taken more than once
     return dx
 
 
@@ -120,7 +122,7 @@ def narrow(input: Tensor, dim: int, start: int, length: int) -> Tensor:
 
 def index_array(name: str, index: Any, size: int | None, argument: str = "index") -> Array:
     """`index` as an int64 array whose values are all from 0 to size - 1."""
-    array = np.asarray(getattr(index, "_array", index))
+    array = as_it_lies(index)
     if array.dtype.kind not in "iu" and array.size:
         raise TypeError(f"{name}: {argument}: expected integers, got {array.dtype}")
     array = array.astype(np.int64)  # a copy: the caller may write to it before the gradient
@@ -148,8 +150,8 @@ def added_at(shape: tuple[int, ...], flat: Array, values: Array) -> Array:
     if values.dtype.kind == "f":
         sums = np.bincount(flat.ravel(), values.ravel(), size)
         return sums.astype(values.dtype).reshape(shape)
-    whole = np.zeros(size, values.dtype)
-    np.add.at(whole, flat.ravel(), values.ravel())
+    whole = np.zeros_like(values, shape=size)
+    add_at(whole, flat.ravel(), values.ravel())
     return whole.reshape(shape)
 
 
@@ -161,7 +163,8 @@ def flat_places(shape: tuple[int, ...], axis: int, index: Array) -> Array:
         if d != axis:
             ones = [1] * index.ndim
             ones[d] = n
-            places = places + (np.arange(n) * math.prod(shape[d + 1 :])).reshape(ones)
+            steps = (np.arange(n) * math.prod(shape[d + 1 :])).reshape(ones)
+            places = places + placed("index", steps, device_of(index))
     return places
 
 
@@ -255,8 +258,11 @@ def _(ctx: Node, grad: Array) -> Any:
 
 def slices_added(shape: tuple[int, ...], index: Array, axis: int, values: Array) -> Array:
     """Zeros of `shape` with slice i of `values` added to slice index[i], in the order of i."""
-    total = np.zeros(shape, values.dtype)
+    total = np.zeros_like(values, shape=shape)
     if index.size == 0:
+        return total
+    if not isinstance(values, np.ndarray):
+        add_at(total, (*[slice(None)] * axis, index), values)
         return total
     order = np.argsort(index, kind="stable")
     wanted, starts = np.unique(index[order], return_index=True)
@@ -297,7 +303,7 @@ def take(input: Tensor, index: Tensor) -> Tensor:
 
 def mask_array(name: str, mask: Any) -> Array:
     """`mask` as an array of bools."""
-    array = np.asarray(getattr(mask, "_array", mask))
+    array = as_it_lies(mask)
     if array.dtype.kind != "b":
         raise TypeError(f"{name}: mask: expected bools, got {array.dtype}; convert it with .bool()")
     return array

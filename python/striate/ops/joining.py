@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from striate.arrays import Array, _varargs
+from striate.arrays import Array, _varargs, as_result
 from striate.autograd import Node
 from striate.dtypes import result_type
 from striate.explain import explained
@@ -57,14 +57,14 @@ def _cat(ctx: Node, *arrays: Array, dim: int) -> Array:
             builtins.sum(a.shape[i] for a in arrays) if i == dim else arrays[0].shape[i]
             for i in range(4)
         )
-        out = np.empty((n, h, w, c), arrays[0].dtype).transpose(0, 3, 1, 2)
+        out = np.empty_like(arrays[0], shape=(n, h, w, c), order="C").transpose(0, 3, 1, 2)
     return np.concatenate(arrays, axis=dim, out=out)
 
 
 @_cat.backward
 def _(ctx: Node, grad: Array) -> Any:
     dim, sizes = ctx.saved
-    return tuple(np.split(grad, np.cumsum(sizes)[:-1], axis=dim))
+    return tuple(np.split(grad, np.cumsum(sizes)[:-1].tolist(), axis=dim))
 
 
 def listed(name: str, tensors: Any) -> list[Any]:
@@ -194,11 +194,11 @@ def _tile(ctx: Node, x: Array, repeats: tuple[int, ...]) -> Array:
 def _(ctx: Node, grad: Array) -> Any:
     shape, repeats = ctx.saved
     if grad.size == 0:
-        return np.zeros(shape, grad.dtype)
+        return np.zeros_like(grad, shape=shape)
     shape = (*[1] * (len(repeats) - len(shape)), *shape)
     parts = [n for pair in zip(repeats, shape, strict=True) for n in pair]
-    summed = np.add.reduce(grad.reshape(parts), tuple(range(0, len(parts), 2)))
-    return np.asarray(summed).reshape(ctx.saved[0])
+    summed = grad.reshape(parts).sum(tuple(range(0, len(parts), 2)), dtype=grad.dtype)
+    return as_result(summed).reshape(ctx.saved[0])
 
 
 def repeat(input: Tensor, *repeats: Any) -> Tensor:

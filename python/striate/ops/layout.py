@@ -21,7 +21,7 @@ def c_order(x: Array) -> Array:
     """The array itself if it is in C order, else a copy that is, by our kernel for floats."""
     if x.flags.c_contiguous:
         return x
-    return _C.to_c_order(x) if x.dtype.kind == "f" and x.ndim <= 8 else np.ascontiguousarray(x)
+    return _C.to_c_order(x) if x.dtype.kind == "f" and x.ndim <= 8 else x.copy(order="C")
 
 
 def channels_last(x: Array) -> Array:
@@ -36,7 +36,8 @@ def channels_last(x: Array) -> Array:
 
 def reshaped(x: Array, shape: tuple[int, ...]) -> Array:
     """x.reshape(shape), a view where there can be one, else a copy by our kernel for floats."""
-    if x.flags.c_contiguous or x.dtype.kind != "f" or x.ndim > 8:
+    plain = x.dtype.kind != "f" or x.ndim > 8 or not isinstance(x, np.ndarray)
+    if plain or x.flags.c_contiguous:
         return x.reshape(shape)
     try:
         return np.reshape(x, shape, copy=False)
@@ -52,7 +53,7 @@ def in_order_of(x: Array, result: Array) -> Array:
         return result
     if result.dtype.kind == "f":
         return _C.to_channels_last(result)
-    return np.ascontiguousarray(result.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+    return result.transpose(0, 2, 3, 1).copy(order="C").transpose(0, 3, 1, 2)
 
 
 @op("(...) -> (...)")

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from striate import _C
+from striate.arrays import as_result, largest
 from striate.autograd import Node
 from striate.explain import explained
 from striate.ops.arithmetic import mul, plus, unbroadcast
@@ -145,7 +146,7 @@ def _addmm(ctx: Node, c: Array, a: Array, b: Array, beta: float, alpha: float) -
     if beta == 0:  # c may be NaN
         return _C.gemm(a, b, alpha=alpha)
     shape = (*a.shape[:-1], b.shape[-1])
-    out = np.empty(shape, a.dtype)
+    out = np.empty_like(a, shape=shape, order="C")
     out[...] = c
     return _C.gemm(a, b, alpha=alpha, beta=beta, out=out)
 
@@ -238,18 +239,18 @@ def trace(input: Tensor) -> Tensor:
 @op("(...) -> (...)", name="norm")
 def _norm(ctx: Node, x: Array, ord: float, axes: tuple[int, ...]) -> Array:
     if ord == 2:
-        y = np.asarray(np.sqrt(_C.sum(_C.mul(x, x), axes)))
+        y = as_result(np.sqrt(_C.sum(_C.mul(x, x), axes)))
     elif ord == 1:
-        y = _C.sum(np.asarray(np.abs(x)), axes)
+        y = _C.sum(as_result(np.abs(x)), axes)
     elif ord == 0:
-        y = np.asarray(np.sum(x != 0, axis=axes, dtype=x.dtype))
+        y = as_result(np.sum(x != 0, axis=axes, dtype=x.dtype))
     elif math.isinf(ord):
         size = np.abs(x)
-        extreme = np.max(size, axis=axes, initial=0) if ord > 0 else np.min(size, axis=axes)
-        y = np.asarray(extreme)
+        extreme = largest(size, axes) if ord > 0 else np.min(size, axis=axes)
+        y = as_result(extreme)
     else:
         with np.errstate(all="ignore"):
-            y = np.asarray(_C.sum(np.asarray(np.abs(x) ** x.dtype.type(ord)), axes) ** (1 / ord))
+            y = as_result(_C.sum(as_result(np.abs(x) ** x.dtype.type(ord)), axes) ** (1 / ord))
     y = y.astype(x.dtype, copy=False)
     ctx.save(x, y, ord, axes)
     return y
@@ -263,14 +264,14 @@ def _(ctx: Node, grad: Array) -> Any:
     if ord == 0:
         return np.zeros_like(x)
     if ord == 1:
-        return np.asarray(grad * np.sign(x))
+        return as_result(grad * np.sign(x))
     if math.isinf(ord):
         hits = np.abs(x) == y
         count = np.maximum(np.sum(hits, axis=axes, keepdims=True), 1).astype(x.dtype)
-        return np.asarray(np.where(hits, grad / count * np.sign(x), x.dtype.type(0)))
+        return as_result(np.where(hits, grad / count * np.sign(x), x.dtype.type(0)))
     with np.errstate(all="ignore"):
         slope = np.sign(x) * (np.abs(x) / y) ** x.dtype.type(ord - 1) if ord != 2 else x / y
-    return np.asarray(np.where((y == 0) | (x == 0), x.dtype.type(0), grad * slope))
+    return as_result(np.where((y == 0) | (x == 0), x.dtype.type(0), grad * slope))
 
 
 @explained

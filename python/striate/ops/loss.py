@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 
 from striate import _C
+from striate.arrays import in_c_order
 from striate.autograd import Node
 from striate.explain import explained
+from striate.ops import composed
 from striate.ops.activation import as_float
 from striate.ops.loss_pointwise import check_reduction, times
 from striate.ops.record import op
@@ -20,7 +22,7 @@ __all__ = ["cross_entropy"]
 
 @op("(N, C, ...), (N, ...) or (N, C, ...) -> () or (N, ...)", name="cross_entropy")
 def _cross_entropy(ctx: Node, x: Array, target: Array, **options: Any) -> Array:
-    loss, gradient = _C.cross_entropy(x, target, gradient=ctx.needs[0], **options)
+    loss, gradient = composed.cross_entropy(x, target, gradient=ctx.needs[0], **options)
     ctx.save(gradient, _target_gradient(x, **options) if ctx.needs[1] else None)
     return loss
 
@@ -80,8 +82,7 @@ def cross_entropy(
     if kind == "b":
         raise TypeError("cross_entropy: target: expected integers or probabilities, got bool")
     if kind != "f":
-        labels = np.ascontiguousarray(target._array, np.int64)
-        target = Tensor._wrap(labels.reshape(target.shape))
+        target = Tensor._wrap(in_c_order(target._array.astype(np.int64, copy=False)))
     elif ignore_index >= 0:
         raise ValueError(
             "cross_entropy: ignore_index: probabilities have no label to ignore, got "

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from striate import _C
+from striate.arrays import as_result, put_along_axis
 from striate.autograd import Node, no_grad
 from striate.explain import explained
 from striate.ops.activation import as_float, exp
@@ -35,7 +36,7 @@ __all__ = ["binary_cross_entropy", "gaussian_nll_loss", "kl_div", "nll_loss", "p
 def _binary(ctx: Node, x: Array, target: Array) -> Array:
     ctx.save(x, target)
     yes, no = (_C.maximum(f, -100.0) for f in (_C.log(x), _C.log1p(_C.mul(x, -1.0))))
-    return np.asarray((target - 1) * no - target * yes)
+    return as_result((target - 1) * no - target * yes)
 
 
 @_binary.backward
@@ -44,8 +45,8 @@ def _(ctx: Node, grad: Array) -> Any:
     dt = None
     if ctx.needs[1]:
         no = _C.maximum(_C.log1p(_C.mul(x, -1.0)), -100.0)
-        dt = np.asarray(grad * (no - _C.maximum(_C.log(x), -100.0)))
-    return np.asarray(grad * ((x - target) / np.maximum((1 - x) * x, 1e-12))), dt
+        dt = as_result(grad * (no - _C.maximum(_C.log(x), -100.0)))
+    return as_result(grad * ((x - target) / np.maximum((1 - x) * x, 1e-12))), dt
 
 
 def binary_cross_entropy(
@@ -95,9 +96,9 @@ def _nll(
 @_nll.backward
 def _(ctx: Node, grad: Array) -> Any:
     shape, at, scale, axis = ctx.saved
-    dx = np.zeros(shape, grad.dtype)
+    dx = np.zeros_like(grad, shape=shape)
     if dx.size:
-        np.put_along_axis(dx, at, np.expand_dims(grad * scale, axis), axis)
+        put_along_axis(dx, at, np.expand_dims(grad * scale, axis), axis)
     return dx, None
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from striate.arrays import as_result, put_along_axis
 from striate.autograd import Node
 from striate.explain import explained
 from striate.ops.activation import as_float, softplus
@@ -97,7 +98,7 @@ def _multi_margin(
     at = labels[:, None]
     over = margin - np.take_along_axis(x, at, 1) + x
     over = np.where((over < 0) | (np.arange(x.shape[1]) == at), 0, over)
-    scale = np.asarray((1 if weight is None else weight[at]) / x.dtype.type(x.shape[1]))
+    scale = as_result((1 if weight is None else weight[at]) / x.dtype.type(x.shape[1]))
     ctx.save(scale * (over > 0 if p == 1 else 2 * over), at)
     return np.asarray(np.sum(scale * over**p, 1), x.dtype)
 
@@ -106,7 +107,7 @@ def _multi_margin(
 def _(ctx: Node, grad: Array) -> Any:
     slope, at = ctx.saved
     dx = np.array(slope, grad.dtype)
-    np.put_along_axis(dx, at, -np.sum(slope, 1, keepdims=True), 1)
+    put_along_axis(dx, at, -np.sum(slope, 1, keepdims=True), 1)
     return dx * grad[:, None], None
 
 
@@ -177,7 +178,7 @@ def _multilabel_margin(ctx: Node, x: Array, labels: Array) -> Array:
 
 @_multilabel_margin.backward
 def _(ctx: Node, grad: Array) -> Any:
-    return np.asarray(ctx.saved[0] * grad[:, None]), None
+    return as_result(ctx.saved[0] * grad[:, None]), None
 
 
 def multilabel_margin_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:

@@ -6,9 +6,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from striate import _C
 from striate.autograd import Node
 from striate.dtypes import get_default_dtype, result_type
+from striate.ops import composed
 from striate.ops.activation import softplus
 from striate.ops.arithmetic import cast
 from striate.ops.record import Op, op
@@ -71,7 +74,8 @@ def times(gradient: Array | None, grad: Array) -> Array | None:
     """The kept gradient of a loss, times what arrived at the loss."""
     if gradient is None:
         return None
-    return gradient if grad.ndim == 0 and grad == 1 else _C.mul(gradient, grad)
+    one = grad.ndim == 0 and isinstance(grad, np.ndarray) and grad == 1  # a GPU is not waited for
+    return gradient if one else _C.mul(gradient, grad)
 
 
 def _of_difference(name: str, kernel: Callable[..., Any]) -> Op:
@@ -95,10 +99,10 @@ def _of_difference(name: str, kernel: Callable[..., Any]) -> Op:
     return record
 
 
-_mse = _of_difference("mse_loss", _C.mse_loss)
-_l1 = _of_difference("l1_loss", _C.l1_loss)
-_huber = _of_difference("huber_loss", _C.huber_loss)
-_smooth_l1 = _of_difference("smooth_l1_loss", _C.huber_loss)
+_mse = _of_difference("mse_loss", composed.mse_loss)
+_l1 = _of_difference("l1_loss", composed.l1_loss)
+_huber = _of_difference("huber_loss", composed.huber_loss)
+_smooth_l1 = _of_difference("smooth_l1_loss", composed.huber_loss)
 
 
 def _call(record: Op, input: Tensor, target: Tensor, reduction: str, **options: Any) -> Tensor:
@@ -144,7 +148,7 @@ def smooth_l1_loss(
 
 @op("(...), (...) -> () or (...)", name="binary_cross_entropy_with_logits")
 def _binary_logits(ctx: Node, x: Array, target: Array, reduction: str) -> Array:
-    loss, gradient = _C.binary_cross_entropy_with_logits(
+    loss, gradient = composed.binary_cross_entropy_with_logits(
         x, target, reduction=reduction, gradient=ctx.needs[0]
     )
     ctx.save(gradient, x if ctx.needs[1] else None, reduction)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from striate.arrays import as_result
 from striate.autograd import Node
 from striate.dtypes import get_default_dtype, is_floating
 from striate.explain import explained
@@ -50,14 +51,14 @@ def function(
 
     def run(ctx: Node, x: Array) -> Array:
         with np.errstate(all="ignore"):
-            y = np.asarray(forward(x))
+            y = as_result(forward(x))
         ctx.save(x, y)
         return y
 
     def gradient(ctx: Node, grad: Array) -> Array:
         x, y = ctx.saved
         with np.errstate(all="ignore"):
-            return np.asarray(grad * slope(x, y))
+            return as_result(grad * slope(x, y))
 
     record = Op(name, "(...) -> (...)", run)
     record.gradient = gradient
@@ -67,7 +68,7 @@ def function(
             raise TypeError(f"{name}: input: expected a Tensor, got {type(input).__name__}")
         if input.dtype.kind != "f":
             if integers is not None and not is_floating(input.dtype):
-                return Tensor._wrap(np.asarray(integers(input._array)))
+                return Tensor._wrap(as_result(integers(input._array)))
             input = cast(input, get_default_dtype())
         return record(input)
 

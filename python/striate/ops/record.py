@@ -22,10 +22,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from striate.autograd import Node, _mode, _next_number, not_recording
+from striate.device import beside, of_gpu
 from striate.dtypes import is_floating
 from striate.tensor import Tensor
 
+_ndarray = np.ndarray
 _new = Tensor.__new__
 _new_node = Node.__new__
 
@@ -48,6 +52,7 @@ class Op:
         self.signature = signature
         self.forward = forward
         self.gradient = self._no_gradient
+        self.takes_numbers = False  # of the CPU, beside operands on a GPU
         self.__doc__ = forward.__doc__
 
     def _no_gradient(self, ctx: Node, *grads: Any) -> Any:
@@ -64,6 +69,14 @@ class Op:
         except AttributeError:
             self._refuse(inputs)
             raise
+        for array in arrays:
+            if type(array) is not _ndarray:
+                return self._on_gpu(inputs, parameters)
+        return self._run(inputs, arrays, parameters)
+
+    def _run(
+        self, inputs: tuple[Tensor, ...], arrays: list[Any], parameters: dict[str, Any]
+    ) -> Any:
         for t in inputs:
             if t.requires_grad:
                 if _mode.enabled:
@@ -75,6 +88,30 @@ class Op:
         out = _new(Tensor)
         out._array = result
         return out
+
+    def _on_gpu(self, inputs: tuple[Tensor, ...], parameters: dict[str, Any]) -> Any:
+        """The call with all its operands on one GPU: numbers and indices of the CPU go there."""
+        there = next(t for t in inputs if t.is_cuda)
+        together = list(inputs)
+        for i, t in enumerate(inputs):
+            if t.device == there.device:
+                continue
+            if t.ndim or t.is_cuda:
+                raise TypeError(
+                    f"{self.name}: expected operands on one device, got {there.shape} on "
+                    f"{there.device} and {t.shape} on {t.device}; move one with .to()"
+                )
+            if not self.takes_numbers or t.requires_grad:
+                together[i] = t.to(there.device)
+        like = there._array
+        parameters = {name: beside(value, like) for name, value in parameters.items()}
+        try:
+            return self._run(tuple(together), [t._array for t in together], parameters)
+        except (TypeError, AttributeError, IndexError) as error:
+            told = of_gpu(self.name, error, on_gpu=True)
+            if told is error:
+                raise
+            raise told from error
 
     def _refuse(self, inputs: tuple[Any, ...]) -> None:
         for t in inputs:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from striate import _C
+from striate.arrays import as_result, put_along_axis
 from striate.autograd import Node
 from striate.dtypes import get_default_dtype
 from striate.explain import explained
@@ -100,7 +101,7 @@ def sum(input: Tensor, dim: Any = None, keepdim: bool = False, dtype: Any = None
         input = input.to(dtype)
     axes = axes_of("sum", dim, input.ndim)
     if input.dtype.kind != "f":
-        result = np.asarray(np.sum(input._array, axis=axes, keepdims=keepdim, dtype=np.int64))
+        result = as_result(np.sum(input._array, axis=axes, keepdims=keepdim, dtype=np.int64))
         return Tensor._wrap(result)
     out: Tensor = _sum(input, axes=axes)
     return out.reshape(keep_dims(input.shape, axes)) if keepdim else out
@@ -201,7 +202,7 @@ def _extreme(name: str, numpy: Any, arg: Any) -> Any:
     @op("(...) -> (...)", name=name)
     def over_all(ctx: Node, x: Array, axes: tuple[int, ...]) -> Array:
         """Over several axes: every element that reaches the extreme shares the gradient."""
-        result = np.asarray(numpy(x, axis=axes))
+        result = as_result(numpy(x, axis=axes))
         ctx.save(x, result, axes)
         return result
 
@@ -217,15 +218,15 @@ def _extreme(name: str, numpy: Any, arg: Any) -> Any:
     @op("(...) -> (...), (...)", name=name)
     def along(ctx: Node, x: Array, axis: int) -> Any:
         """Along one axis, with the index of the first extreme, which gets the gradient."""
-        index = np.expand_dims(np.asarray(arg(x, axis=axis)), axis)
+        index = np.expand_dims(as_result(arg(x, axis=axis)), axis)
         ctx.save(x.shape, index, axis)
         return np.take_along_axis(x, index, axis).squeeze(axis), index.squeeze(axis)
 
     @along.backward
     def _(ctx: Node, grad: Array, _: Any) -> Any:
         shape, index, axis = ctx.saved
-        dx = np.zeros(shape, grad.dtype)
-        np.put_along_axis(dx, index, np.expand_dims(grad, axis), axis)
+        dx = np.zeros_like(grad, shape=shape)
+        put_along_axis(dx, index, np.expand_dims(grad, axis), axis)
         return dx
 
     return over_all, along
@@ -316,7 +317,7 @@ def _index_of(name: str, numpy: Any) -> Any:
         axes = axes_of(name, dim, input.ndim)
         _refuse_none(name, input, axes)
         axis = axes[0] if dim is not None and axes else None
-        return Tensor._wrap(np.asarray(numpy(input._array, axis=axis, keepdims=keepdim)))
+        return Tensor._wrap(as_result(numpy(input._array, axis=axis, keepdims=keepdim)))
 
     call.__name__ = call.__qualname__ = name
     call.__doc__ = f"The index of the first {name[3:]}imum, of the flattened tensor if no dim."
@@ -331,7 +332,7 @@ def _of_truths(name: str, numpy: Any, doc: str) -> Any:
     def call(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
         check_tensor(name, "input", input)
         axes = axes_of(name, dim, input.ndim)
-        result = np.asarray(numpy(input._array, axis=axes, keepdims=keepdim))
+        result = as_result(numpy(input._array, axis=axes, keepdims=keepdim))
         return Tensor._wrap(result.astype(np.uint8) if input.dtype == np.uint8 else result)
 
     call.__name__ = call.__qualname__ = name
@@ -347,4 +348,4 @@ def count_nonzero(input: Tensor, dim: Any = None) -> Tensor:
     """How many elements are not zero, over `dim`: int64."""
     check_tensor("count_nonzero", "input", input)
     axes = axes_of("count_nonzero", dim, input.ndim)
-    return Tensor._wrap(np.asarray(np.sum(input._array != 0, axis=axes, dtype=np.int64)))
+    return Tensor._wrap(as_result(np.sum(input._array != 0, axis=axes, dtype=np.int64)))

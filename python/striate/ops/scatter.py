@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from striate.arrays import as_result, put_along_axis
 from striate.autograd import Node
 from striate.dtypes import CATEGORY, result_type
 from striate.ops.arithmetic import as_operand
@@ -74,10 +75,10 @@ def _(ctx: Node, grad: Array) -> Any:
         dx = grad.copy(order="K")
         dx[index] = 0
     if ctx.needs[1]:
-        dv = np.asarray(grad[index])
+        dv = as_result(grad[index])
         lead = dv.ndim - len(shape)
         repeated = [i for i in range(dv.ndim) if i < lead or shape[i - lead] != dv.shape[i]]
-        dv = np.asarray(dv.sum(tuple(repeated), keepdims=True)).reshape(shape)
+        dv = as_result(dv.sum(tuple(repeated), keepdims=True)).reshape(shape)
     return dx, dv
 
 
@@ -128,7 +129,7 @@ def _scatter(ctx: Node, x: Array, src: Array, index: Array, axis: int) -> Array:
     ctx.save(index, axis, src.shape)
     out = x.copy(order="K")
     part = src[tuple(slice(n) for n in index.shape)]
-    np.put_along_axis(out[region(index, axis)], index, part, axis)
+    put_along_axis(out[region(index, axis)], index, part, axis)
     return out
 
 
@@ -139,9 +140,9 @@ def _(ctx: Node, grad: Array) -> Any:
     dx = dsrc = None
     if ctx.needs[0]:
         dx = grad.copy(order="K")
-        np.put_along_axis(dx[part], index, 0, axis)
+        put_along_axis(dx[part], index, 0, axis)
     if ctx.needs[1]:
-        dsrc = np.zeros(shape, grad.dtype)
+        dsrc = np.zeros_like(grad, shape=shape)
         dsrc[tuple(slice(n) for n in index.shape)] = np.take_along_axis(grad[part], index, axis)
     return dx, dsrc
 
@@ -186,7 +187,7 @@ def _(ctx: Node, grad: Array) -> Any:
     index, axis, shape = ctx.saved
     dsrc = None
     if ctx.needs[1]:
-        dsrc = np.zeros(shape, grad.dtype)
+        dsrc = np.zeros_like(grad, shape=shape)
         values = np.take_along_axis(grad[region(index, axis)], index, axis)
         dsrc[tuple(slice(n) for n in index.shape)] = values
     return grad, dsrc
@@ -230,7 +231,7 @@ def _scatter_extreme(
 def _(ctx: Node, grad: Array) -> Any:
     places, own, won, shares, shape = ctx.saved
     each = grad.reshape(-1) / shares
-    dsrc = np.zeros(shape, grad.dtype)
+    dsrc = np.zeros_like(grad, shape=shape)
     dsrc[tuple(slice(n) for n in places.shape)] = np.where(won, each[places], 0)
     return np.where(own, each.reshape(grad.shape), 0).astype(grad.dtype), dsrc
 

@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from striate.arrays import as_it_lies, as_result, is_on_gpu
 from striate.autograd import Node
+from striate.device import device_of
 from striate.dtypes import result_type
 from striate.explain import explained
 from striate.ops.arithmetic import as_operand, unbroadcast
@@ -138,7 +140,7 @@ def _permute(ctx: Node, x: Array, dims: tuple[int, ...]) -> Array:
 
 @_permute.backward
 def _(ctx: Node, grad: Array) -> Any:
-    return grad.transpose(np.argsort(ctx.saved[0]))
+    return grad.transpose(np.argsort(ctx.saved[0]).tolist())
 
 
 def permute(input: Tensor, dims: Any, *more: Any) -> Tensor:
@@ -270,7 +272,7 @@ def _(ctx: Node, grad: Array) -> Any:
 @op("(...), (...) -> (...)", name="where")
 def _where(ctx: Node, a: Array, b: Array, condition: Array) -> Array:
     ctx.save(a.shape, b.shape, condition)
-    return np.asarray(np.where(condition, a, b))
+    return as_result(np.where(condition, a, b))
 
 
 @_where.backward
@@ -291,13 +293,15 @@ def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:
     """
     if not isinstance(condition, (Tensor, np.ndarray, np.generic, bool, list, tuple)):
         raise TypeError(f"where: condition: expected a Tensor, got {type(condition).__name__}")
-    held = condition._array if isinstance(condition, Tensor) else np.asarray(condition)
+    held = as_it_lies(condition)
     if input is None and other is None:
         return tuple(Tensor._wrap(i) for i in np.nonzero(held))
     if input is None or other is None:
         raise TypeError("where: expected both input and other, or neither")
     dtype = result_type(input, other)
     a, b = as_operand(input, dtype, "where"), as_operand(other, dtype, "where")
+    if is_on_gpu(held):  # numbers go there
+        a, b = (x.to(device_of(held)) if x.ndim == 0 else x for x in (a, b))
     try:
         return _where(a, b, condition=held.astype(bool))
     except ValueError as error:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from striate.arrays import put_along_axis
 from striate.autograd import Node
 from striate.explain import explained
 from striate.ops.indexing import gather, index_array
@@ -56,8 +57,8 @@ def _picked(ctx: Node, x: Array, index: Array, axis: int) -> Array:
 @_picked.backward
 def _(ctx: Node, grad: Array) -> Any:
     shape, index, axis = ctx.saved
-    dx = np.zeros(shape, grad.dtype)
-    np.put_along_axis(dx, index, grad, axis)
+    dx = np.zeros_like(grad, shape=shape)
+    put_along_axis(dx, index, grad, axis)
     return dx
 
 

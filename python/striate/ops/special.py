@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from striate import _C
+from striate.arrays import as_result
 from striate.autograd import Node
 from striate.dtypes import get_default_dtype
 from striate.explain import explained
@@ -52,7 +53,7 @@ def _erfinv_of(y: Array) -> Array:
             step = missing * (math.sqrt(math.pi) / 2) * np.exp(x * x)
             x = x - step / (1 + x * step)
     x = np.where(size == 1, np.inf, np.where(size == 0, 0.0, x))  # NaN past 1
-    return np.asarray(np.copysign(x, y)).astype(y.dtype)
+    return as_result(np.copysign(x, y)).astype(y.dtype)
 
 
 @op("(...) -> (...)", name="erfinv")
@@ -66,7 +67,7 @@ def _erfinv(ctx: Node, y: Array) -> Array:
 def _(ctx: Node, grad: Array) -> Any:
     (x,) = ctx.saved
     with np.errstate(all="ignore"):
-        return np.asarray(grad * (np.exp(x * x) * x.dtype.type(math.sqrt(math.pi) / 2)))
+        return as_result(grad * (np.exp(x * x) * x.dtype.type(math.sqrt(math.pi) / 2)))
 
 
 @of_tensor

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from striate import _C
+from striate.arrays import as_result, in_c_order
 from striate.autograd import Node
 from striate.dtypes import as_dtype, get_default_dtype
 from striate.explain import explained
@@ -48,7 +49,7 @@ METHODS = [n for n in __all__ if n not in ("tril_indices", "triu_indices")]
 def _prod(ctx: Node, x: Array, axes: tuple[int, ...]) -> Array:
     ctx.save(x, axes)
     with np.errstate(all="ignore"):
-        return np.asarray(np.prod(x, axis=axes, dtype=np.float64)).astype(x.dtype)
+        return as_result(np.prod(x, axis=axes, dtype=np.float64)).astype(x.dtype)
 
 
 @_prod.backward
@@ -58,13 +59,15 @@ def _(ctx: Node, grad: Array) -> Any:
     others = [d for d in range(x.ndim) if d not in axes]
     moved = x.transpose(*others, *axes)
     lead = [x.shape[d] for d in others]
-    rows = np.ascontiguousarray(moved).reshape(math.prod(lead), -1).astype(np.float64)
+    rows = in_c_order(moved).reshape(math.prod(lead), -1).astype(np.float64)
     before, behind = np.ones_like(rows), np.ones_like(rows)
     with np.errstate(all="ignore"):
-        np.cumprod(rows[:, :-1], axis=1, out=before[:, 1:])
+        before[:, 1:] = np.cumprod(rows[:, :-1], axis=1)
         behind[:, :-1] = np.cumprod(rows[:, :0:-1], axis=1)[:, ::-1]
-        slope = (before * behind).reshape(moved.shape).transpose(np.argsort([*others, *axes]))
-        dx = np.asarray(slope * grad.reshape(keep_dims(x.shape, axes)))
+        slope = (
+            (before * behind).reshape(moved.shape).transpose(np.argsort([*others, *axes]).tolist())
+        )
+        dx = as_result(slope * grad.reshape(keep_dims(x.shape, axes)))
     return dx.astype(x.dtype)
 
 
@@ -76,18 +79,19 @@ def prod(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = 
     axes = axes_of("prod", dim, input.ndim)
     if input.dtype.kind != "f":
         result = np.prod(input._array, axis=axes, keepdims=keepdim, dtype=np.int64)
-        return Tensor._wrap(np.asarray(result))
+        return Tensor._wrap(as_result(result))
     out: Tensor = _prod(input, axes=axes)
     return reshape(out, keep_dims(input.shape, axes)) if keepdim else out
 
 
 @op("(...) -> (...)", name="logsumexp")
 def _logsumexp(ctx: Node, x: Array, axes: tuple[int, ...]) -> Array:
-    top = np.max(x, axis=axes, keepdims=True, initial=-np.inf)
+    least: dict[str, Any] = {"initial": -np.inf} if x.size == 0 else {}
+    top = np.max(x, axis=axes, keepdims=True, **least)
     top = np.where(np.isfinite(top), top, x.dtype.type(0))
     with np.errstate(all="ignore"):
         total = _C.sum(_C.exp(_C.sub(x, top)), axes)
-        y = np.asarray(np.log(total) + top.reshape(total.shape)).astype(x.dtype, copy=False)
+        y = as_result(np.log(total) + top.reshape(total.shape)).astype(x.dtype, copy=False)
     ctx.save(x, y, axes)
     return y
 
@@ -124,7 +128,7 @@ def nansum(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
 def nanmean(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
     """`mean` of the elements that are not NaN."""
     axes = axes_of("nanmean", dim, input.ndim)
-    count = np.asarray(np.sum(input._array == input._array, axis=axes, keepdims=keepdim))
+    count = as_result(np.sum(input._array == input._array, axis=axes, keepdims=keepdim))
     return nansum(input, dim, keepdim) / Tensor._wrap(count.astype(input.dtype))
 
 
@@ -166,7 +170,7 @@ def quantile(
     if input.dtype.kind != "f":
         raise TypeError(f"quantile: input: expected float32 or float64, got {input.dtype}")
     try:
-        shares = np.asarray(getattr(q, "_array", q), np.float64)
+        shares = np.asarray(q.cpu()._array if isinstance(q, Tensor) else q, np.float64)
     except (TypeError, ValueError):
         raise TypeError(f"quantile: q: expected numbers from 0 to 1, got {q!r}") from None
     if shares.ndim > 1 or not np.all((shares >= 0) & (shares <= 1)):
@@ -187,9 +191,9 @@ def quantile(
         .astype(x.dtype)
         .reshape([-1] + [1] * (ordered.ndim - 1))
     )
-    result = low + (high - low) * Tensor._wrap(part)
+    result = low + (high - low) * Tensor._wrap(part).to(x.device)
     missing = np.isnan(ordered._array[-1:])
-    if np.any(missing):
+    if missing.any():
         result = masked_fill(result, missing, math.nan)
     rest = [] if dim is None else [m for d, m in enumerate(input.shape) if d != axis]
     return reshape(result, (*shares.shape, *(kept if keepdim else rest)))
@@ -244,7 +248,7 @@ def _diag_embed(ctx: Node, x: Array, offset: int, axis1: int, axis2: int) -> Arr
     shape = list(x.shape[:-1])
     for axis in sorted((axis1, axis2)):
         shape.insert(axis, n)
-    out = np.zeros(shape, x.dtype)
+    out = np.zeros_like(x, shape=shape, order="C")
     writable_diagonal(out, offset, axis1, axis2)[...] = x
     return out
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from striate.arrays import as_result
 from striate.autograd import Node
 from striate.dtypes import get_default_dtype, result_type
 from striate.ops.arithmetic import as_operand, unbroadcast
@@ -79,7 +80,7 @@ def function_of_two(
     @op("(...), (...) -> (...)", name=name)
     def record(ctx: Node, a: Array, b: Array) -> Array:
         with np.errstate(all="ignore"):
-            y = np.asarray(numpy(a, b))
+            y = as_result(numpy(a, b))
         ctx.save(a, b, y)
         return y
 
@@ -89,8 +90,8 @@ def function_of_two(
         with np.errstate(all="ignore"):
             da, db = slopes(a, b, y)
         return (
-            unbroadcast(np.asarray(grad * da), a.shape) if ctx.needs[0] else None,
-            unbroadcast(np.asarray(grad * db), b.shape) if ctx.needs[1] else None,
+            unbroadcast(as_result(grad * da), a.shape) if ctx.needs[0] else None,
+            unbroadcast(as_result(grad * db), b.shape) if ctx.needs[1] else None,
         )
 
     def call(input: Tensor, other: Tensor) -> Tensor:

@@ -45,7 +45,7 @@ def _diagonal(ctx: Node, x: Array, offset: int, axis1: int, axis2: int) -> Array
 @_diagonal.backward
 def _(ctx: Node, grad: Array) -> Any:
     shape, *place = ctx.saved
-    dx = np.zeros(shape, grad.dtype)
+    dx = np.zeros_like(grad, shape=shape)
     writable_diagonal(dx, *place)[...] = grad
     return dx
 
@@ -53,7 +53,7 @@ def _(ctx: Node, grad: Array) -> Any:
 def writable_diagonal(x: Array, offset: int, axis1: int, axis2: int) -> Array:
     """NumPy's view of a diagonal, which may be written to where x may."""
     view = np.diagonal(x, offset, axis1, axis2)
-    if x.flags.writeable:
+    if isinstance(x, np.ndarray) and x.flags.writeable:
         view.flags.writeable = True
     return view
 
@@ -114,7 +114,7 @@ def _unfold(ctx: Node, x: Array, axis: int, size: int, step: int) -> Array:
 @_unfold.backward
 def _(ctx: Node, grad: Array) -> Any:
     shape, axis, size, step = ctx.saved
-    dx = np.zeros(shape, grad.dtype)
+    dx = np.zeros_like(grad, shape=shape)
     count = grad.shape[axis]
     for k in range(size):
         dx[(*[slice(None)] * axis, slice(k, k + step * count, step))] += grad[..., k]

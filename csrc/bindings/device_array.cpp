@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "bindings/device_array.h"
+
+#include "cuda/driver/device.h"
+
+namespace striate {
+namespace {
+
+// What striate/cupy_arrays.py said; null before. Never given back: a destructor would run after the
+// interpreter's end.
+PyTypeObject* type_of_arrays = nullptr;
+PyObject *empty_function = nullptr, *stream_function = nullptr;
+
+void set_functions(const py::object& type, const py::object& empty, const py::object& stream) {
+  type_of_arrays = reinterpret_cast<PyTypeObject*>(type.inc_ref().ptr());
+  empty_function = empty.inc_ref().ptr();
+  stream_function = stream.inc_ref().ptr();
+}
+
+Dtype dtype_of_array(py::handle array, const char* op, const char* argument) {
+  const std::string name = py::str(array.attr("dtype").attr("name"));
+  if (name == "float32") return Dtype::f32;
+  if (name == "float64") return Dtype::f64;
+  throw TypeMismatch(std::string(op) + ": " + argument + ": expected float32 or float64, got " +
+                     name);
+}
+
+}  // namespace
+
+bool is_on_device(py::handle value) {
+  return type_of_arrays && Py_TYPE(value.ptr()) == type_of_arrays;
+}
+
+Operand read_on_device(py::handle array, const char* op, const char* argument) {
+  Operand x;
+  x.dtype = dtype_of_array(array, op, argument);
+  const py::object memory = array.attr("data");
+  x.data = reinterpret_cast<void*>(memory.attr("ptr").cast<uintptr_t>());
+  x.device = memory.attr("device_id").cast<int>();
+  const py::tuple shape = array.attr("shape"), strides = array.attr("strides");
+  if (shape.size() > size_t(kMaxRank))
+    fail(op, argument, "at most 8 axes", std::to_string(shape.size()));
+  x.rank = int(shape.size());
+  const ptrdiff_t item = ptrdiff_t(item_size(x.dtype));
+  for (int i = 0; i < x.rank; ++i) {
+    x.shape[i] = shape[size_t(i)].cast<ptrdiff_t>();
+    const ptrdiff_t bytes = strides[size_t(i)].cast<ptrdiff_t>();
+    if (bytes % item != 0)
+      fail(op, argument, "strides that are multiples of the item size",
+           std::to_string(bytes) + " bytes on axis " + std::to_string(i) + "; copy it first");
+    x.stride[i] = bytes / item;
+  }
+  return x;
+}
+
+py::object c_contiguous_on_device(py::handle array) {
+  if (array.attr("flags").attr("c_contiguous").cast<bool>())
+    return py::reinterpret_borrow<py::object>(array);
+  return array.attr("copy")("C");
+}
+
+py::object make_device_array(Dtype dtype, const ptrdiff_t* shape, int rank, const ptrdiff_t* stride,
+                             int device) {
+  py::tuple sizes{size_t(rank)}, steps{size_t(rank)};
+  for (int i = 0; i < rank; ++i) {
+    sizes[size_t(i)] = shape[i];
+    steps[size_t(i)] = stride[i] * ptrdiff_t(item_size(dtype));
+  }
+  return py::handle(empty_function)(sizes, dtype_name(dtype), steps, device);
+}
+
+cuda::Stream current_stream(int device) {
+  const py::object pointer = py::handle(stream_function)(device);
+  return {device, reinterpret_cast<cuda::StreamHandle>(pointer.cast<uintptr_t>())};
+}
+
+py::object into(const char* op, py::handle out, Result made) {
+  if (!out || out.is_none()) return std::move(made.object);
+  const Operand& y = made.operand;
+  Result wanted = result(op, out, y.dtype, y.shape, y.rank, y.stride, y.device);
+  wanted.object.attr("__setitem__")(py::ellipsis(), made.object);
+  return std::move(wanted.object);
+}
+
+void bind_device_array(py::module_& m) {
+  m.def("cuda_arrays", &set_functions, py::arg("type"), py::arg("empty"), py::arg("stream"),
+        "Says what type arrays on a GPU have, how to make one: empty(shape, dtype, strides, "
+        "device), and to which stream work goes: stream(device).");
+}
+
+}  // namespace striate

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+// float32_precision() chooses the kernel: "highest" sums on CUDA cores, "high" by three products of
+// TF32, whose error is no larger, and "medium" by one.
+#include <climits>
+
+#include "core/precision.h"
+#include "cuda/driver/kernel.h"
+#include "ops/gemm/gemm_cuda.h"
+#include "ops/gemm/problem.h"
+
+namespace striate {
+namespace {
+
+constexpr int kTile = GemmCuda::kTileM, kWideTile = 256;
+constexpr ptrdiff_t kMostBatch = 65535;  // of a grid's second axis
+
+cuda::Module simt("ops/gemm/gemm_simt_cuda.cu"), tf32("ops/gemm/gemm_tf32_cuda.cu");
+
+struct Method {
+  int columns;  // of a tile
+  bool dynamic_shared;
+  cuda::Kernel<GemmCuda> kernels[2][2];  // by which of A and B is transposed
+};
+#define KERNELS(module, name)                                                                    \
+  {                                                                                              \
+    {{module, name "_nn"}, {module, name "_nt"}}, { {module, name "_tn"}, {module, name "_tt"} } \
+  }
+Method on_cores{kTile, false, KERNELS(simt, "gemm_f32_cuda_simt")};
+Method by_three{kTile, true, KERNELS(tf32, "gemm_f32_cuda_3xtf32")};
+Method by_one{kTile, true, KERNELS(tf32, "gemm_f32_cuda_tf32_128x128")};
+Method by_one_wide{kWideTile, true, KERNELS(tf32, "gemm_f32_cuda_tf32_128x256")};
+#undef KERNELS
+
+ptrdiff_t tiles_of(const GemmSizes& s, int columns) {
+  return ((s.m + kTile - 1) / kTile) * ((s.n + columns - 1) / columns);
+}
+
+Method& method_for(const cuda::Stream& stream, const GemmSizes& s) {
+  const Precision precision = float32_precision();
+  if (precision == Precision::highest) return on_cores;
+  if (precision == Precision::high) return by_three;
+  const bool fills = tiles_of(s, kWideTile) * s.batch >= cuda::multiprocessors(stream.device);
+  return fills ? by_one_wide : by_one;
+}
+
+// How a kernel reads the matrices of x's last two axes.
+struct Reading {
+  bool fits, transposed;
+  long long ld, batch;
+};
+Reading reading_of(const Operand& x) {
+  const int i = x.rank - 2;
+  const ptrdiff_t row = x.stride[i], column = x.stride[i + 1];
+  const ptrdiff_t batch = i == 1 && x.shape[0] != 1 ? x.stride[0] : 0;
+  if (column == 1 || x.shape[i + 1] <= 1) return {true, false, row, batch};
+  if (row == 1 || x.shape[i] <= 1) return {true, true, column, batch};
+  return {false, false, 0, 0};
+}
+
+}  // namespace
+
+bool gemm_launch_reads(const Operand& x) { return reading_of(x).fits; }
+
+void gemm_launch(const cuda::Stream& stream, const GemmSizes& s, const Operand& a, const Operand& b,
+                 const Operand& c, double alpha, double beta, const Epilogue<float>& e) {
+  if (c.size() == 0) return;
+  for (const ptrdiff_t size : {s.m, s.n, s.k})
+    if (size > INT_MAX - kTile)
+      fail("gemm", "size", "less than 2^31 rows and columns on a GPU", std::to_string(size));
+  const Reading of_a = reading_of(a), of_b = reading_of(b), of_c = reading_of(c);
+  const cuda::OnDevice here(stream.device);
+  Method& method = method_for(stream, s);
+  GemmCuda p{};
+  p.a = a.data, p.b = b.data, p.bias = e.bias;
+  p.m = int(s.m), p.n = int(s.n), p.k = int(s.k);
+  p.bias_axis = int(e.bias_axis);
+  p.a_ld = of_a.ld, p.b_ld = of_b.ld, p.c_ld = of_c.ld;
+  p.a_batch = of_a.batch, p.b_batch = of_b.batch, p.c_batch = of_c.batch;
+  p.alpha = float(alpha), p.beta = float(beta), p.low = e.low, p.high = e.high;
+  const unsigned shared =
+      method.dynamic_shared ? unsigned(GemmCuda::mma_shared(method.columns)) : 0;
+  auto& kernel = method.kernels[of_a.transposed][of_b.transposed];
+  for (ptrdiff_t i = 0; i < s.batch; i += kMostBatch) {
+    const auto moved = [i](const Operand& x, long long batch) { return x.as<float>() + i * batch; };
+    p.a = moved(a, p.a_batch), p.b = moved(b, p.b_batch), p.c = moved(c, p.c_batch);
+    const unsigned batch = unsigned(s.batch - i < kMostBatch ? s.batch - i : kMostBatch);
+    kernel.launch(
+        stream,
+        {{cuda::blocks_for(tiles_of(s, method.columns), 1), batch}, {GemmCuda::kThreads}, shared},
+        {{"a", a}, {"b", b}}, p);
+  }
+}
+
+}  // namespace striate

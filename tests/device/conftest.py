@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tests of tensors on a GPU: they run where there is one, and elsewhere on fakes.
+
+tests/test_cuda_tensors.py starts them in a process whose driver, compiler and CuPy are fakes, with
+the kernels compiled as C++. Nothing in them may depend on which it is.
+"""
+
+from pathlib import Path
+
+import pytest
+import striate
+
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if HERE in Path(item.fspath).parents:
+            item.add_marker(pytest.mark.cuda)
+
+
+@pytest.fixture(autouse=True)
+def _on_a_gpu():
+    lacks = striate.cuda.missing()
+    if lacks:
+        pytest.skip(f"runs on fakes in test_cuda_tensors.py; here {lacks}")

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Products on a GPU, against NumPy in float64 and the CPU device, at every precision."""
+
+import numpy as np
+import pytest
+import striate
+import striate.nn.functional as F
+from devices import alike, normal
+
+SIZES = [(1, 1, 1), (5, 7, 3), (130, 9, 33), (17, 140, 64), (3, 2, 0), (0, 4, 2), (1, 300, 5)]
+TOLERANCE = {"highest": 1e-5, "high": 1e-5, "medium": 2e-2}
+
+
+@pytest.fixture(params=TOLERANCE)
+def precision(request):
+    before = striate.get_float32_precision()
+    striate.set_float32_precision(request.param)
+    yield request.param
+    striate.set_float32_precision(before)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_matmul_of_every_order(size, precision):
+    m, n, k = size
+    a, b = normal((m, k)), normal((k, n))
+    want = a.astype("f8") @ b.astype("f8")
+    bound = TOLERANCE[precision] * np.sqrt(k + 1) * 4
+    for a_turned in (False, True):
+        for b_turned in (False, True):
+            x = striate.tensor(a.T, device="cuda").T if a_turned else striate.tensor(a).cuda()
+            y = striate.tensor(b.T, device="cuda").T if b_turned else striate.tensor(b).cuda()
+            product = x @ y
+            assert product.is_cuda and product.shape == (m, n)
+            np.testing.assert_allclose(product.cpu().numpy(), want, 0, bound)
+
+
+def test_odd_strides():
+    a, b = normal((6, 10)), normal((10, 8))
+    alike(lambda x, y: x[:, ::2] @ y[::2], a, b, rtol=1e-4, atol=1e-5)
+    alike(lambda x, y: x[::2, 1:4] @ y[1:4, 1::2], a, b, rtol=1e-4, atol=1e-5)
+    alike(lambda x: x[:1].expand(4, 10) @ x.T, a, rtol=1e-4, atol=1e-5)
+
+
+def test_batches():
+    a, b = normal((3, 4, 5)), normal((3, 5, 6))
+    alike(lambda x, y: x @ y, a, b, rtol=1e-4, atol=1e-5)
+    alike(lambda x, y: x @ y, a, b[:1], rtol=1e-4, atol=1e-5)
+    alike(lambda x, y: x @ y, a, b[0], rtol=1e-4, atol=1e-5)
+    alike(lambda x, y: x @ y, normal((2, 1, 4, 5)), b, rtol=1e-4, atol=1e-5)
+    alike(
+        lambda x, y: x @ y, a.transpose(0, 2, 1).copy().transpose(0, 2, 1), b, rtol=1e-4, atol=1e-5
+    )
+    alike(lambda x, y: x @ y, normal(5), normal((5, 2)), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("activation", [None, "relu", "tanh", "gelu", "hardtanh"])
+@pytest.mark.parametrize("shape", [(4, 6), (2, 3, 6), (6,)])
+def test_linear(activation, shape):
+    weight, bias = normal((5, 6)), normal(5)
+
+    def f(x, w, b):
+        return striate.ops.linear(x, w, b, activation)
+
+    if len(shape) > 1 or activation is None:
+        alike(f, normal(shape), weight, bias, rtol=1e-4, atol=1e-5)
+    alike(F.linear, normal(shape), weight, rtol=1e-4, atol=1e-5)
+
+
+def test_float64_is_refused():
+    x = striate.ones(2, 2, dtype=striate.float64, device="cuda")
+    with pytest.raises(TypeError, match="gemm: a: expected float32 on a GPU"):
+        x @ x
+
+
+def test_integers_are_refused():
+    x = striate.ones(2, 2, dtype=striate.int64, device="cuda")
+    with pytest.raises(TypeError, match="matmul: expected float32 on a GPU, got int64"):
+        x @ x
+
+
+def test_shapes_are_checked():
+    x = striate.ones(2, 3, device="cuda")
+    with pytest.raises(ValueError, match="do not fit"):
+        x @ x
+    with pytest.raises(TypeError, match="one device"):
+        x @ striate.ones(3, 2)
