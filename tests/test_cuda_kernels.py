@@ -14,7 +14,7 @@ import pytest
 from cuda_on_cpu import CSRC, StridedPair, layer_norm_arguments
 from striate import _C
 from striate.testing import guarded
-from striate.testing.cases import CASES, optim
+from striate.testing.cases import CASES
 
 pytestmark = pytest.mark.skipif(cuda_on_cpu.COMPILER is None, reason="needs a C++ compiler")
 DTYPES = {"f32": np.float32, "f64": np.float64}
