@@ -40,9 +40,13 @@ def measured(found):
     """The machine, the peers, the table."""
     head = found["heads"][-1]
     m = head["machine"]
-    peers = ", ".join(
-        f"{name} {said['version']}" for name, said in head["peers"].items() if "version" in said
-    )
+    versions = {
+        name: said["version"]
+        for one in found["heads"]
+        for name, said in one["peers"].items()
+        if "version" in said
+    }
+    peers = ", ".join(f"{name} {version}" for name, version in versions.items())
     return f"""{m["cpu"]}, {m["cores"]} cores, {m["isa"]}, {head["time"][:10]}, beside {peers}:
 
 {table(found)}
