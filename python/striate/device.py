@@ -46,7 +46,7 @@ def is_device(value: Any) -> bool:
 
 def device_of(array: Any) -> device:
     """Where an array lies: of NumPy's, on the CPU."""
-    if isinstance(array, np.ndarray):
+    if isinstance(array, (np.ndarray, np.generic)):
         return CPU
     return device("cuda", int(array.data.device_id))
 

@@ -205,7 +205,6 @@ def _count_if_ours() -> int:
 
 
 _IF_OURS = _count_if_ours()
-_NO_ARRAY = (type(None), type(_C.add(np.zeros(1024), 1.0).base))  # the latter: memory of the pool
 
 
 # Nobody writes to them: a sweep only borrows the gradient that it starts from.
@@ -274,7 +273,9 @@ def sweep(root: Tensor, gradient: Array, retain_graph: bool = False) -> None:
             result = results[i]
             # Ours to keep or write to if only `results` and this loop hold it, and it is no view of
             # somebody's array: that would be the base.
-            exclusive = getrefcount(result) <= _IF_OURS and type(result.base) in _NO_ARRAY
+            exclusive = getrefcount(result) <= _IF_OURS and not isinstance(
+                result.base, type(result)
+            )
             if not isinstance(edge, tuple):
                 add_to_leaf(edge, result, exclusive)
                 continue

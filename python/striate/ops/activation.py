@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from striate import _C
+from striate.arrays import as_result
 from striate.autograd import Node, is_grad_enabled
 from striate.dtypes import get_default_dtype
 from striate.explain import explained
@@ -116,7 +117,7 @@ def activation_of(name: str, saves: str, doc: str, whole: Any = None) -> Any:
             return record.of_one(input)
         except (AttributeError, TypeError):  # no tensor, or one of integers
             if whole is not None and isinstance(input, Tensor) and input.dtype.kind in "iu":
-                return Tensor._wrap(whole(input._array))
+                return Tensor._wrap(as_result(whole(input._array)))
             return record(as_float(input, name))
 
     call.__name__ = call.__qualname__ = name

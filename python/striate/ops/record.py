@@ -91,7 +91,9 @@ class Op:
 
     def _on_gpu(self, inputs: tuple[Tensor, ...], parameters: dict[str, Any]) -> Any:
         """The call with all its operands on one GPU: numbers and indices of the CPU go there."""
-        there = next(t for t in inputs if t.is_cuda)
+        there = next((t for t in inputs if t.is_cuda), None)
+        if there is None:  # numbers of NumPy's, which are arrays without axes
+            return self._run(inputs, [np.asarray(t._array) for t in inputs], parameters)
         together = list(inputs)
         for i, t in enumerate(inputs):
             if t.device == there.device:

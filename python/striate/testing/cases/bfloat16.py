@@ -77,7 +77,7 @@ def _direct(kernel: Any) -> Any:
 
     def pinned(a: Array, b: Array, bias: Any = None, **options: Any) -> Any:
         if bias is not None:
-            options["b"] = _C.widen(bias)
+            options["b"] = bias if bias.dtype.kind == "f" else _C.widen(bias)
         with _C.pin_rows([f"conv2d_{p}_f32_implicit" for p in ("fwd", "bwd_data", "bwd_weight")]):
             return kernel(a, b, **options)
 
