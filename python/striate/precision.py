@@ -19,10 +19,9 @@ class autocast(Scope):
     of sequences and images round float32 operands to bfloat16 and sum their products in float32;
     recurrent layers round their inputs and weights. Results, gradients and parameters stay float32,
     and everything else computes in it: the results of products are not rounded, as PyTorch's are.
-    float64 is left alone. Gradients of
-    products are products of bfloat16 too, also outside the block. A decorator as well; needs the
-    package ml_dtypes. `enabled=False` switches it off inside another. As in PyTorch, a device may
-    come first.
+    float64 is left alone. Gradients of products are products of bfloat16 too, also outside the
+    block. A decorator as well; needs the package ml_dtypes. `enabled=False` switches it off inside
+    another. As in PyTorch, a device may come first.
     """
 
     _flag = _mode

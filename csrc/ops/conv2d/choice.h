@@ -54,7 +54,8 @@ const ConvMethodRow& conv_choice(const ConvShape& s, ConvPass pass, Dtype dtype)
 // What a convolution's threads may share beside its operands, 64 MiB unless set: methods that want
 // more are no candidates, and `implicit` packs as many filters at a time as fit, a panel at least.
 // Each thread has blocks of the size of its L2 besides, or of a dozen of Winograd's tiles where
-// they are more; of Winograd's sections, all threads but one a panel of filters too.
+// they are more; of Winograd's sections, all threads but one a panel of filters too. Filters of
+// bfloat16 may become float32 besides.
 constexpr size_t kConvWorkspace = size_t(64) << 20;
 size_t conv_workspace();
 void set_conv_workspace(size_t bytes);

@@ -220,7 +220,7 @@ class NarrowEngine {
     const bool in_place = g_.dy_pixel <= nr;
     T* const sums = sums_.data() + part * values_ * g_.filters;
     Workspace<GemmSegment<T>> segments{size_t(block_)};
-    Workspace<T> dy(size_t((panel1 - panel0) * packed_panel<T>(block_ * g_.q, nr)));
+    Workspace<T> dy(in_place ? 0 : size_t((panel1 - panel0) * packed_panel<T>(block_ * g_.q, nr)));
     const T* rows[kMaxTileRows];
     T* out[kMaxTileRows];
     const Epilogue<T> none;

@@ -53,14 +53,19 @@ Workspace<float> widened(const bfloat16* from, ptrdiff_t n) {
   return to;
 }
 
-double x_size(const ConvShape& s) { return double(s.h) * double(s.w) * double(s.c); }
-double y_size(const ConvShape& s) { return double(s.p) * double(s.q) * double(s.k); }
+// Images [n, n + count) of so many elements each.
+Workspace<float> widened(const bfloat16* images, ptrdiff_t n, ptrdiff_t count, ptrdiff_t size) {
+  return widened(images + n * size, count * size);
+}
+
+ptrdiff_t x_size(const ConvShape& s) { return s.h * s.w * s.c; }
+ptrdiff_t y_size(const ConvShape& s) { return s.p * s.q * s.k; }
 ptrdiff_t w_size(const ConvShape& s) { return s.k * s.r * s.s * s.group_c(); }
 
 // Runs of images that take half of the workspace when so many elements of each are float32.
 template <class F>
-void widened_parts(const ConvShape& s, double elements, F&& part) {
-  each_part(s, elements * sizeof(float), part, double(conv_workspace()) / 2);
+void widened_parts(const ConvShape& s, ptrdiff_t elements, F&& part) {
+  each_part(s, double(elements) * sizeof(float), part, double(conv_workspace()) / 2);
 }
 
 // --- choice
@@ -73,8 +78,8 @@ double cost(Way way, const ConvShape& s, ConvPass pass) {
     double least = INFINITY;
     for (const ConvCandidate& c : conv_candidates(s, pass, Dtype::f32))
       least = std::min(least, c.cost);
-    const double elements = (pass == ConvPass::bwd_data ? 0 : n * x_size(s)) +
-                            (pass == ConvPass::fwd ? 0 : n * y_size(s)) +
+    const double elements = (pass == ConvPass::bwd_data ? 0 : n * double(x_size(s))) +
+                            (pass == ConvPass::fwd ? 0 : n * double(y_size(s))) +
                             (pass == ConvPass::bwd_weight ? 0 : double(w_size(s)));
     return least + lanes / 2 * elements;
   }
@@ -89,7 +94,7 @@ double cost(Way way, const ConvShape& s, ConvPass pass) {
   const double copied = taps * (data ? k : c) + (pass == ConvPass::bwd_weight ? k : 0);
   const double filters = pass == ConvPass::bwd_weight ? 0 : taps * c * k;
   return groups * (pixels * (product / 2 + lanes / 4 * copied) + lanes * filters) +
-         (data && s.stride_h * s.stride_w > 1 ? lanes * n * x_size(s) : 0);
+         (data && s.stride_h * s.stride_w > 1 ? lanes * n * double(x_size(s)) : 0);
 }
 
 Way choose(const ConvShape& s, ConvPass pass) {
@@ -238,8 +243,8 @@ void conv2d_fwd(const ConvShape& s, const bfloat16* x, const bfloat16* w, const 
   if (choose(s, ConvPass::fwd) == Way::pairs) return fwd_pairs(s, x, w, e, y);
   Workspace<float> filters = widened(w, w_size(s));
   widened_parts(s, x_size(s), [&](const ConvShape& part, ptrdiff_t n) {
-    Workspace<float> images = widened(x + n * s.h * s.w * s.c, part.n * s.h * s.w * s.c);
-    conv2d_fwd(part, images.data(), filters.data(), e, y + n * s.p * s.q * s.k);
+    Workspace<float> images = widened(x, n, part.n, x_size(s));
+    conv2d_fwd(part, images.data(), filters.data(), e, y + n * y_size(s));
   });
 }
 
@@ -250,8 +255,8 @@ void conv2d_bwd_data(const ConvShape& s, const bfloat16* dy, const bfloat16* w,
   if (choose(s, ConvPass::bwd_data) == Way::pairs) return bwd_data_pairs(s, dy, w, e, dx);
   Workspace<float> filters = widened(w, w_size(s));
   widened_parts(s, y_size(s), [&](const ConvShape& part, ptrdiff_t n) {
-    Workspace<float> images = widened(dy + n * s.p * s.q * s.k, part.n * s.p * s.q * s.k);
-    conv2d_bwd_data(part, images.data(), filters.data(), e, dx + n * s.h * s.w * s.c);
+    Workspace<float> images = widened(dy, n, part.n, y_size(s));
+    conv2d_bwd_data(part, images.data(), filters.data(), e, dx + n * x_size(s));
   });
 }
 
@@ -261,8 +266,8 @@ void conv2d_bwd_weight(const ConvShape& s, const bfloat16* x, const bfloat16* dy
   if (choose(s, ConvPass::bwd_weight) == Way::pairs) return bwd_weight_pairs(s, x, dy, dw);
   const ptrdiff_t size = w_size(s);
   widened_parts(s, x_size(s) + y_size(s), [&](const ConvShape& part, ptrdiff_t n) {
-    Workspace<float> images = widened(x + n * s.h * s.w * s.c, part.n * s.h * s.w * s.c);
-    Workspace<float> grads = widened(dy + n * s.p * s.q * s.k, part.n * s.p * s.q * s.k);
+    Workspace<float> images = widened(x, n, part.n, x_size(s));
+    Workspace<float> grads = widened(dy, n, part.n, y_size(s));
     if (n == 0) return conv2d_bwd_weight(part, images.data(), grads.data(), dw);
     Workspace<float> sums{size_t(size)};
     conv2d_bwd_weight(part, images.data(), grads.data(), sums.data());
