@@ -111,7 +111,7 @@ def test_without_a_file_records_live_in_the_process():
 def test_conv_algorithm_says_what_and_why():
     found = striate.conv_algorithm(X, W, padding=1)
     assert {c.method for c in found.candidates} == {
-        "winograd_f4x4", "winograd_f2x2", "rows", "implicit",
+        "winograd_f4x4", "winograd_f2x2", "rows", "patches", "implicit",
     }  # fmt: skip
     assert all(c.predicted > 0 and c.measured > 0 for c in found.candidates)
     least = min(found.candidates, key=lambda c: c.predicted)

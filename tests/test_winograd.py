@@ -182,4 +182,4 @@ def test_few_tiles_and_few_channels_go_directly():
     """One image of 2 x 2 does not pay for transforming 512 x 512 filters, nor do 3 channels."""
     for x, w in (((1, 512, 2, 2), (512, 512, 3, 3)), ((2, 3, 32, 32), (64, 3, 3, 3))):
         found = striate.conv_algorithm(x, w, padding=1, measure=False)
-        assert found.method in ("rows", "implicit")
+        assert found.method in ("rows", "implicit", "patches")

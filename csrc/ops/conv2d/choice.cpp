@@ -3,13 +3,16 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 
 #include "core/blocks.h"
 #include "core/memory.h"
 #include "core/precision.h"
 #include "ops/conv2d/depthwise.h"
+#include "ops/conv2d/patches.h"
 #include "ops/conv2d/winograd.h"
 #include "ops/gemm/tile.h"
+#include "ops/gemm/wide.h"
 
 namespace striate {
 namespace {
@@ -52,6 +55,8 @@ bool accepts(ConvMethod method, ConvPass pass, const ConvShape& s) {
     case ConvMethod::sampled:
       return s.r == 1 && s.s == 1 && s.top == 0 && s.left == 0 && s.groups == 1 &&
              (s.p - 1) * s.stride_h < s.h && (s.q - 1) * s.stride_w < s.w;
+    case ConvMethod::patches:
+      return s.groups == 1 && s.p * s.q > 0 && offsets_are_modest(s);
     case ConvMethod::depthwise:
       return s.groups == s.c && s.k == s.c && s.groups > 1;
     case ConvMethod::winograd_f4x4:
@@ -95,6 +100,8 @@ class Model {
         return pixels_ * c_ * k_ + through_caches();
       case ConvMethod::sampled:
         return 1.1 * pixels_ * c_ * k_ + copy(pixels_ * c_);
+      case ConvMethod::patches:
+        return patches() + through_caches();
       case ConvMethod::depthwise:
         return 2.5 * pixels_ * groups_ * taps_;
       case ConvMethod::winograd_f4x4:
@@ -120,7 +127,13 @@ class Model {
                            (pass_ == ConvPass::bwd_data ? k_ : c_);
     switch (method) {
       case ConvMethod::gemm:
-        return weight ? parts() : 0;
+        return weight ? parts() : pass_ == ConvPass::fwd ? wide_bytes(dtype_, k_, pixels_, c_) : 0;
+      case ConvMethod::patches: {
+        const double met = patches_met(s_), bytes = met * pixels_ * taps_ * c_ * item_;
+        const double part = copies(bytes / item_) / std::max(bytes, 1.0);  // images at a time
+        return part * (bytes + (met < 1 ? met * pixels_ * k_ * item_ : 0)) +
+               wide_bytes(dtype_, k_, part * met * pixels_, taps_ * c_);
+      }
       case ConvMethod::sampled:
         return copies(pixels_ * c_) + parts();
       case ConvMethod::depthwise: {
@@ -184,14 +197,23 @@ class Model {
     return result * item_ < double(kPastCachesBytes) ? 0 : copy(result);
   }
 
-  // The part of the pixels of y that 1x1 filters meet an input at: the others are left out.
+  // The part of the pixels of y that 1x1 filters meet an input at, by whole rows: tiles that meet
+  // none are left out.
   double met() const {
     if (taps_ > 1 || pass_ == ConvPass::bwd_data) return 1;
-    auto inside = [](ptrdiff_t size, ptrdiff_t count, ptrdiff_t before, ptrdiff_t stride) {
-      const ptrdiff_t end = std::min(count, ceil_div(size + before, stride));
-      return double(std::max<ptrdiff_t>(end - ceil_div(before, stride), 0)) / double(count);
-    };
-    return inside(s_.h, s_.p, s_.top, s_.stride_h) * inside(s_.w, s_.q, s_.left, s_.stride_w);
+    const ptrdiff_t end = std::min(s_.p, ceil_div(s_.h + s_.top, s_.stride_h));
+    return double(std::max<ptrdiff_t>(end - ceil_div(s_.top, s_.stride_h), 0)) / double(s_.p);
+  }
+
+  // Runs of a filter's row are copied, 20 cycles each; the products then turn the filters, but for
+  // a few pixels or where pixels fill wide panels.
+  double patches() const {
+    constexpr double kFew = 16;
+    const double met = pixels_ * patches_met(s_), values = met * taps_ * c_;
+    const double runs = met * double(s_.r) * (s_.dilation_w > 1 ? double(s_.s) : 1);
+    const bool turns = met > kFew && wide_bytes(dtype_, k_, met, taps_ * c_) == 0;
+    return values * k_ + 1.5 * copy(values) + 40 * runs * lanes_ + (turns ? filters() : 0) +
+           (met < pixels_ ? copy(pixels_ * k_) : 0);
   }
 
   double implicit() const {

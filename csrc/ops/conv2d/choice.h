@@ -4,6 +4,8 @@
 //   gemm           1x1 filters at stride 1 without padding: pixels are the rows of a plain product
 //   sampled        weight gradient of 1x1 filters at a stride: the pixels they meet are copied side
 //                  by side, then the same
+//   patches        few pixels under many filters: what lies under them is copied, then the same
+//                  (patches.h)
 //   depthwise      one filter a channel
 //   winograd_f4x4  filters of up to 12 taps at strides up to 4, in pieces of 3x3: a quarter of the
 //                  multiplications of a 3x3 filter (winograd.h)
@@ -29,6 +31,7 @@ namespace striate {
 enum class ConvMethod {
   gemm,
   sampled,
+  patches,
   depthwise,
   winograd_f4x4,
   winograd_f2x2,
@@ -53,7 +56,7 @@ const ConvMethodRow& conv_choice(const ConvShape& s, ConvPass pass, Dtype dtype)
 
 // What a convolution's threads may share beside its operands, 64 MiB unless set: methods that want
 // more are no candidates, and `implicit` packs as many filters at a time as fit, a panel at least.
-// Each thread has blocks of the size of its L2 besides, or of a dozen of Winograd's tiles where
+// Each thread has blocks of once or twice its L2 besides, or of a dozen of Winograd's tiles where
 // they are more; of Winograd's sections, all threads but one a panel of filters too. Filters of
 // bfloat16 may become float32 besides.
 constexpr size_t kConvWorkspace = size_t(64) << 20;

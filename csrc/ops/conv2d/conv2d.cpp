@@ -12,6 +12,7 @@
 #include "ops/conv2d/choice.h"
 #include "ops/conv2d/depthwise.h"
 #include "ops/conv2d/implicit.h"
+#include "ops/conv2d/patches.h"
 #include "ops/conv2d/pointwise.h"
 #include "ops/conv2d/rows.h"
 #include "ops/conv2d/scatter.h"
@@ -212,6 +213,8 @@ void fwd_by(ConvMethod method, const ConvShape& s, const T* x, const T* w, const
   switch (method) {
     case ConvMethod::gemm:
       return pointwise_fwd(s, x, w, e, y);
+    case ConvMethod::patches:
+      return patches_fwd(s, x, w, e, y);
     case ConvMethod::depthwise:
       return depthwise_fwd(s, x, w, e, y);
     case ConvMethod::winograd_f4x4:
@@ -243,7 +246,8 @@ void bwd_data_by(ConvMethod method, const ConvShape& s, const T* dy, const T* w,
       return scatter_bwd_data(s, dy, w, e, dx);
     case ConvMethod::rows:
       return rows_bwd_data(s, dy, w, e, dx);
-    case ConvMethod::sampled:  // no row of this pass
+    case ConvMethod::sampled:  // no rows of this pass
+    case ConvMethod::patches:
     case ConvMethod::implicit:
       return bwd_data_implicit(s, dy, w, e, dx);
   }
@@ -264,7 +268,8 @@ void bwd_weight_by(ConvMethod method, const ConvShape& s, const T* x, const T* d
       return winograd_bwd_weight(s, 2, x, dy, dw);
     case ConvMethod::rows:
       return bwd_weight_rows(s, x, dy, dw);
-    case ConvMethod::scatter:  // no row of this pass
+    case ConvMethod::patches:  // no rows of this pass
+    case ConvMethod::scatter:
     case ConvMethod::implicit:
       return bwd_weight_implicit(s, x, dy, dw);
   }

@@ -7,6 +7,10 @@
 //         for MR filters at a time                 M [xi][filter][column] (+)=   L2
 //       with the last block: dw of the group
 //
+// Where M is small, a part of the tiles is a task, with V, E, M and dw of its own, and the dw of
+// all parts are added: two barriers a block of 0.1 ms cost a third at two threads (32 channels on
+// 112 x 112, Zen 5: 2.6 and 1.9 ms).
+//
 // Bytes a flop out of L3: 2 over the filters and 2 over the columns of a group, 4 over the tiles
 // of a block where there are several blocks. Groups of 64 x 64 and 64 tiles make 0.13. (Lost on a
 // Zen 3: V and E of 16 MB, 1.8 times slower at 64 channels than of 2; blocks of 32 tiles, 0.8.)
@@ -15,6 +19,7 @@
 #include "core/caches.h"
 #include "core/memory.h"
 #include "core/threads.h"
+#include "ops/conv2d/choice.h"
 #include "ops/conv2d/winograd.h"
 #include "ops/gemm/tile.h"
 
@@ -26,13 +31,31 @@ constexpr ptrdiff_t kFewestTiles = 64;      // of a block: M is read and written
 constexpr ptrdiff_t kFewestOfPieces = 96;   // there is an M for each piece
 constexpr ptrdiff_t kTilesATask = 8;        // that are transformed
 
-// Tiles of a block at most.
-ptrdiff_t most_tiles(const ConvShape& s, ptrdiff_t pieces, ptrdiff_t m, size_t item) {
-  const double xis = double((m + 2) * (m + 2));
-  const double bytes = xis * double(s.c * pieces + s.k) * double(item);
-  const ptrdiff_t fewest = pieces > 1 ? kFewestOfPieces : kFewestTiles;
-  return std::max(ptrdiff_t(double(kBlockBytes) / bytes), fewest);
-}
+// Tiles go in blocks whose V and E stay in cache. Where all of M fits L2, a block is so short that
+// threads would spend it on barriers: parts of the tiles then, with an M and a dw of their own.
+struct Cut {
+  ptrdiff_t parts, part;    // how many, and of how many tiles
+  ptrdiff_t blocks, block;  // of a part
+
+  Cut(const ConvShape& s, ptrdiff_t pieces, ptrdiff_t m, size_t item, ptrdiff_t tiles) {
+    const double xis = double((m + 2) * (m + 2)), filters = double(s.k),
+                 channels = double(s.c) * double(pieces);
+    const double sums = xis * filters * channels * double(item);
+    const bool few = sums <= double(l2_bytes());
+    parts =
+        few ? std::clamp<ptrdiff_t>(
+                  conv_pixel_parts(s.n * s.p * s.q, filters * double(s.r * s.s * s.c)), 1, tiles)
+            : 1;
+    part = ceil_div(tiles, parts);
+    parts = ceil_div(tiles, part);
+    const ptrdiff_t fewest = pieces > 1 ? kFewestOfPieces : kFewestTiles;
+    const double bytes = parts > 1 ? double(l2_bytes()) : double(kBlockBytes);
+    const auto most =
+        std::max(ptrdiff_t(bytes / (xis * (channels + filters) * double(item))), fewest);
+    blocks = ceil_div(part, most);
+    block = ceil_div(part, blocks);
+  }
+};
 
 template <class T>
 class WeightTiles {
@@ -50,6 +73,7 @@ class WeightTiles {
         dw_(dw),
         kernel_(gemm_kernel(dtype_of<T>)),
         tiles_(m, s.n, rows_, cols_),
+        cut_(s, pieces_, m, sizeof(T), tiles_.count()),
         input_{stage<WinogradInput<T>>(WinogradStage::input, a_)},
         gradient_{stage<WinogradInput<T>>(WinogradStage::dy, m)},
         output_{stage<WinogradOutput<T>>(WinogradStage::dw, 3)} {
@@ -58,36 +82,68 @@ class WeightTiles {
       gradient_[1] = stage<WinogradInput<T>>(WinogradStage::dy, 0);
       output_[1] = stage<WinogradOutput<T>>(WinogradStage::dw, 0);
     }
-    blocks_ = ceil_div(tiles_.count(), most_tiles(s, pieces_, m, sizeof(T)));
-    block_ = ceil_div(tiles_.count(), blocks_);
     // Lines between rows and between the matrices keep both out of the same sets of L1.
-    v_row_ = s.c * pieces_ + kLine, v_xi_ = block_ * v_row_ + kLine;
-    e_row_ = s.k + kLine, e_xi_ = block_ * e_row_ + kLine;
-    cut();
+    v_row_ = s.c * pieces_ + kLine, v_xi_ = cut_.block * v_row_ + kLine;
+    e_row_ = s.k + kLine, e_xi_ = cut_.block * e_row_ + kLine;
+    make_groups();
   }
 
   void run() {
+    if (cut_.parts == 1) return run_blocks();
+    const ptrdiff_t size = s_.k * s_.r * s_.s * s_.c;
+    Workspace<T> others(size_t((cut_.parts - 1) * size));
+    parallel_for(cut_.parts, [&](ptrdiff_t part) {
+      run_part(part, part == 0 ? dw_ : others.data() + (part - 1) * size);
+    });
+    parallel_ranges(size, 1 << 13, 16, [&](ptrdiff_t begin, ptrdiff_t end) {
+      for (const T* from = others.data(); from < others.data() + others.size(); from += size)
+        for (ptrdiff_t i = begin; i < end; ++i) dw_[i] += from[i];
+    });
+  }
+
+ private:
+  // V and E of the tiles [begin, end), which are among those from `first` on whose products are
+  // summed up in one M.
+  struct Block {
+    T *v, *e;
+    ptrdiff_t first, begin, end;
+  };
+
+  // All tiles; their transforms and the groups are spread over the threads, block by block.
+  void run_blocks() {
     Workspace<T> v(size_t(xis_ * v_xi_)), e(size_t(xis_ * e_xi_));
-    const ptrdiff_t tasks = pieces_ * down_ * across_;
-    Workspace<T> sums(blocks_ > 1 ? size_t(tasks * group_size()) : 0);
-    v_ = v.data(), e_ = e.data();
-    for (ptrdiff_t begin = 0; begin < tiles_.count(); begin += block_) {
-      const ptrdiff_t count = std::min(block_, tiles_.count() - begin);
+    const ptrdiff_t tasks = groups();
+    Workspace<T> sums(cut_.blocks > 1 ? size_t(tasks * group_size()) : 0);
+    for (ptrdiff_t begin = 0; begin < tiles_.count(); begin += cut_.block) {
+      const Block block{v.data(), e.data(), 0, begin, std::min(begin + cut_.block, tiles_.count())};
+      const ptrdiff_t count = block.end - begin;
       parallel_for(ceil_div(count, kTilesATask), [&](ptrdiff_t part) {
         for (ptrdiff_t i = 0; i < kTilesATask && part * kTilesATask + i < count; ++i)
-          take(begin, part * kTilesATask + i);
+          take(block, part * kTilesATask + i);
       });
       parallel_for(tasks, [&](ptrdiff_t part) {
-        Workspace<T> own(blocks_ > 1 ? 0 : size_t(group_size()));
-        T* m = blocks_ > 1 ? sums.data() + part * group_size() : own.data();
-        const Group group = this->group(part);
-        multiply(group, begin, begin + count, m);
-        if (begin + count == tiles_.count()) give(group, m);
+        Workspace<T> own(cut_.blocks > 1 ? 0 : size_t(group_size()));
+        T* m = cut_.blocks > 1 ? sums.data() + part * group_size() : own.data();
+        multiply(group(part), block, m);
+        if (block.end == tiles_.count()) give(group(part), m, dw_);
       });
     }
   }
 
- private:
+  // A part of the tiles, by one thread: dw of these alone.
+  void run_part(ptrdiff_t part, T* dw) const {
+    Workspace<T> v(size_t(xis_ * v_xi_)), e(size_t(xis_ * e_xi_));
+    Workspace<T> m(size_t(groups() * group_size()));
+    const ptrdiff_t first = part * cut_.part, last = std::min(first + cut_.part, tiles_.count());
+    for (ptrdiff_t begin = first; begin < last; begin += cut_.block) {
+      const Block block{v.data(), e.data(), first, begin, std::min(begin + cut_.block, last)};
+      for (ptrdiff_t i = 0; begin + i < block.end; ++i) take(block, i);
+      for (ptrdiff_t i = 0; i < groups(); ++i)
+        multiply(group(i), block, &m[size_t(i * group_size())]);
+    }
+    for (ptrdiff_t i = 0; i < groups(); ++i) give(group(i), &m[size_t(i * group_size())], dw);
+  }
+
   template <class Args>
   WinogradFn<Args>* stage(WinogradStage stage, ptrdiff_t n) const {
     return winograd_kernel(stage, a_, n, dtype_of<T>).template as<WinogradFn<Args>>();
@@ -95,7 +151,7 @@ class WeightTiles {
 
   // Groups of like size whose M fills L2, and enough of them for all threads. Which they
   // are does not change a sum.
-  void cut() {
+  void make_groups() {
     const ptrdiff_t nr = kernel_.nr, size = l2_bytes() / (xis_ * ptrdiff_t(sizeof(T)));
     ptrdiff_t side = 1;
     while ((side + 1) * (side + 1) <= size) ++side;
@@ -107,7 +163,7 @@ class WeightTiles {
     const ptrdiff_t height = kernel_.mr;
     filters_ = even(s_.k, std::max(size / columns_, height), height);
     auto tasks = [&] { return pieces_ * ceil_div(s_.k, filters_) * ceil_div(s_.c, columns_); };
-    const ptrdiff_t wanted = num_threads() > 1 ? 3 * num_threads() : 1;
+    const ptrdiff_t wanted = cut_.parts == 1 && num_threads() > 1 ? 3 * num_threads() : 1;
     while (tasks() < wanted && filters_ > height) filters_ = even(s_.k, filters_ / 2, height);
     while (tasks() < wanted && columns_ > nr) columns_ = even(s_.c, columns_ / 2, nr);
     down_ = ceil_div(s_.k, filters_), across_ = ceil_div(s_.c, columns_);
@@ -131,13 +187,14 @@ class WeightTiles {
   }
 
   ptrdiff_t m_xi() const { return filters_ * columns_ + kLine; }
+  ptrdiff_t groups() const { return pieces_ * down_ * across_; }
   ptrdiff_t group_size() const { return xis_ * m_xi(); }
 
   // V and E of tile `index` of the block.
-  void take(ptrdiff_t begin, ptrdiff_t index) const {
-    const auto at = tiles_.place(begin + index);
+  void take(const Block& block, ptrdiff_t index) const {
+    const auto at = tiles_.place(block.begin + index);
     const auto& part = tiles_.part(at.part);
-    T* v = v_ + index * v_row_;
+    T* v = block.v + index * v_row_;
     for (int i = 0; i < rows_.count; ++i)
       for (int j = 0; j < cols_.count; ++j, v += s_.c) {
         const WinogradSpan down(rows_, rows_.pieces[i], at.row, part.outputs_down);
@@ -152,22 +209,24 @@ class WeightTiles {
     WinogradInput<T> in =
         winograd_input(dy_, at.n, WinogradSpan(own_rows, {1, 0, 1, 0}, at.row, down), 1,
                        WinogradSpan(own_cols, {1, 0, 1, 0}, at.col, across), 1, s_.k,
-                       e_ + index * e_row_, e_xi_, winograd_far<T>(s_.n, s_.p, s_.q, s_.k));
+                       block.e + index * e_row_, e_xi_, winograd_far<T>(s_.n, s_.p, s_.q, s_.k));
     in.points_down = down + rows_.most_taps() - 1;
     in.points_across = across + cols_.most_taps() - 1;
     gradient_[in.points_down < a_ || in.points_across < a_](in);
   }
 
   // The tiles of [begin, end) that have point xi of a group's piece are neighbours.
-  void multiply(const Group& g, ptrdiff_t begin, ptrdiff_t end, T* m) const {
+  void multiply(const Group& g, const Block& block, T* m) const {
+    const ptrdiff_t begin = block.begin, end = block.end;
+    const bool more = begin > block.first;  // M holds the sums of blocks before
     const ptrdiff_t nr = kernel_.nr;
     const ptrdiff_t height = ceil_div(g.filters, ceil_div(g.filters, kernel_.mr));
     const Epilogue<T> none;
     const T* rows[kMaxTileRows];
     T* out[kMaxTileRows];
     GemmSegment<T> segment{rows, 0, nullptr, 0};
-    GemmTile<T> tile{&segment, 1,       e_row_,   v_row_,   out, 0, 0, T(1), T(begin > 0 ? 1 : 0),
-                     nullptr,  nullptr, none.low, none.high};
+    GemmTile<T> tile{&segment,        1,       e_row_,  v_row_,   out,      0, 0, T(1),
+                     T(more ? 1 : 0), nullptr, nullptr, none.low, none.high};
     for (ptrdiff_t xi = 0; xi < xis_; ++xi) {
       ptrdiff_t from = end, to = begin;
       for (int i = 0; i < WinogradTiles::kParts; ++i) {
@@ -179,15 +238,15 @@ class WeightTiles {
         from = std::min(from, std::max(begin, part.begin)), to = std::min(end, part.end);
       }
       segment.k = std::max<ptrdiff_t>(to - from, 0);
-      if (segment.k == 0 && begin > 0) continue;
+      if (segment.k == 0 && more) continue;
       from = segment.k ? from - begin : 0;
       for (ptrdiff_t j = 0; j < g.columns; j += nr) {
-        segment.b = v_ + xi * v_xi_ + from * v_row_ + g.piece * s_.c + g.c + j;
+        segment.b = block.v + xi * v_xi_ + from * v_row_ + g.piece * s_.c + g.c + j;
         tile.n = int(std::min(nr, g.columns - j));
         for (ptrdiff_t first = 0; first < g.filters; first += height) {
           tile.m = int(std::min(height, g.filters - first));
           for (int i = 0; i < tile.m; ++i) {
-            rows[i] = e_ + xi * e_xi_ + from * e_row_ + g.k + first + i;
+            rows[i] = block.e + xi * e_xi_ + from * e_row_ + g.k + first + i;
             out[i] = m + xi * m_xi() + (first + i) * columns_ + j;
           }
           kernel_.run(tile);
@@ -196,14 +255,14 @@ class WeightTiles {
     }
   }
 
-  void give(const Group& g, const T* m) const {
+  void give(const Group& g, const T* m, T* dw) const {
     const Epilogue<T> none;
     const WinogradPiece &down = *g.down, &across = *g.across;
     const ptrdiff_t row = s_.s * s_.c, first = down.first * row + across.first * s_.c + g.c;
     for (ptrdiff_t i = 0; i < g.filters; ++i)
       output_[down.taps < 3 || across.taps < 3](
           {m + i * columns_, m_xi(), down.taps, across.taps, g.columns, nullptr, none.low,
-           none.high, dw_ + (g.k + i) * s_.r * row + first, down.step * row, across.step * s_.c,
+           none.high, dw + (g.k + i) * s_.r * row + first, down.step * row, across.step * s_.c,
            false, down.taps, across.taps, m_ + down.taps - 1, m_ + across.taps - 1});
   }
 
@@ -217,13 +276,12 @@ class WeightTiles {
   T* const dw_;
   const GemmKernel& kernel_;
   const WinogradTiles tiles_;
+  const Cut cut_;
   // Of whole tiles and filters, and of parts.
   WinogradFn<WinogradInput<T>>*input_[2], *gradient_[2];
   WinogradFn<WinogradOutput<T>>* output_[2];
-  ptrdiff_t blocks_, block_;  // how many, and of how many tiles
   ptrdiff_t v_row_, v_xi_, e_row_, e_xi_;
   ptrdiff_t filters_, columns_, down_, across_;  // of a group, and groups
-  T *v_ = nullptr, *e_ = nullptr;
 };
 
 }  // namespace
@@ -233,14 +291,15 @@ double winograd_weight_workspace(const ConvShape& s, ptrdiff_t m, Dtype dtype) {
                      across = winograd_across(s, ConvPass::bwd_weight)[0];
   const ptrdiff_t pieces = down.count * across.count;
   const double item = double(item_size(dtype)), line = 64 / item, xis = double((m + 2) * (m + 2));
-  const double tiles =
-      double(s.n) * std::ceil(double(s.p) / double(m)) * std::ceil(double(s.q) / double(m));
-  const double blocks = std::ceil(tiles / double(most_tiles(s, pieces, m, item_size(dtype))));
-  const double block = std::ceil(tiles / blocks), c = double(s.c), k = double(s.k);
+  const ptrdiff_t tiles = s.n * ceil_div(s.p, m) * ceil_div(s.q, m);
+  const Cut cut(s, pieces, m, item_size(dtype), tiles);
+  const double c = double(s.c), k = double(s.k);
   const GemmKernel& kernel = gemm_kernel(dtype);
   const double sums = double(pieces) * (k + kernel.mr) * (c + kernel.nr);
-  return xis * item *
-         (block * (c * double(pieces) + k + 2 * line) + 2 * line + (blocks > 1 ? sums : 0));
+  const double block = double(cut.block) * (c * double(pieces) + k + 2 * line) + 2 * line;
+  // One thread's, and of other parts dw.
+  const double others = double(cut.parts - 1) * k * c * double(s.r * s.s);
+  return item * (xis * (block + (cut.parts > 1 || cut.blocks > 1 ? sums : 0)) + others);
 }
 
 template <class T>

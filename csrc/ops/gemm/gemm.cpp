@@ -9,6 +9,8 @@
 //   gemv     a product of one row or one column, or of a few rows with a B that comes from afar, by
 //            kernels of its own.
 //   dot      a product of few rows with a B that lies along k, as A does: neither is copied.
+//   wide     few columns, some more than whole panels of three vectors hold: the larger A, along k,
+//            is read once where it lies (wide.h).
 // A B with contiguous rows is read where it lies, at any size: the tile asks for it two panels
 // ahead. (One core of a Zen 4, GF/s in place and in panels: 16 x 1760 x 1760 109 and 79, 64 x 4096
 // x 4096 105 and 81, 1760 cubed 102 and 100; before the tile asked so far ahead, panels won.)
@@ -30,6 +32,7 @@
 #include "ops/gemm/pack.h"
 #include "ops/gemm/product.h"
 #include "ops/gemm/tile.h"
+#include "ops/gemm/wide.h"
 #include "ops/gemv/gemv.h"
 #include "ops/layout/layout.h"
 
@@ -37,9 +40,9 @@ namespace striate {
 namespace {
 
 const Table<GemmKernel> kernels{
-#define ROW(name, T, isa, mr, nr)                                                                 \
+#define ROW(name, T, isa, mr, nr, shape)                                                          \
   STRIATE_WITH_##isa(                                                                             \
-      GemmKernel{{{"gemm", "kernel", #name, dtype_of<T>, Isa::isa, 0},                            \
+      GemmKernel{{{"gemm", "kernel", #name, dtype_of<T>, Isa::isa, int(TileShape::shape)},        \
                   reinterpret_cast<void (*)()>(static_cast<void (*)(const GemmTile<T>&)>(name))}, \
                  mr,                                                                              \
                  nr}, )
@@ -47,7 +50,7 @@ const Table<GemmKernel> kernels{
 #undef ROW
 };
 
-enum class Method { direct, pack_a, pack_b, pack_ab, gemv, dot };
+enum class Method { direct, pack_a, pack_b, pack_ab, gemv, dot, wide };
 struct MethodRow : Row {
   Method method;
 };
@@ -60,7 +63,7 @@ const Table<MethodRow> methods{
 
 constexpr ptrdiff_t kNarrowK = 2048;  // steps of k at most where C is narrow and A in place
 constexpr double kFar = 16 << 20;     // bytes of an operand from which on it comes from afar
-#define ROW(name, T, isa, mr, nr)                                                  \
+#define ROW(name, T, isa, mr, nr, shape)                                           \
   static_assert(kLeastBlockN % nr == 0 && kBlockM % mr <= 4 && mr <= kMaxTileRows, \
                 "the blocking does not fit " #name);
 #include "ops/gemm/kernels.inc"
@@ -171,7 +174,10 @@ double cost(Method method, const GemmProblem<T>& p, const GemmKernel& kernel) {
   const double reread = reread_b<T>(p, kernel);
   // Multiply-adds of the part of the last vector that is beyond the columns.
   const ptrdiff_t lanes = kernel.nr / 2, beyond = ceil_div(p.n, lanes) * lanes - p.n;
-  const double idle = double(beyond) / double(lanes) * a_size;
+  // One vector of columns: each row is a chain, and eight of them few.
+  const bool tall = kernel.mr > 8;
+  const double narrow = tall && p.n <= lanes ? 0.27 * a_size : 0;
+  const double idle = double(beyond) / double(lanes) * a_size + narrow;
   switch (method) {
     case Method::direct:
       return b_as_it_lies ? idle + reread * b_size + beside_panels + in_place * (panels - 1)
@@ -186,14 +192,21 @@ double cost(Method method, const GemmProblem<T>& p, const GemmKernel& kernel) {
       if (!is_dot(p)) return infinite;
       const bool few_rows = p.m <= p.n;
       const double copy = few_rows ? (a.col == 1 ? 0 : a_size) : b.row == 1 ? 0 : b_size;
-      // Sums across a vector, and loads beside the multiply-adds: fewer for tiles of 4 by 6.
-      const double each = kernel.mr > 8 ? 4 + 0.018 * double(p.k) : 8 + 0.03 * double(p.k);
-      return copy + each * double(p.m) * double(p.n);
+      // Sums across a vector, and loads beside the multiply-adds: fewer for tiles of 4 by 6. Four
+      // rows of A at a time are short runs of what comes from afar.
+      const double each = tall ? 4 + 0.018 * double(p.k) : 8 + 0.03 * double(p.k);
+      const double far = tall && !few_rows && bytes > kFar ? 0.35 * a_size : 0;
+      return copy + far + each * double(p.m) * double(p.n);
     }
     case Method::gemv: {
       const GemmProblem<T> q = as_columns(p);
       if (!is_gemv(q)) return infinite;
       return q.n == 1 || b_size * sizeof(T) > kFar ? 0 : infinite;
+    }
+    case Method::wide: {
+      if (!is_wide(p)) return infinite;
+      const double rest = double(p.n % gemm_kernel(dtype_of<T>, TileShape::wide).nr);
+      return 0.5 * b_size + rest * double(p.m) * (4 + 0.018 * double(p.k)) + 1000;
     }
   }
   return infinite;
@@ -207,13 +220,17 @@ struct Choice {
 
   Choice(const GemmProblem<T>& p, const GemmKernel& kernel) {
     for (const MethodRow* row : methods.runnable(dtype_of<T>, 0)) {
-      const double c = striate::cost(row->method, p, kernel);
+      const double c = striate::cost(row->method, p, kernel) + turn_c(row->method, p);
       if (c < cost) cost = c, method = row->method;
     }
-    if (method == Method::gemv || p.c.col == 1) return;
-    // C is made elsewhere and turned.
+  }
+
+  // C is made elsewhere and turned.
+  static double turn_c(Method method, const GemmProblem<T>& p) {
     const double size = double(p.m) * double(p.n);
-    cost += (p.beta == T(0) ? 1 : 2) * (size * sizeof(T) > kFar ? 4 : 2) * size + 1000;
+    if (method == Method::gemv || p.c.col == 1) return 0;
+    if (method == Method::wide) return 0.5 * size;  // by few rows at a time
+    return (p.beta == T(0) ? 1 : 2) * (size * sizeof(T) > kFar ? 4 : 2) * size + 1000;
   }
 };
 
@@ -306,6 +323,7 @@ template <class T>
 void gemm_one(const Plan<T>& plan, GemmProblem<T> p) {
   if (plan.method == Method::gemv) return gemv(p);
   if (plan.method == Method::dot) return dot(p);
+  if (plan.method == Method::wide) return gemm_wide(p);
   if (p.c.col == 1) return multiply(plan, p);
 
   Workspace<T> space(size_t(p.m) * size_t(p.n));
@@ -365,7 +383,9 @@ Epilogue<T>::Epilogue()
 template Epilogue<float>::Epilogue();
 template Epilogue<double>::Epilogue();
 
-const GemmKernel& gemm_kernel(Dtype dtype) { return kernels.best(dtype, 0); }
+const GemmKernel& gemm_kernel(Dtype dtype, TileShape shape) {
+  return kernels.best(dtype, int(shape));
+}
 
 template <class T>
 void gemm(const GemmProblem<T>& problem) {

@@ -12,6 +12,7 @@
 //
 // Registers: avx512 14x2: 28 accumulators + 2 B + 1 broadcast = 31 of 32 zmm.
 //            avx2    6x2: 12 accumulators + 2 B + 1 broadcast = 15 of 16 ymm.
+//            wide    8x3 and 4x3: 24 and 12 accumulators + 3 B + 1 broadcast, all 16 of avx2.
 // Bound: 2 FMA ports x 4 cycles of latency want 8 independent chains; 28 and 12 are given. A step
 // of 14x2 takes 14 cycles on the FMA ports and 2 + 14 loads of the 28 that fit beside them, which
 // is why rows of A can be broadcast from where they lie and need no packing.
@@ -188,6 +189,13 @@ template <class T, int MR, int NV>
 void tile_of_size(const GemmTile<T>& t) {
   if (t.m == MR) return tile_of_width<T, MR, NV>(t);
   if constexpr (MR > 1) tile_of_size<T, MR - 1, NV>(t);
+}
+
+// Any t.m rows of NV whole vectors, A in place.
+template <class T, int MR, int NV>
+void wide_tile(const GemmTile<T>& t) {
+  if (t.m == MR) return tile<T, MR, NV, true, false>(t);
+  if constexpr (MR > 1) wide_tile<T, MR - 1, NV>(t);
 }
 
 }  // namespace

@@ -72,12 +72,16 @@ struct GemmKernel : Kernel {
   }
 };
 
+// square: what everything is built from. wide: few rows beside three vectors of columns, of which
+// all are there, by a path of its own (wide.h); rows of A are not packed.
+enum class TileShape { square, wide };
+
 // The preferred tile on this machine.
-const GemmKernel& gemm_kernel(Dtype dtype);
+const GemmKernel& gemm_kernel(Dtype dtype, TileShape shape = TileShape::square);
 
 constexpr int kMaxTileRows = 16;
 
-#define ROW(name, T, isa, mr, nr) STRIATE_WITH_##isa(void name(const GemmTile<T>&);)
+#define ROW(name, T, isa, mr, nr, shape) STRIATE_WITH_##isa(void name(const GemmTile<T>&);)
 #include "ops/gemm/kernels.inc"
 #undef ROW
 

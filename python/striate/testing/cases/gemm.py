@@ -105,6 +105,20 @@ def _dot_by_columns(x: Array, w: Array, b: Array, activation: Any = None, out: A
     return out
 
 
+def _wide_kernel(
+    x: Array, w: Array, b: Array | None, activation: Any = None, out: Any = None
+) -> Any:
+    """By panels of three vectors, which few rows choose beside a large w."""
+    with _C.pin_rows([f"gemm_f{8 * x.itemsize}_wide"]):
+        return _C.gemm(x, w.T, bias=b, activation=activation, out=out)
+
+
+def _wide_columns(a: Array, b: Array, out: Any = None) -> Any:
+    """Few columns of a b whose rows are contiguous."""
+    with _C.pin_rows([f"gemm_f{8 * a.itemsize}_wide"]):
+        return _C.gemm(a, b, out=out)
+
+
 CASES = [
     Case(
         name="gemm_packed",
@@ -203,6 +217,28 @@ CASES = [
         bound=_bound,
     ),
     Case(
+        name="gemm_wide",
+        rows=("gemm_f32_", "gemm_f64_"),
+        function=None,
+        kernel=_wide_kernel,
+        reference=_linear_reference,
+        samples=[
+            Sample(((m, k), (n, k), bias), {"activation": f})
+            for m, n, k in ((48, 50, 5), (49, 64, 100), (56, 71, 33), (98, 130, 700))
+            for bias, f in (((n,), "relu"), (None, None), ((n,), "tanh"))
+        ],
+        bound=_bound,
+    ),
+    Case(
+        name="gemm_wide_columns",
+        rows=("gemm_f32_", "gemm_f64_"),
+        function=None,
+        kernel=_wide_columns,
+        reference=np.matmul,
+        samples=[Sample(((m, k), (k, n))) for m, n, k in ((70, 48, 20), (61, 53, 130))],
+        bound=_bound,
+    ),
+    Case(
         name="matmul",
         rows=("gemm_f32_", "gemm_f64_"),
         function=striate.matmul,
@@ -215,6 +251,7 @@ CASES = [
             Sample(((45, 2048), (2048, 40))),  # rows of A that share the sets of L1
             Sample(((45, 2048), (2048, 7))),
             Sample(((100, 300), (300, 35))),  # turned: 35 rows fill tiles, 35 columns do not
+            Sample(((150, 90), (90, 51))),
         ],
         bound=_bound,
         flops=lambda a, b: 2.0 * np.prod(a) * b[-1],
@@ -254,6 +291,9 @@ CASES = [
             # Turned: B stays in place, C is made by columns.
             Sample(((32, 300), (700, 300), (700,)), {"activation": "relu"}),
             Sample(((32, 300), (700, 300), (700,)), {"activation": "tanh"}),
+            # Turned beside panels of three vectors and a column, and with several blocks of k.
+            *(Sample(((49, 600), (800, 600), (800,)), {"activation": f}) for f in ACTIVATIONS),
+            Sample(((102, 3000), (110, 3000), None), {"activation": None}),
         ],
         bound=_bound,
         flops=lambda x, w, b, **_: 2.0 * x[0] * x[1] * w[0],
