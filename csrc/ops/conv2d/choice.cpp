@@ -262,11 +262,14 @@ size_t conv_workspace() { return workspace_limit.load(std::memory_order_relaxed)
 void set_conv_workspace(size_t bytes) { workspace_limit.store(bytes, std::memory_order_relaxed); }
 
 ptrdiff_t conv_pixel_parts(ptrdiff_t pixels, double elements) {
-  constexpr ptrdiff_t kPixels = 4096, kParts = 8;
+  constexpr ptrdiff_t kPixels = 1024, kParts = 8;
   constexpr double kElements = 1 << 20;  // of all parts' sums
   if (elements > kElements / 2) return 1;
   const auto most = ptrdiff_t(kElements / std::max(elements, 1.0));
-  return std::clamp<ptrdiff_t>(pixels / kPixels, 1, std::min(kParts, most));
+  const ptrdiff_t wanted = std::clamp<ptrdiff_t>(pixels / kPixels, 1, std::min(kParts, most));
+  ptrdiff_t parts = 1;  // a power of two, as numbers of threads are
+  while (2 * parts <= wanted) parts *= 2;
+  return parts;
 }
 
 std::vector<ConvCandidate> conv_candidates(const ConvShape& s, ConvPass pass, Dtype dtype) {

@@ -12,8 +12,9 @@
 namespace striate {
 namespace {
 
-// A small result of many pixels has too few tiles for all threads: parts of the sum then, of sizes
-// that do not depend on the threads, added in order.
+// A small result of many pixels has few tiles, and threads that share them pack the same columns:
+// parts of the sum then, of sizes that do not depend on the threads, added in order. (Two threads,
+// Zen 5: 64 x 192 over 12,544 pixels 0.89 and 0.65 ms.)
 template <class T>
 void summed(const ConvShape& s, const T* x, const T* dy, T* dw, bool add) {
   const ptrdiff_t pixels = s.n * s.p * s.q, size = s.k * s.c,
@@ -32,10 +33,15 @@ void summed(const ConvShape& s, const T* x, const T* dy, T* dw, bool add) {
   if (parts == 1) return product(0, pixels, dw, add);
   Workspace<T> sums(size_t(parts * size));
   const ptrdiff_t each = ceil_div(pixels, parts);
-  parallel_for(parts, [&](ptrdiff_t part) {
+  auto one = [&](ptrdiff_t part) {
     product(std::min(part * each, pixels), std::min((part + 1) * each, pixels),
             sums.data() + part * size, false);
-  });
+  };
+  if (threads_here() <= parts) {
+    parallel_for(parts, one);
+  } else {  // each by all threads
+    for (ptrdiff_t part = 0; part < parts; ++part) one(part);
+  }
   parallel_ranges(size, 1 << 13, 16, [&](ptrdiff_t begin, ptrdiff_t end) {
     for (ptrdiff_t part = 0; part < parts; ++part) {
       const T* from = sums.data() + part * size;
