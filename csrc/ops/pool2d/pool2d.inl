@@ -18,6 +18,10 @@ namespace {
 
 constexpr int kStrip = 4;  // vectors; max with taps holds 4 maxima and 4 tap numbers
 
+// Where the vectors of a strip lie: beside each other in a pixel, or, where one holds all of its
+// channels, in outputs beside each other: 2 x 2 pixels of one vector take 40 cycles alone, 28 so.
+enum class Strip { channels, outputs };
+
 // Calls f.template strip<NV>(c, lanes of the last vector) over the channels.
 template <class T, class F>
 inline void for_strips(ptrdiff_t channels, F&& f) {
@@ -53,17 +57,62 @@ inline void store_tap(T* p, Vec<T> x, int n) {
   store(p, x, first<T>(n));
 }
 
-template <class T, class Tap, bool kTaps>
-struct MaxWindow {
+// The windows from q on that a strip takes.
+template <class T>
+struct Windows {
   const PoolArgs<T>& a;
-  PoolWindow cols;
-  T* y;
-  Tap* taps;
+  ptrdiff_t q;
+  const PoolWindow& cols() const { return a.cols[q]; }
+  // From one vector of a strip to the next, in x and in y.
+  template <Strip kind>
+  ptrdiff_t x_step() const {
+    if (kind == Strip::channels) return Vec<T>::lanes;
+    return (a.cols[q + 1].begin - a.cols[q].begin) * a.x_col;
+  }
+  template <Strip kind>
+  ptrdiff_t y_step() const {
+    return kind == Strip::channels ? Vec<T>::lanes : a.y_col;
+  }
+};
 
-  template <int NV>
+// Calls f(windows, strips) for the windows of a row: for_strips' or, of so few channels, kStrip
+// windows at once where these are alike and one step apart.
+template <class T, class Make>
+inline void for_windows(const PoolArgs<T>& a, Make&& make) {
+  constexpr int lanes = Vec<T>::lanes;
+  auto alike = [&](ptrdiff_t q) {
+    const PoolWindow* w = a.cols + q;
+    for (int i = 1; i < kStrip; ++i)
+      if (w[i].count != w[0].count || w[i].tap != w[0].tap || w[i].padded != w[0].padded ||
+          w[i].begin - w[i - 1].begin != w[1].begin - w[0].begin)
+        return false;
+    return true;
+  };
+  for (ptrdiff_t q = 0; q < a.q;) {
+    auto window = make(q);
+    if (a.channels <= lanes && q + kStrip <= a.q && alike(q)) {
+      window.template strip<kStrip, Strip::outputs>(0, int(a.channels));
+      q += kStrip;
+    } else {
+      for_strips<T>(a.channels, window);
+      ++q;
+    }
+  }
+  if (a.past_caches) drain();
+}
+
+template <class T, class Tap, bool kTaps>
+struct MaxWindow : Windows<T> {
+  Tap* taps;
+  using Windows<T>::a;
+
+  template <int NV, Strip kind = Strip::channels>
   void strip(ptrdiff_t c, int left) {
     constexpr int lanes = Vec<T>::lanes;
+    constexpr bool each = kind == Strip::outputs;  // vector ends before its last lane
     const Mask<T> last = first<T>(left);
+    const PoolWindow cols = this->cols();
+    const ptrdiff_t x_step = this->template x_step<kind>(), y_step = this->template y_step<kind>();
     Vec<T> best[NV], tap[NV];
 #pragma GCC unroll 4
     for (int v = 0; v < NV; ++v) {
@@ -76,8 +125,9 @@ struct MaxWindow {
         Vec<T> here = broadcast(T((a.rows.tap + r) * a.width + cols.tap + s));
 #pragma GCC unroll 4
         for (int v = 0; v < NV; ++v) {
-          Vec<T> x = v == NV - 1 ? load(row + v * lanes, last) : load(row + v * lanes);
-          if (r >= a.ask) fetch(row + v * lanes, a.ahead);
+          const T* p = row + v * x_step;
+          Vec<T> x = each || v == NV - 1 ? load(p, last) : load(p);
+          if (r >= a.ask) fetch(p, a.ahead);
           // max keeps a NaN in best. Only max and select wait for the tap before.
           Mask<T> nan = is_nan(x);
           if (kTaps) tap[v] = select(nan | (x > best[v]), here, tap[v]);
@@ -85,29 +135,28 @@ struct MaxWindow {
         }
       }
     }
+    T* y = a.y + this->q * a.y_col + c;
 #pragma GCC unroll 4
     for (int v = 0; v < NV; ++v) {
-      if (v == NV - 1 && !a.past_caches)
-        store(y + c + v * lanes, best[v], last);
+      if ((each || v == NV - 1) && !a.past_caches)
+        store(y + v * y_step, best[v], last);
       else
-        store_result(y + c + v * lanes, best[v], a.past_caches);
-      if (kTaps) store_tap(taps + c + v * lanes, tap[v], v == NV - 1 ? left : lanes);
+        store_result(y + v * y_step, best[v], a.past_caches);
+      if (kTaps)
+        store_tap(taps + this->q * a.y_col + c + v * y_step, tap[v],
+                  each || v == NV - 1 ? left : lanes);
     }
   }
 };
 
 template <class T>
 void max_row(const PoolArgs<T>& a) {
-  for (ptrdiff_t q = 0; q < a.q; ++q) {
-    ptrdiff_t at = q * a.y_col;
-    if (a.taps8)
-      for_strips<T>(a.channels, MaxWindow<T, uint8_t, true>{a, a.cols[q], a.y + at, a.taps8 + at});
-    else if (a.taps)
-      for_strips<T>(a.channels, MaxWindow<T, T, true>{a, a.cols[q], a.y + at, a.taps + at});
-    else
-      for_strips<T>(a.channels, MaxWindow<T, T, false>{a, a.cols[q], a.y + at, nullptr});
-  }
-  if (a.past_caches) drain();
+  if (a.taps8)
+    for_windows(a, [&](ptrdiff_t q) { return MaxWindow<T, uint8_t, true>{{a, q}, a.taps8}; });
+  else if (a.taps)
+    for_windows(a, [&](ptrdiff_t q) { return MaxWindow<T, T, true>{{a, q}, a.taps}; });
+  else
+    for_windows(a, [&](ptrdiff_t q) { return MaxWindow<T, T, false>{{a, q}, nullptr}; });
 }
 
 struct Sum {
@@ -132,16 +181,15 @@ struct Lp2 {
 };
 
 template <class Kind, class T>
-struct SumWindow {
-  const PoolArgs<T>& a;
-  PoolWindow cols;
-  T divisor;
-  T* y;
+struct SumWindow : Windows<T> {
+  using Windows<T>::a;
 
-  template <int NV>
+  template <int NV, Strip kind = Strip::channels>
   void strip(ptrdiff_t c, int left) {
-    constexpr int lanes = Vec<T>::lanes;
+    constexpr bool each = kind == Strip::outputs;  // vector ends before its last lane
     const Mask<T> last = first<T>(left);
+    const PoolWindow cols = this->cols();
+    const ptrdiff_t x_step = this->template x_step<kind>(), y_step = this->template y_step<kind>();
     Vec<T> total[NV];
 #pragma GCC unroll 4
     for (int v = 0; v < NV; ++v) total[v] = broadcast(T(0));
@@ -153,20 +201,22 @@ struct SumWindow {
       for (int s = 0; s < cols.count; ++s, row += a.dilation_w * a.x_col)
 #pragma GCC unroll 4
         for (int v = 0; v < NV; ++v) {
-          if (r >= a.ask) fetch(row + v * lanes, a.ahead);
-          part[v] = Kind::term(v == NV - 1 ? load(row + v * lanes, last) : load(row + v * lanes),
-                               part[v]);
+          const T* p = row + v * x_step;
+          if (r >= a.ask) fetch(p, a.ahead);
+          part[v] = Kind::term(each || v == NV - 1 ? load(p, last) : load(p), part[v]);
         }
 #pragma GCC unroll 4
       for (int v = 0; v < NV; ++v) total[v] = total[v] + part[v];
     }
+    T* y = a.y + this->q * a.y_col + c;
+    const Vec<T> divisor = broadcast(a.row_divisor * a.col_divisor[this->q]);
 #pragma GCC unroll 4
     for (int v = 0; v < NV; ++v) {
-      Vec<T> result = Kind::finish(total[v] / broadcast(divisor));
-      if (v == NV - 1 && !a.past_caches)
-        store(y + c + v * lanes, result, last);
+      Vec<T> result = Kind::finish(total[v] / divisor);
+      if ((each || v == NV - 1) && !a.past_caches)
+        store(y + v * y_step, result, last);
       else
-        store_result(y + c + v * lanes, result, a.past_caches);
+        store_result(y + v * y_step, result, a.past_caches);
     }
   }
 };
@@ -205,10 +255,7 @@ void sum_row(const PoolArgs<T>& a) {
       sum_window_by_rows<Kind>(a, a.cols[q], a.row_divisor * a.col_divisor[q], a.y + q * a.y_col);
     return;
   }
-  for (ptrdiff_t q = 0; q < a.q; ++q)
-    for_strips<T>(a.channels, SumWindow<Kind, T>{a, a.cols[q], a.row_divisor * a.col_divisor[q],
-                                                 a.y + q * a.y_col});
-  if (a.past_caches) drain();
+  for_windows(a, [&](ptrdiff_t q) { return SumWindow<Kind, T>{{a, q}}; });
 }
 
 template <class T, class Tap, bool kTaps>
@@ -323,8 +370,37 @@ void max_backward_row(const PoolBackwardArgs<T>& a) {
   if (a.past_caches) drain();
 }
 
+// Windows that do not overlap: every output gives its inputs their share (LeNet's average, Zen 5:
+// 27 and 42 GB/s).
+template <class T>
+void sum_backward_row_apart(const PoolBackwardArgs<T>& a) {
+  const PoolHit row = a.row_count > 0 ? a.rows[0] : PoolHit{};
+  ptrdiff_t done = 0;
+  for (ptrdiff_t q = 0; q <= a.q; ++q) {
+    const bool ends = q == a.q || a.row_count == 0;
+    const ptrdiff_t begin = ends ? a.w : a.apart[q].begin, count = ends ? 0 : a.apart[q].count;
+    if (!ends && count == 0) continue;
+    for (; done < begin; ++done)
+      row_each<T>(0, a.channels, [&](ptrdiff_t c, ptrdiff_t left) {
+        store_first(a.dx + done * a.dx_col + c, broadcast(T(0)), left);
+      });
+    if (ends) return;
+    const T* dy = a.dy + row.out * a.dy_row + q * a.dy_col;
+    const Vec<T> scale = broadcast(a.scale[row.out * a.q + q]);
+    T* dx = a.dx + begin * a.dx_col;
+    row_each<T>(0, a.channels, [&](ptrdiff_t c, ptrdiff_t left) {
+      const Vec<T> share = load_filled(dy + c, left, T(0)) * scale;
+      for (ptrdiff_t s = 0; s < count; ++s) store_first(dx + s * a.dx_col + c, share, left);
+    });
+    done = begin + count;
+  }
+}
+
+// Pixels of many channels are long runs, written one after the other.
 template <class T>
 void sum_backward_row(const PoolBackwardArgs<T>& a) {
+  const bool few = a.channels <= kStrip * Vec<T>::lanes;
+  if (a.apart && few && !a.past_caches) return sum_backward_row_apart(a);
   for (ptrdiff_t w = 0; w < a.w; ++w) {
     const ptrdiff_t hits = a.row_count * (a.col_begin[w + 1] - a.col_begin[w]);
     if (hits != 1 || a.past_caches) {
