@@ -59,14 +59,41 @@ py::object c_contiguous_on_device(py::handle array) {
   return array.attr("copy")("C");
 }
 
-py::object make_device_array(Dtype dtype, const ptrdiff_t* shape, int rank, const ptrdiff_t* stride,
-                             int device) {
+namespace {
+
+py::object make(const char* dtype, ptrdiff_t item, const ptrdiff_t* shape, int rank,
+                const ptrdiff_t* stride, int device) {
   py::tuple sizes{size_t(rank)}, steps{size_t(rank)};
   for (int i = 0; i < rank; ++i) {
     sizes[size_t(i)] = shape[i];
-    steps[size_t(i)] = stride[i] * ptrdiff_t(item_size(dtype));
+    steps[size_t(i)] = stride[i] * item;
   }
-  return py::handle(empty_function)(sizes, dtype_name(dtype), steps, device);
+  return py::handle(empty_function)(sizes, dtype, steps, device);
+}
+
+}  // namespace
+
+py::object make_device_array(Dtype dtype, const ptrdiff_t* shape, int rank, const ptrdiff_t* stride,
+                             int device) {
+  return make(dtype_name(dtype), ptrdiff_t(item_size(dtype)), shape, rank, stride, device);
+}
+
+py::object make_device_bytes(const ptrdiff_t* shape, int rank, int device) {
+  ptrdiff_t stride[kMaxRank];
+  c_order(shape, rank, stride);
+  return make("uint8", 1, shape, rank, stride, device);
+}
+
+const uint8_t* read_device_bytes(py::handle array, const char* op, const char* argument,
+                                 const ptrdiff_t* shape, int rank) {
+  const py::tuple sizes = array.attr("shape");
+  bool same = py::str(array.attr("dtype").attr("name")).cast<std::string>() == "uint8" &&
+              int(sizes.size()) == rank && array.attr("flags").attr("c_contiguous").cast<bool>();
+  for (int i = 0; same && i < rank; ++i) same = sizes[size_t(i)].cast<ptrdiff_t>() == shape[i];
+  if (!same)
+    fail(op, argument, "uint8 of shape " + shape_text(shape, rank) + " in C order",
+         "another array");
+  return reinterpret_cast<const uint8_t*>(array.attr("data").attr("ptr").cast<uintptr_t>());
 }
 
 cuda::Stream current_stream(int device) {

@@ -17,6 +17,10 @@
 
 namespace striate {
 
+namespace cuda {
+struct Stream;
+}
+
 struct ConvShape {
   ptrdiff_t n, c, h, w;  // input
   ptrdiff_t k, r, s;     // filters
@@ -49,5 +53,30 @@ template <class T>
 void conv2d_bwd_weight(const ConvShape& shape, const T* x, const T* dy, T* dw);
 
 enum class ConvPass { fwd, bwd_data, bwd_weight };
+
+// --- on a GPU, of float32, by the method of float32_precision() ----------------------------------
+
+// bwd_weight sums over parts of the pixels, `pixels` each, and then over parts. Other passes have
+// one.
+struct ConvParts {
+  ptrdiff_t parts, pixels;
+  ptrdiff_t space(const ConvShape& s) const {  // floats that the parts' sums take
+    return parts == 1 ? 0 : parts * s.k * s.r * s.s * s.group_c();
+  }
+};
+
+// Throws std::invalid_argument, naming `op`, for sizes that kernels with indices of 32 bits can't
+// take.
+ConvParts conv2d_parts(const char* op, int device, ConvPass pass, const ConvShape& shape);
+
+// The pass's operands in the order of the functions above. No activation in the epilogue, which
+// bwd_weight does without.
+struct ConvLaunch {
+  const float *a, *b;
+  Epilogue<float> epilogue;
+  float *out, *space;
+};
+void conv2d_launch(const cuda::Stream& stream, ConvPass pass, const ConvShape& shape,
+                   const ConvParts& parts, const ConvLaunch& operands);
 
 }  // namespace striate

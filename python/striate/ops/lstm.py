@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from striate import _C
+from striate.arrays import in_c_order
 from striate.autograd import Node
 from striate.explain import explained
 from striate.ops.arithmetic import rounded, same_dtype
@@ -58,13 +59,13 @@ def _layer_forward(
     batch_sizes: Array | None,
 ) -> tuple[Array, ...]:
     """(y, h_n), and c_n of an LSTM; one binding call a direction."""
-    x = np.ascontiguousarray(x)
+    x = in_c_order(x)
     given, weights = operands[:states], operands[states:]
     keep, per = any(ctx.needs), len(weights) // directions
     out = None
     if directions == 2:
         width = weights[per - 1].shape[0] if projected else weights[1].shape[1]
-        out = np.empty((*x.shape[:-1], 2 * width), x.dtype)
+        out = np.empty_like(x, shape=(*x.shape[:-1], 2 * width))
     ends: list[Any] = []
     memories: list[Any] = []
     kept: list[Any] = []
@@ -142,7 +143,7 @@ def _cell_record(cell: str) -> Op:
     results = "(N, H), (N, H)" if cell == "lstm" else "(N, H)"
 
     def forward(ctx: Node, x: Array, *operands: Array) -> Any:
-        x = np.ascontiguousarray(x)[None]
+        x = in_c_order(x)[None]
         h0, c0 = (*operands[:states], None)[:2]
         own = _weights(operands[states:], len(operands) == states + 4, False)
         y, _, c_n, kept = _C.rnn_forward(cell, x, *own, h0, c0, None, False, any(ctx.needs))

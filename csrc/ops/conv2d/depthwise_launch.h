@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the launcher of convolutions and that of depthwise ones tell each other.
+#pragma once
+#include "cuda/driver/stream.h"
+#include "ops/conv2d/conv2d.h"
+
+namespace striate {
+
+// Whether filters of a channel each have kernels of their own for the pass: more than one channel,
+// and weights that shared memory holds.
+bool depthwise_launch_takes(ConvPass pass, const ConvShape& shape);
+ConvParts depthwise_parts(const ConvShape& shape, ptrdiff_t most);
+void depthwise_launch(const cuda::Stream& stream, ConvPass pass, const ConvShape& shape,
+                      const ConvParts& parts, const ConvLaunch& operands);
+
+// dw [m, n] from parts of it that lie one behind the other.
+void add_conv_parts(const cuda::Stream& stream, ptrdiff_t m, ptrdiff_t n, ptrdiff_t parts,
+                    const float* space, float* dw);
+
+}  // namespace striate
