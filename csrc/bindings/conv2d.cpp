@@ -108,10 +108,7 @@ void expect_alike(const char* op, const char* a_name, const Operand& a, const ch
                   const Operand& b) {
   same_dtype(op, b_name, a, b);
   same_place(op, a_name, a, b_name, b);
-  if (a.device != kCpu && a.dtype != Dtype::f32)
-    throw TypeMismatch(std::string(op) + ": " + a_name +
-                       ": expected float32 on a GPU, got float64, for which there is no kernel "
-                       "there yet; use .float() or .cpu()");
+  if (a.device != kCpu) expect_float32_on_device(op, a_name, a);
 }
 
 struct OnGpu {
@@ -127,8 +124,7 @@ py::object launched(const OnGpu& g, const Epilogue<float>& e, const EpilogueArgu
   const int device = g.a.device;
   const ConvParts parts = conv2d_parts(g.op, device, g.pass, g.shape);
   Images made(g.op, out, Dtype::f32, shape, 4, device);
-  const ptrdiff_t floats = parts.space(g.shape);
-  const Result space = result(g.op, py::none(), Dtype::f32, &floats, 1, device);
+  const Result space = result(g.op, py::none(), Dtype::f32, &parts.floats, 1, device);
   const Operand& y = made.dense.operand;
   on_stream(device, [&](const cuda::Stream& stream) {
     conv2d_launch(stream, g.pass, g.shape, parts,

@@ -24,10 +24,7 @@ class ReadableOnDevice {
 py::object gemm_on_device(const Operand& a, py::handle a_array, const Operand& b,
                           py::handle b_array, const EpilogueArguments& arguments, double alpha,
                           double beta, py::handle out) {
-  if (a.dtype != Dtype::f32)
-    throw TypeMismatch(
-        "gemm: a: expected float32 on a GPU, got float64, for which there is no "
-        "kernel there yet; use .float() or .cpu()");
+  expect_float32_on_device("gemm", "a", a);
   const GemmSizes s = gemm_sizes(a, b);
   Result c = result("gemm", out, a.dtype, s.result, s.rank, a.device);
   if (c.operand.stride[s.rank - 1] != 1 && s.n > 1)

@@ -92,16 +92,9 @@ Result state_on_device(const LayerArguments& a, ptrdiff_t columns, py::handle fr
   return state;
 }
 
-void expect_float32(const LayerArguments& a) {
-  if (a.dtype() != Dtype::f32)
-    throw TypeMismatch(std::string(a.op()) +
-                       ": x: expected float32 on a GPU, got float64, for which there is no kernel "
-                       "there yet; use .float() or .cpu()");
-}
-
 py::tuple forward_on_device(LayerArguments& a, py::handle h0, py::handle c0, bool keep,
                             py::handle out) {
-  expect_float32(a);
+  expect_float32_on_device(a.op(), "x", a.operands().x);
   ptrdiff_t shape[3];
   const int rank = a.shape_of(a.output(), shape);
   const Result y = result(a.op(), out, a.dtype(), shape, rank, a.device());
@@ -294,7 +287,7 @@ py::tuple backward(const char* op, LayerArguments& a, const Arrived& given, cons
 
 py::tuple backward_on_device(const char* op, LayerArguments& a, const Arrived& given,
                              const Parts& parts, double beta, py::handle out) {
-  expect_float32(a);
+  expect_float32_on_device(a.op(), "x", a.operands().x);
   const RnnOperands& o = a.operands();
   RnnLayer<float> layer = layer_from<float>(a, op, given);
   RnnGradients<float> g = gradients_from<float>(a, op, given);

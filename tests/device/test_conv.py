@@ -113,6 +113,22 @@ def test_sums_over_pixels_in_parts():
         striate.set_conv_workspace(before)
 
 
+@pytest.mark.parametrize("groups", [1, 2])
+def test_forward_sums_in_parts(groups, precision):
+    """One tile, and a sum that is long enough to be cut; the epilogue follows the last addition."""
+    shape, filters = (1, 260, 4, 5), (6, 3, 3)
+    pads = ((1, 1), (1, 1))
+    check(shape, filters, pads=pads, groups=groups, tol=TOLERANCE[precision])
+    tol = 20 * TOLERANCE[precision]
+    for activation in ("relu", "tanh"):
+        alike(
+            lambda x, w, b, a=activation: striate.ops.conv2d(0.1 * x, w, b, 1, 1, 1, groups, a),
+            *(normal(shape), normal((6, 260 // groups, 3, 3)), normal(6)),
+            rtol=tol,
+            atol=10 * tol,
+        )
+
+
 def test_many_taps_of_depthwise_filters():
     """More than shared memory holds: those of a product instead."""
     check((1, 2, 20, 20), (2, 14, 14), groups=2)

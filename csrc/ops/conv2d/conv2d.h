@@ -56,13 +56,11 @@ enum class ConvPass { fwd, bwd_data, bwd_weight };
 
 // --- on a GPU, of float32, by the method of float32_precision() ----------------------------------
 
-// bwd_weight sums over parts of the pixels, `pixels` each, and then over parts. Other passes have
-// one.
+// A sum that is cut: fwd's over taps and channels, bwd_weight's over pixels, `each` of them a part;
+// the parts' sums go to memory of their own and are added up from there. One part: nothing of that.
 struct ConvParts {
-  ptrdiff_t parts, pixels;
-  ptrdiff_t space(const ConvShape& s) const {  // floats that the parts' sums take
-    return parts == 1 ? 0 : parts * s.k * s.r * s.s * s.group_c();
-  }
+  ptrdiff_t parts, each;
+  ptrdiff_t floats;  // of all parts' sums
 };
 
 // Throws std::invalid_argument, naming `op`, for sizes that kernels with indices of 32 bits can't

@@ -2,10 +2,10 @@
 // Products choose among kernels here as in gemm_launch.cpp: "highest" sums on CUDA cores, "high" by
 // three products of TF32, "medium" by one. Depthwise filters go to depthwise_launch.cpp.
 //
-// The gradient of weights has few tiles and sums over every pixel of every image. So pixels are cut
-// into parts, as many as fill the chip twice, each of kLeastPart at least, and of kMostPart at
-// most: a chain of additions that long loses no more than the CPU's. conv_workspace() bounds their
-// memory.
+// A product of few tiles is cut along its sum, into as many parts as fill the chip. The gradient of
+// weights is the usual case: it sums over every pixel of every image. Its parts are of kMostPixels
+// at most: a chain of additions that long loses no more than the CPU's. Small batches of small
+// images have few tiles forward, too. conv_workspace() bounds the memory that parts take.
 #include <algorithm>
 #include <climits>
 #include <numeric>
@@ -24,7 +24,8 @@ namespace {
 constexpr ptrdiff_t kTile = GemmCuda::kTileM, kNarrowTile = 64, kWideTile = 256;
 constexpr ptrdiff_t kMost = INT_MAX - (1 << 20);  // of an index, with room for tiles that overhang
 constexpr ptrdiff_t kMostBlocks = 65535;          // of a grid's second and third axis
-constexpr ptrdiff_t kLeastPart = 256, kMostPart = 16384, kStep = 32;  // pixels of a part
+constexpr ptrdiff_t kLeastPixels = 256, kMostPixels = 16384;  // of a part
+constexpr ptrdiff_t kLeastDepth = 512, kStep = 32;  // of a part forward; parts are multiples of
 
 cuda::Module simt("ops/conv2d/conv2d_simt_cuda.cu"), tf32("ops/conv2d/conv2d_tf32_cuda.cu");
 cuda::Module of_parts("ops/gemm/gemm_parts_cuda.cu");
@@ -119,8 +120,9 @@ GemmCuda product_of(ConvPass pass, const ConvShape& s, const ConvParts& parts,
   GemmCuda g{};
   g.a = o.a, g.b = o.b, g.c = o.out;
   g.m = int(sizes.m), g.n = int(sizes.n), g.k = int(sizes.k);
-  g.alpha = 1, g.low = o.epilogue.low, g.high = o.epilogue.high;
-  g.bias = o.epilogue.bias, g.bias_axis = int(o.epilogue.bias_axis);
+  const Epilogue<float> none, &e = parts.parts == 1 ? o.epilogue : none;
+  g.alpha = 1, g.low = e.low, g.high = e.high;
+  g.bias = e.bias, g.bias_axis = int(e.bias_axis);
   switch (pass) {
     case ConvPass::fwd:
       g.b_ld = filter, g.c_ld = s.k;
@@ -133,46 +135,53 @@ GemmCuda product_of(ConvPass pass, const ConvShape& s, const ConvParts& parts,
     case ConvPass::bwd_weight:
       g.a = o.b, g.b = o.a, g.a_ld = s.k, g.c_ld = filter;
       g.a_batch = kg, g.b_batch = cg, g.c_batch = kg * filter;
-      if (parts.parts == 1) break;
-      g.c = o.space, g.k_part = int(parts.pixels), g.c_part = s.k * filter;
   }
+  if (parts.parts > 1)
+    g.c = o.space, g.k_part = int(parts.each), g.c_part = parts.floats / parts.parts;
   return g;
 }
 
-ConvParts weight_parts(int device, const ConvShape& s, ptrdiff_t most) {
-  const Sizes sizes = sizes_of(ConvPass::bwd_weight, s);
-  const ptrdiff_t blocks =
-      sizes.tiles(method_for(device, ConvPass::bwd_weight, s).columns) * s.groups;
-  const ptrdiff_t fills =
-      ceil_div(2 * cuda::multiprocessors(device), std::max<ptrdiff_t>(blocks, 1));
-  ptrdiff_t parts = std::min(fills, ceil_div(sizes.k, kLeastPart));
-  parts = std::min({std::max(parts, ceil_div(sizes.k, kMostPart)), most, kMostBlocks});
-  if (parts <= 1) return {1, sizes.k};
-  const ptrdiff_t pixels = ceil_div(ceil_div(sizes.k, parts), kStep) * kStep;
-  return {ceil_div(sizes.k, pixels), pixels};
+// `most` parts at most.
+ConvParts product_parts(int device, ConvPass pass, const ConvShape& s, ptrdiff_t most) {
+  const Sizes sizes = sizes_of(pass, s);
+  const bool weight = pass == ConvPass::bwd_weight;
+  const ptrdiff_t blocks = sizes.tiles(method_for(device, pass, s).columns) * s.groups;
+  const ptrdiff_t wanted = (weight ? 2 : 1) * ptrdiff_t(cuda::multiprocessors(device));
+  // Forward a part is a second pass over y, so only where parts are at least two to a tile.
+  ptrdiff_t parts = weight ? ceil_div(wanted, std::max<ptrdiff_t>(blocks, 1))
+                           : wanted / std::max<ptrdiff_t>(blocks, 1);
+  parts = std::min(parts, ceil_div(sizes.k, weight ? kLeastPixels : kLeastDepth));
+  if (weight) parts = std::max(parts, ceil_div(sizes.k, kMostPixels));
+  parts = std::min({parts, most, kMostBlocks});
+  if (parts <= 1) return {1, sizes.k, 0};
+  const ptrdiff_t each = ceil_div(ceil_div(sizes.k, parts), kStep) * kStep;
+  return {ceil_div(sizes.k, each), each, 0};
 }
 
 }  // namespace
 
 ConvParts conv2d_parts(const char* op, int device, ConvPass pass, const ConvShape& s) {
   check_sizes(op, pass, s);
-  if (pass != ConvPass::bwd_weight) return {1, 0};
-  const ptrdiff_t weights = std::max<ptrdiff_t>(s.k * s.r * s.s * s.group_c(), 1);
-  const ptrdiff_t most = ptrdiff_t(conv_workspace() / sizeof(float)) / weights;
-  return depthwise_launch_takes(pass, s) ? depthwise_parts(s, most) : weight_parts(device, s, most);
+  const bool weight = pass == ConvPass::bwd_weight, depthwise = depthwise_launch_takes(pass, s);
+  if (pass == ConvPass::bwd_data || (depthwise && !weight)) return {1, 0, 0};
+  const ptrdiff_t result = weight ? s.k * s.r * s.s * s.group_c() : s.n * s.p * s.q * s.k;
+  if (result == 0) return {1, 0, 0};
+  const ptrdiff_t most = ptrdiff_t(conv_workspace() / sizeof(float)) / result;
+  ConvParts parts = depthwise ? depthwise_parts(s, most) : product_parts(device, pass, s, most);
+  if (parts.parts > 1) parts.floats = parts.parts * result;
+  return parts;
 }
 
-void add_conv_parts(const cuda::Stream& stream, ptrdiff_t m, ptrdiff_t n, ptrdiff_t parts,
-                    const float* space, float* dw) {
+void add_conv_parts(const cuda::Stream& stream, ptrdiff_t m, ptrdiff_t n, const ConvParts& parts,
+                    const ConvLaunch& o) {
   GemmCuda g{};
-  g.a = space, g.c = dw;
+  g.a = o.space, g.c = o.out;
   g.m = int(m), g.n = int(n);
   g.c_ld = n, g.c_part = m * n;
-  g.alpha = 1, g.low = Epilogue<float>().low, g.high = Epilogue<float>().high;
-  gemm_parts.launch(stream,
-                    {{cuda::blocks_to_fill(stream, m * ceil_div(n, 4), GemmCuda::kThreads)},
-                     {GemmCuda::kThreads}},
-                    {{"dw", {m, n}}}, g, parts);
+  g.alpha = 1, g.low = o.epilogue.low, g.high = o.epilogue.high;
+  g.bias = o.epilogue.bias, g.bias_axis = int(o.epilogue.bias_axis);
+  const unsigned blocks = cuda::blocks_to_fill(stream, m * ceil_div(n, 4), GemmCuda::kThreads);
+  gemm_parts.launch(stream, {{blocks}, {GemmCuda::kThreads}}, {{"result", {m, n}}}, g, parts.parts);
 }
 
 void conv2d_launch(const cuda::Stream& stream, ConvPass pass, const ConvShape& s,
@@ -199,8 +208,11 @@ void conv2d_launch(const cuda::Stream& stream, ConvPass pass, const ConvShape& s
   method.passes[int(pass)].launch(
       stream, {blocks, {GemmCuda::kThreads}, shared},
       {{"image", {s.n, s.c, s.h, s.w}}, {"weight", {s.k, s.group_c(), s.r, s.s}}}, c);
-  if (parts.parts > 1)
-    add_conv_parts(stream, s.k, s.r * s.s * s.group_c(), parts.parts, o.space, o.out);
+  if (parts.parts == 1) return;
+  if (pass == ConvPass::fwd)
+    add_conv_parts(stream, s.n * s.p * s.q, s.k, parts, o);
+  else
+    add_conv_parts(stream, s.k, s.r * s.s * s.group_c(), parts, o);
 }
 
 }  // namespace striate

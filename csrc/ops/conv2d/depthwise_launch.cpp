@@ -43,7 +43,7 @@ DepthwiseCuda arguments_of(ConvPass pass, const ConvShape& s, const ConvParts& p
   a.multiplier = divisor(s.k / s.c);
   a.top = int(s.top), a.left = int(s.left);
   a.dilation_h = int(s.dilation_h), a.dilation_w = int(s.dilation_w);
-  a.part = int(parts.pixels);
+  a.part = int(parts.each);
   return a;
 }
 
@@ -56,9 +56,9 @@ bool depthwise_launch_takes(ConvPass pass, const ConvShape& s) {
 ConvParts depthwise_parts(const ConvShape& s, ptrdiff_t most) {
   const ptrdiff_t pixels = s.n * s.p * s.q;
   const ptrdiff_t parts = std::min({ceil_div(pixels, kPart), most, kMostParts});
-  if (parts <= 1) return {1, pixels};
+  if (parts <= 1) return {1, pixels, 0};
   const ptrdiff_t each = ceil_div(pixels, parts);
-  return {ceil_div(pixels, each), each};
+  return {ceil_div(pixels, each), each, 0};
 }
 
 void depthwise_launch(const cuda::Stream& stream, ConvPass pass, const ConvShape& s,
@@ -73,7 +73,7 @@ void depthwise_launch(const cuda::Stream& stream, ConvPass pass, const ConvShape
   passes[int(pass)].launch(
       stream, grid, {{"image", {s.n, s.c, s.h, s.w}}, {"weight", {s.k, s.group_c(), s.r, s.s}}},
       arguments_of(pass, s, parts, o));
-  if (parts.parts > 1) add_conv_parts(stream, s.k, s.r * s.s, parts.parts, o.space, o.out);
+  if (parts.parts > 1) add_conv_parts(stream, s.k, s.r * s.s, parts, o);
 }
 
 }  // namespace striate
