@@ -122,9 +122,10 @@ struct OnGpu {
 py::object launched(const OnGpu& g, const Epilogue<float>& e, const EpilogueArguments* rest,
                     py::handle out, const ptrdiff_t* shape) {
   const int device = g.a.device;
-  const ConvParts parts = conv2d_parts(g.op, device, g.pass, g.shape);
+  const SumParts parts = conv2d_parts(g.op, device, g.pass, g.shape);
   Images made(g.op, out, Dtype::f32, shape, 4, device);
-  const Result space = result(g.op, py::none(), Dtype::f32, &parts.floats, 1, device);
+  Result space{py::none(), {}};
+  if (parts.parts > 1) space = result(g.op, py::none(), Dtype::f32, &parts.floats, 1, device);
   const Operand& y = made.dense.operand;
   on_stream(device, [&](const cuda::Stream& stream) {
     conv2d_launch(stream, g.pass, g.shape, parts,

@@ -31,8 +31,12 @@ py::object gemm_on_device(const Operand& a, py::handle a_array, const Operand& b
     fail("gemm", "out", "dense rows on a GPU", "another order");
   const ReadableOnDevice x(a, a_array, "a"), y(b, b_array, "b");
   const Epilogue<float> e = arguments.of<float>(s.n);
+  const SumParts parts = gemm_launch_parts(a.device, s);
+  Result space{py::none(), {}};
+  if (parts.parts > 1) space = result("gemm", py::none(), Dtype::f32, &parts.floats, 1, a.device);
   on_stream(a.device, [&](const cuda::Stream& stream) {
-    gemm_launch(stream, s, x.operand(), y.operand(), c.operand, alpha, beta, e);
+    gemm_launch(stream, s, x.operand(), y.operand(), c.operand, alpha, beta, e, parts,
+                space.operand.as<float>());
     arguments.rest(e, [&](Activation f, Parameters<double> p) {
       activation_launch(stream, f, c.operand, p, c.operand);
     });

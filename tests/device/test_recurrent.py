@@ -187,6 +187,20 @@ def test_more_rows_than_one_step_sums(kind):
     alike(make, lambda model, x: flat(model(x)), normal((3, 700, 2)))
 
 
+def test_products_in_parts():
+    """Of many units the sums are cut, forward and backward."""
+
+    def make(device):
+        return made(LAYERS, "gru", 1100, 8, device=device)
+
+    alike(make, lambda model, x: flat(model(x)), 0.1 * normal((2, 2, 1100)))
+
+    def projected(device):
+        return made(LAYERS, "lstm", 3, 1030, proj_size=2, device=device)
+
+    alike(projected, lambda model, x: flat(model(x)), normal((1, 2, 3)))
+
+
 @every_kind
 @pytest.mark.parametrize("bias", [False, True])
 def test_cells(kind, bias):

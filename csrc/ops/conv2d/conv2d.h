@@ -14,12 +14,9 @@
 
 #include "core/registry.h"
 #include "ops/gemm/gemm.h"
+#include "ops/gemm/parts.h"
 
 namespace striate {
-
-namespace cuda {
-struct Stream;
-}
 
 struct ConvShape {
   ptrdiff_t n, c, h, w;  // input
@@ -56,16 +53,10 @@ enum class ConvPass { fwd, bwd_data, bwd_weight };
 
 // --- on a GPU, of float32, by the method of float32_precision() ----------------------------------
 
-// A sum that is cut: fwd's over taps and channels, bwd_weight's over pixels, `each` of them a part;
-// the parts' sums go to memory of their own and are added up from there. One part: nothing of that.
-struct ConvParts {
-  ptrdiff_t parts, each;
-  ptrdiff_t floats;  // of all parts' sums
-};
-
+// fwd may sum over taps and channels in parts, bwd_weight over pixels.
 // Throws std::invalid_argument, naming `op`, for sizes that kernels with indices of 32 bits can't
 // take.
-ConvParts conv2d_parts(const char* op, int device, ConvPass pass, const ConvShape& shape);
+SumParts conv2d_parts(const char* op, int device, ConvPass pass, const ConvShape& shape);
 
 // The pass's operands in the order of the functions above. No activation in the epilogue, which
 // bwd_weight does without.
@@ -75,6 +66,6 @@ struct ConvLaunch {
   float *out, *space;
 };
 void conv2d_launch(const cuda::Stream& stream, ConvPass pass, const ConvShape& shape,
-                   const ConvParts& parts, const ConvLaunch& operands);
+                   const SumParts& parts, const ConvLaunch& operands);
 
 }  // namespace striate

@@ -2,10 +2,8 @@
 // Products choose among kernels here as in gemm_launch.cpp: "highest" sums on CUDA cores, "high" by
 // three products of TF32, "medium" by one. Depthwise filters go to depthwise_launch.cpp.
 //
-// A product of few tiles is cut along its sum, into as many parts as fill the chip. The gradient of
-// weights is the usual case: it sums over every pixel of every image. Its parts are of kMostPixels
-// at most: a chain of additions that long loses no more than the CPU's. Small batches of small
-// images have few tiles forward, too. conv_workspace() bounds the memory that parts take.
+// Few tiles are the rule in the gradient of weights, which sums over every pixel of every image,
+// and forward in small batches of small images: parts.h. conv_workspace() bounds what parts take.
 #include <algorithm>
 #include <climits>
 #include <numeric>
@@ -24,12 +22,9 @@ namespace {
 constexpr ptrdiff_t kTile = GemmCuda::kTileM, kNarrowTile = 64, kWideTile = 256;
 constexpr ptrdiff_t kMost = INT_MAX - (1 << 20);  // of an index, with room for tiles that overhang
 constexpr ptrdiff_t kMostBlocks = 65535;          // of a grid's second and third axis
-constexpr ptrdiff_t kLeastPixels = 256, kMostPixels = 16384;  // of a part
-constexpr ptrdiff_t kLeastDepth = 512, kStep = 32;  // of a part forward; parts are multiples of
+constexpr ptrdiff_t kLeastPixels = 256, kLeastDepth = 512;  // of a part of a sum
 
 cuda::Module simt("ops/conv2d/conv2d_simt_cuda.cu"), tf32("ops/conv2d/conv2d_tf32_cuda.cu");
-cuda::Module of_parts("ops/gemm/gemm_parts_cuda.cu");
-cuda::Kernel<GemmCuda, long long> gemm_parts(of_parts, "gemm_parts_f32_cuda");
 
 struct Method {
   ptrdiff_t columns;  // of a tile
@@ -113,16 +108,14 @@ ConvCuda::Axis axis_of(ConvPass pass, ptrdiff_t in, ptrdiff_t out, ptrdiff_t tap
 }
 
 // Of one group, as the table of conv2d_cuda.h has it.
-GemmCuda product_of(ConvPass pass, const ConvShape& s, const ConvParts& parts,
-                    const ConvLaunch& o) {
+GemmCuda product_of(ConvPass pass, const ConvShape& s, const ConvLaunch& o) {
   const Sizes sizes = sizes_of(pass, s);
   const ptrdiff_t cg = s.group_c(), kg = s.group_k(), filter = s.r * s.s * cg;
   GemmCuda g{};
   g.a = o.a, g.b = o.b, g.c = o.out;
   g.m = int(sizes.m), g.n = int(sizes.n), g.k = int(sizes.k);
-  const Epilogue<float> none, &e = parts.parts == 1 ? o.epilogue : none;
-  g.alpha = 1, g.low = e.low, g.high = e.high;
-  g.bias = e.bias, g.bias_axis = int(e.bias_axis);
+  g.alpha = 1, g.low = o.epilogue.low, g.high = o.epilogue.high;
+  g.bias = o.epilogue.bias, g.bias_axis = int(o.epilogue.bias_axis);
   switch (pass) {
     case ConvPass::fwd:
       g.b_ld = filter, g.c_ld = s.k;
@@ -136,56 +129,25 @@ GemmCuda product_of(ConvPass pass, const ConvShape& s, const ConvParts& parts,
       g.a = o.b, g.b = o.a, g.a_ld = s.k, g.c_ld = filter;
       g.a_batch = kg, g.b_batch = cg, g.c_batch = kg * filter;
   }
-  if (parts.parts > 1)
-    g.c = o.space, g.k_part = int(parts.each), g.c_part = parts.floats / parts.parts;
   return g;
-}
-
-// `most` parts at most.
-ConvParts product_parts(int device, ConvPass pass, const ConvShape& s, ptrdiff_t most) {
-  const Sizes sizes = sizes_of(pass, s);
-  const bool weight = pass == ConvPass::bwd_weight;
-  const ptrdiff_t blocks = sizes.tiles(method_for(device, pass, s).columns) * s.groups;
-  const ptrdiff_t wanted = (weight ? 2 : 1) * ptrdiff_t(cuda::multiprocessors(device));
-  // Forward a part is a second pass over y, so only where parts are at least two to a tile.
-  ptrdiff_t parts = weight ? ceil_div(wanted, std::max<ptrdiff_t>(blocks, 1))
-                           : wanted / std::max<ptrdiff_t>(blocks, 1);
-  parts = std::min(parts, ceil_div(sizes.k, weight ? kLeastPixels : kLeastDepth));
-  if (weight) parts = std::max(parts, ceil_div(sizes.k, kMostPixels));
-  parts = std::min({parts, most, kMostBlocks});
-  if (parts <= 1) return {1, sizes.k, 0};
-  const ptrdiff_t each = ceil_div(ceil_div(sizes.k, parts), kStep) * kStep;
-  return {ceil_div(sizes.k, each), each, 0};
 }
 
 }  // namespace
 
-ConvParts conv2d_parts(const char* op, int device, ConvPass pass, const ConvShape& s) {
+SumParts conv2d_parts(const char* op, int device, ConvPass pass, const ConvShape& s) {
   check_sizes(op, pass, s);
-  const bool weight = pass == ConvPass::bwd_weight, depthwise = depthwise_launch_takes(pass, s);
-  if (pass == ConvPass::bwd_data || (depthwise && !weight)) return {1, 0, 0};
+  const bool weight = pass == ConvPass::bwd_weight;
   const ptrdiff_t result = weight ? s.k * s.r * s.s * s.group_c() : s.n * s.p * s.q * s.k;
-  if (result == 0) return {1, 0, 0};
-  const ptrdiff_t most = ptrdiff_t(conv_workspace() / sizeof(float)) / result;
-  ConvParts parts = depthwise ? depthwise_parts(s, most) : product_parts(device, pass, s, most);
-  if (parts.parts > 1) parts.floats = parts.parts * result;
-  return parts;
-}
-
-void add_conv_parts(const cuda::Stream& stream, ptrdiff_t m, ptrdiff_t n, const ConvParts& parts,
-                    const ConvLaunch& o) {
-  GemmCuda g{};
-  g.a = o.space, g.c = o.out;
-  g.m = int(m), g.n = int(n);
-  g.c_ld = n, g.c_part = m * n;
-  g.alpha = 1, g.low = o.epilogue.low, g.high = o.epilogue.high;
-  g.bias = o.epilogue.bias, g.bias_axis = int(o.epilogue.bias_axis);
-  const unsigned blocks = cuda::blocks_to_fill(stream, m * ceil_div(n, 4), GemmCuda::kThreads);
-  gemm_parts.launch(stream, {{blocks}, {GemmCuda::kThreads}}, {{"result", {m, n}}}, g, parts.parts);
+  if (pass == ConvPass::bwd_data || result == 0) return kWholeSum;
+  const ptrdiff_t bytes = ptrdiff_t(conv_workspace());
+  if (depthwise_launch_takes(pass, s)) return weight ? depthwise_parts(s, bytes) : kWholeSum;
+  const Sizes sizes = sizes_of(pass, s);
+  const ptrdiff_t blocks = sizes.tiles(method_for(device, pass, s).columns) * s.groups;
+  return cut_sum(device, blocks, sizes.k, result, weight ? kLeastPixels : kLeastDepth, bytes);
 }
 
 void conv2d_launch(const cuda::Stream& stream, ConvPass pass, const ConvShape& s,
-                   const ConvParts& parts, const ConvLaunch& o) {
+                   const SumParts& parts, const ConvLaunch& o) {
   const ptrdiff_t of_y = s.n * s.p * s.q * s.k, of_x = s.n * s.h * s.w * s.c;
   const ptrdiff_t of_w = s.k * s.r * s.s * s.group_c();
   if ((pass == ConvPass::fwd ? of_y : pass == ConvPass::bwd_data ? of_x : of_w) == 0) return;
@@ -195,7 +157,8 @@ void conv2d_launch(const cuda::Stream& stream, ConvPass pass, const ConvShape& s
   const Sizes sizes = sizes_of(pass, s);
   const bool data = pass == ConvPass::bwd_data;
   ConvCuda c{};
-  c.product = product_of(pass, s, parts, o);
+  GemmCuda whole = product_of(pass, s, o);
+  c.product = parts.parts == 1 ? whole : part_of(whole, parts, o.space);
   c.h = axis_of(pass, s.h, s.p, s.r, s.stride_h, s.top, s.dilation_h);
   c.w = axis_of(pass, s.w, s.q, s.s, s.stride_w, s.left, s.dilation_w);
   c.images = int(s.n);
@@ -209,10 +172,9 @@ void conv2d_launch(const cuda::Stream& stream, ConvPass pass, const ConvShape& s
       stream, {blocks, {GemmCuda::kThreads}, shared},
       {{"image", {s.n, s.c, s.h, s.w}}, {"weight", {s.k, s.group_c(), s.r, s.s}}}, c);
   if (parts.parts == 1) return;
-  if (pass == ConvPass::fwd)
-    add_conv_parts(stream, s.n * s.p * s.q, s.k, parts, o);
-  else
-    add_conv_parts(stream, s.k, s.r * s.s * s.group_c(), parts, o);
+  // All groups as one matrix: y [N P Q, K], dw [K, R S C/g].
+  (pass == ConvPass::fwd ? whole.n : whole.m) *= int(s.groups);
+  add_parts_launch(stream, whole, 1, parts, o.space);
 }
 
 }  // namespace striate

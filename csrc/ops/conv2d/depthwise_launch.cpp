@@ -27,7 +27,7 @@ ptrdiff_t shared_of(ConvPass pass, const ConvShape& s) {
   return s.r * s.s * (pass == ConvPass::fwd ? 1 : s.k / s.c) * kChannels * kItem;
 }
 
-DepthwiseCuda arguments_of(ConvPass pass, const ConvShape& s, const ConvParts& parts,
+DepthwiseCuda arguments_of(ConvPass pass, const ConvShape& s, const SumParts& parts,
                            const ConvLaunch& o) {
   const auto divisor = [](ptrdiff_t size) { return Divisor::of(int(size)); };
   DepthwiseCuda a{};
@@ -53,16 +53,17 @@ bool depthwise_launch_takes(ConvPass pass, const ConvShape& s) {
   return s.groups == s.c && s.c > 1 && s.h > 0 && s.w > 0 && shared_of(pass, s) <= kMostShared;
 }
 
-ConvParts depthwise_parts(const ConvShape& s, ptrdiff_t most) {
-  const ptrdiff_t pixels = s.n * s.p * s.q;
+SumParts depthwise_parts(const ConvShape& s, ptrdiff_t most_bytes) {
+  const ptrdiff_t pixels = s.n * s.p * s.q, weights = s.k * s.r * s.s;
+  const ptrdiff_t most = most_bytes / kItem / weights;
   const ptrdiff_t parts = std::min({ceil_div(pixels, kPart), most, kMostParts});
   if (parts <= 1) return {1, pixels, 0};
-  const ptrdiff_t each = ceil_div(pixels, parts);
-  return {ceil_div(pixels, each), each, 0};
+  const ptrdiff_t each = ceil_div(pixels, parts), count = ceil_div(pixels, each);
+  return {count, each, count * weights};
 }
 
 void depthwise_launch(const cuda::Stream& stream, ConvPass pass, const ConvShape& s,
-                      const ConvParts& parts, const ConvLaunch& o) {
+                      const SumParts& parts, const ConvLaunch& o) {
   const bool data = pass == ConvPass::bwd_data, weight = pass == ConvPass::bwd_weight;
   const ptrdiff_t pixels = data ? s.n * s.h * s.w : s.n * s.p * s.q;
   const unsigned rows =
@@ -73,7 +74,12 @@ void depthwise_launch(const cuda::Stream& stream, ConvPass pass, const ConvShape
   passes[int(pass)].launch(
       stream, grid, {{"image", {s.n, s.c, s.h, s.w}}, {"weight", {s.k, s.group_c(), s.r, s.s}}},
       arguments_of(pass, s, parts, o));
-  if (parts.parts > 1) add_conv_parts(stream, s.k, s.r * s.s, parts, o);
+  if (parts.parts == 1) return;
+  GemmCuda g{};  // dw [K, R S]
+  g.c = o.out;
+  g.m = int(s.k), g.n = int(s.r * s.s), g.c_ld = g.n;
+  g.alpha = 1, g.low = o.epilogue.low, g.high = o.epilogue.high;
+  add_parts_launch(stream, g, 1, parts, o.space);
 }
 
 }  // namespace striate

@@ -57,10 +57,19 @@ class Space {
   ptrdiff_t used_ = 0;
 };
 
+// Room for products that are made in parts: sixteen of the largest result of a step or of a
+// weight's gradient, but no more than 8 MiB, which is what parts take that fill a chip.
+ptrdiff_t room_for_parts(const Layer& l, bool backward) {
+  const ptrdiff_t of_step = l.batch * gate_count(l.cell) * l.hidden;
+  const ptrdiff_t of_weight = gate_count(l.cell) * l.hidden * std::max(l.input, l.output);
+  return std::min<ptrdiff_t>(16 * std::max(of_step, backward ? of_weight : 0), 1 << 21);
+}
+
 // Operations on matrices of a stream's device.
 class Matrices {
  public:
-  explicit Matrices(const cuda::Stream& stream) : stream_(stream) {}
+  Matrices(const cuda::Stream& stream, float* room, ptrdiff_t floats)
+      : stream_(stream), room_(room), floats_(floats) {}
 
   Operand of(Rows<const float> x, ptrdiff_t rows, ptrdiff_t columns) const {
     return {const_cast<float*>(x.data), Dtype::f32, 2, {rows, columns}, {x.row, 1}, stream_.device};
@@ -75,7 +84,10 @@ class Matrices {
     Epilogue<float> e;
     if (bias) e.bias = bias, e.bias_axis = BiasAxis::column;
     const ptrdiff_t m = c.shape[0], n = c.shape[1];
-    gemm_launch(stream_, {1, m, n, a.shape[1], 2, {m, n, 0}}, a, b, c, 1, beta, e);
+    const GemmSizes sizes{1, m, n, a.shape[1], 2, {m, n, 0}};
+    const SumParts parts =
+        gemm_launch_parts(stream_.device, sizes, floats_ * ptrdiff_t(sizeof(float)));
+    gemm_launch(stream_, sizes, a, b, c, 1, beta, e, parts, room_);
   }
   void add(const Operand& a, const Operand& b, const Operand& c) const {
     binary_launch(stream_, Binary::add, a, b, c);
@@ -88,6 +100,8 @@ class Matrices {
 
  private:
   const cuda::Stream& stream_;
+  float* room_;
+  ptrdiff_t floats_;
 };
 
 // Rows of a step whose h' lie together.
@@ -367,6 +381,7 @@ class Backward {
 
 ptrdiff_t rnn_forward_space(const RnnLayer<float>& layer) {
   Space space(nullptr);
+  space.take(room_for_parts(layer, false));
   Forward(layer, space);
   return space.used();
 }
@@ -376,11 +391,14 @@ void rnn_forward_launch(const cuda::Stream& stream, const RnnLayer<float>& layer
   check_step(layer);
   const cuda::OnDevice here(stream.device);
   Space pieces(space);
-  Forward(layer, pieces).run(Matrices(stream), h_n, c_n);
+  const ptrdiff_t room = room_for_parts(layer, false);
+  const Matrices on(stream, pieces.take(room), room);
+  Forward(layer, pieces).run(on, h_n, c_n);
 }
 
 ptrdiff_t rnn_backward_space(const RnnLayer<float>& layer, const RnnGradients<float>& gradients) {
   Space space(nullptr);
+  space.take(room_for_parts(layer, true));
   Backward(layer, gradients, space);
   return space.used();
 }
@@ -390,7 +408,9 @@ void rnn_backward_launch(const cuda::Stream& stream, const RnnLayer<float>& laye
   check_step(layer);
   const cuda::OnDevice here(stream.device);
   Space pieces(space);
-  Backward(layer, gradients, pieces).run(Matrices(stream));
+  const ptrdiff_t room = room_for_parts(layer, true);
+  const Matrices on(stream, pieces.take(room), room);
+  Backward(layer, gradients, pieces).run(on);
 }
 
 }  // namespace striate
