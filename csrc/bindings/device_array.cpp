@@ -92,7 +92,12 @@ py::object make_device_bytes(const ptrdiff_t* shape, int rank, int device) {
 }
 
 const uint8_t* read_device_bytes(py::handle array, const char* op, const char* argument,
-                                 const ptrdiff_t* shape, int rank) {
+                                 const ptrdiff_t* shape, int rank, int device) {
+  const bool there =
+      is_on_device(array) && array.attr("data").attr("device_id").cast<int>() == device;
+  if (!there)
+    throw TypeMismatch(std::string(op) + ": " + argument + ": expected an array on " +
+                       place_text(device) + ", got another");
   const py::tuple sizes = array.attr("shape");
   bool same = py::str(array.attr("dtype").attr("name")).cast<std::string>() == "uint8" &&
               int(sizes.size()) == rank && array.attr("flags").attr("c_contiguous").cast<bool>();

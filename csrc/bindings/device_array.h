@@ -27,7 +27,7 @@ py::object make_device_array(Dtype dtype, const ptrdiff_t* shape, int rank, cons
 // uint8, uninitialised, in C order, and the memory of one of this shape.
 py::object make_device_bytes(const ptrdiff_t* shape, int rank, int device);
 const uint8_t* read_device_bytes(py::handle array, const char* op, const char* argument,
-                                 const ptrdiff_t* shape, int rank);
+                                 const ptrdiff_t* shape, int rank, int device);
 
 // CuPy's current stream of this thread.
 cuda::Stream current_stream(int device);

@@ -93,8 +93,9 @@ std::pair<py::object, void*> make_taps(const Call& call) {
   }
   py::object taps =
       call.on_device() ? make_device_bytes(dense, 4, call.x.device) : make_bytes(dense, 4);
-  const uint8_t* data = call.on_device() ? read_device_bytes(taps, call.op, "taps", dense, 4)
-                                         : read_bytes(taps, call.op, "taps", dense, 4);
+  const uint8_t* data = call.on_device()
+                            ? read_device_bytes(taps, call.op, "taps", dense, 4, call.x.device)
+                            : read_bytes(taps, call.op, "taps", dense, 4);
   return {std::move(taps), const_cast<uint8_t*>(data)};
 }
 
@@ -115,11 +116,11 @@ const void* read_taps(const char* op, py::handle taps, const Operand& image,
   const bool there = image.device != kCpu;
   ptrdiff_t dense[4] = {image.shape[0], shape.h.out, shape.w.out, image.shape[1]};
   if (!shape.wide())
-    return there ? read_device_bytes(taps, op, "taps", dense, 4)
+    return there ? read_device_bytes(taps, op, "taps", dense, 4, image.device)
                  : read_bytes(taps, op, "taps", dense, 4);
   Operand x = read(taps, op, "taps", Places::any);
   expect_shape(op, "taps", x, dense, 4);
-  same_place(op, "image", image, "taps", x);
+  same_place(op, "dy", image, "taps", x);
   if (x.dtype != image.dtype || !is_c_order(x))
     fail(op, "taps", "what max_pool2d_taps gave", "another array");
   return x.data;

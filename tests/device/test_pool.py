@@ -158,3 +158,20 @@ def test_refusals():
         F.avg_pool2d(x, 5)
     with pytest.raises(TypeError, match="float32 or float64, got int64"):
         F.max_pool2d(x.long(), 2)
+
+
+def test_taps_are_checked():
+    from striate import _C
+
+    window = (2, 2, 2, 2, 0, 0, 1, 1, 0)
+    x = striate.tensor(normal((1, 2, 4, 4)), device="cuda")._array
+    y, taps = _C.max_pool2d_taps(x, window)
+    with pytest.raises(TypeError, match="taps: expected an array on cuda:0"):
+        _C.max_pool2d_backward(y, taps.get(), (4, 4), window)
+    with pytest.raises(TypeError, match="taps: expected a NumPy array"):
+        _C.max_pool2d_backward(y.get(), taps, (4, 4), window)
+    with pytest.raises(ValueError, match=r"taps: expected uint8 of shape \(1, 2, 2, 2\)"):
+        _C.max_pool2d_backward(y, taps[:, :1], (4, 4), window)
+    out = striate.zeros(1, 2, 2, 2, device="cuda")._array
+    assert _C.max_pool2d(x, window, out=out) is out
+    np.testing.assert_array_equal(out.get(), y.get())
