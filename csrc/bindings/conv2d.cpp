@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Convolution of images (D = 2) and volumes (D = 3). Images may be bfloat16: results are float32
 // then, or bfloat16 where `out` is.
+#include "bindings/device_array.h"
 #include "bindings/epilogue.h"
 #include "ops/cast/cast.h"
 #include "ops/conv2d/choice.h"
@@ -47,7 +48,9 @@ ConvOptions<D> options_of(const char* op, const Given& given) {
 
 template <int D>
 Operand read_images(py::handle h, const char* op, const char* argument) {
-  Operand x = D == 2 ? read_with_bf16(h, op, argument) : read(h, op, argument);
+  const bool narrow = D == 2 && !is_on_device(h);
+  Operand x = narrow ? read_with_bf16(h, op, argument)
+                     : read(h, op, argument, D == 2 ? Places::any : Places::cpu);
   if (x.rank != 2 + D)
     fail(op, argument, D == 2 ? "(N, C, H, W)" : "(N, C, D, H, W)", "shape " + x.text());
   if (!is_channels_last(x))
@@ -64,17 +67,20 @@ using Sum = std::conditional_t<std::is_same_v<T, bfloat16>, float, T>;
 // or is bfloat16.
 struct Images {
   Result asked, dense;
-  Images(const char* op, py::handle out, Dtype dtype, const ptrdiff_t* shape, int rank) {
+  Images(const char* op, py::handle out, Dtype dtype, const ptrdiff_t* shape, int rank,
+         int device = kCpu) {
     const Dtype sums = sums_of(dtype);
     const bool narrow =
         sums != dtype && !out.is_none() && read_with_bf16(out, op, "out").dtype == Dtype::bf16;
-    asked = result_channels_last(op, out, narrow ? Dtype::bf16 : sums, shape, rank);
+    asked = result_channels_last(op, out, narrow ? Dtype::bf16 : sums, shape, rank, device);
     dense = is_channels_last(asked.operand) && !narrow
                 ? asked
-                : result_channels_last(op, py::none(), sums, shape, rank);
+                : result_channels_last(op, py::none(), sums, shape, rank, device);
   }
   py::object finish() {
-    if (!dense.object.is(asked.object)) {
+    if (!dense.object.is(asked.object) && asked.operand.device != kCpu) {
+      asked.object.attr("__setitem__")(py::ellipsis(), dense.object);
+    } else if (!dense.object.is(asked.object)) {
       const bool same = dense.operand.dtype == asked.operand.dtype;
       (same ? copy : cast)(dense.operand, asked.operand);
     }
@@ -97,15 +103,53 @@ void run(const Shape& s, Dtype dtype, F&& body) {
   dispatch(dtype, body);
 }
 
+// Two operands of one dtype in one place; on a GPU of float32.
+void expect_alike(const char* op, const char* a_name, const Operand& a, const char* b_name,
+                  const Operand& b) {
+  same_dtype(op, b_name, a, b);
+  same_place(op, a_name, a, b_name, b);
+  if (a.device != kCpu) expect_float32_on_device(op, a_name, a);
+}
+
+struct OnGpu {
+  const char* op;
+  ConvPass pass;
+  const ConvShape& shape;
+  const Operand &a, &b;
+};
+
+// Runs a pass whose operands are on a GPU.
+py::object launched(const OnGpu& g, const Epilogue<float>& e, const EpilogueArguments* rest,
+                    py::handle out, const ptrdiff_t* shape) {
+  const int device = g.a.device;
+  const SumParts parts = conv2d_parts(g.op, device, g.pass, g.shape);
+  Images made(g.op, out, Dtype::f32, shape, 4, device);
+  Result space{py::none(), {}};
+  if (parts.parts > 1) space = result(g.op, py::none(), Dtype::f32, &parts.floats, 1, device);
+  const Operand& y = made.dense.operand;
+  on_stream(device, [&](const cuda::Stream& stream) {
+    conv2d_launch(stream, g.pass, g.shape, parts,
+                  {g.a.as<const float>(), g.b.as<const float>(), e, y.as<float>(),
+                   space.operand.as<float>()});
+    if (rest)
+      rest->rest(
+          e, [&](Activation f, Parameters<double> p) { activation_launch(stream, f, y, p, y); });
+  });
+  return made.finish();
+}
+
 template <int D>
 py::object fwd(const char* op, py::handle x_array, py::handle w_array, py::handle bias,
                const Given& given, py::handle activation, py::handle parameter, py::handle out) {
   Operand x = read_images<D>(x_array, op, "input"), w = read_images<D>(w_array, op, "weight");
-  same_dtype(op, "weight", x, w);
+  expect_alike(op, "input", x, "weight", w);
   const auto s = conv_shape(op, x.shape, w, options_of<D>(op, given));
   const EpilogueArguments epilogue = epilogue_of(op, bias, activation, parameter, x);
   ptrdiff_t shape[2 + D];
   output_shape(s, shape);
+  if constexpr (D == 2)
+    if (x.device != kCpu)
+      return launched({op, ConvPass::fwd, s, x, w}, epilogue.of<float>(s.k), &epilogue, out, shape);
   Images y(op, out, x.dtype, shape, 2 + D);
   run<D>(s, x.dtype, [&](auto* t) {
     using T = pointee<decltype(t)>;
@@ -121,7 +165,7 @@ py::object bwd_data(const char* op, py::handle dy_array, py::handle w_array, py:
                     py::handle bias, const Given& given, py::handle activation,
                     py::handle parameter, py::handle out) {
   Operand dy = read_images<D>(dy_array, op, "dy"), w = read_images<D>(w_array, op, "weight");
-  same_dtype(op, "weight", dy, w);
+  expect_alike(op, "dy", dy, "weight", w);
   ptrdiff_t in[D], x_shape[2 + D], y_shape[2 + D];
   read_axes(op, "size", size, in);
   const ConvOptions<D> o = options_of<D>(op, given);
@@ -134,6 +178,10 @@ py::object bwd_data(const char* op, py::handle dy_array, py::handle w_array, py:
   expect_shape(op, "dy", dy, y_shape, 2 + D);
   checked_product(op, "input", x_shape, 2 + D);
   const EpilogueArguments epilogue = epilogue_of(op, bias, activation, parameter, dy);
+  if constexpr (D == 2)
+    if (dy.device != kCpu)
+      return launched({op, ConvPass::bwd_data, s, dy, w}, epilogue.of<float>(s.c), &epilogue, out,
+                      x_shape);
   Images dx(op, out, dy.dtype, x_shape, 2 + D);
   run<D>(s, dy.dtype, [&](auto* t) {
     using T = pointee<decltype(t)>;
@@ -148,7 +196,7 @@ template <int D>
 py::object bwd_weight(const char* op, py::handle x_array, py::handle dy_array, py::handle size,
                       const Given& given, py::handle out) {
   Operand x = read_images<D>(x_array, op, "input"), dy = read_images<D>(dy_array, op, "dy");
-  same_dtype(op, "dy", x, dy);
+  expect_alike(op, "input", x, "dy", dy);
   const ConvOptions<D> o = options_of<D>(op, given);
   ptrdiff_t filter[D], y_shape[2 + D];
   read_axes(op, "size", size, filter);
@@ -159,6 +207,9 @@ py::object bwd_weight(const char* op, py::handle x_array, py::handle dy_array, p
   output_shape(s, y_shape);
   expect_shape(op, "dy", dy, y_shape, 2 + D);
   checked_product(op, "size", w.shape, 2 + D);
+  if constexpr (D == 2)
+    if (x.device != kCpu)
+      return launched({op, ConvPass::bwd_weight, s, x, dy}, {}, nullptr, out, w.shape);
   Images dw(op, out, x.dtype, w.shape, 2 + D);
   run<D>(s, x.dtype, [&](auto* t) {
     using T = pointee<decltype(t)>;

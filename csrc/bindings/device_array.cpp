@@ -53,20 +53,59 @@ Operand read_on_device(py::handle array, const char* op, const char* argument) {
   return x;
 }
 
+void expect_float32_on_device(const char* op, const char* argument, const Operand& x) {
+  if (x.dtype != Dtype::f32)
+    throw TypeMismatch(std::string(op) + ": " + argument +
+                       ": expected float32 on a GPU, got float64, for which there is no kernel "
+                       "there yet; use .float() or .cpu()");
+}
+
 py::object c_contiguous_on_device(py::handle array) {
   if (array.attr("flags").attr("c_contiguous").cast<bool>())
     return py::reinterpret_borrow<py::object>(array);
   return array.attr("copy")("C");
 }
 
-py::object make_device_array(Dtype dtype, const ptrdiff_t* shape, int rank, const ptrdiff_t* stride,
-                             int device) {
+namespace {
+
+py::object make(const char* dtype, ptrdiff_t item, const ptrdiff_t* shape, int rank,
+                const ptrdiff_t* stride, int device) {
   py::tuple sizes{size_t(rank)}, steps{size_t(rank)};
   for (int i = 0; i < rank; ++i) {
     sizes[size_t(i)] = shape[i];
-    steps[size_t(i)] = stride[i] * ptrdiff_t(item_size(dtype));
+    steps[size_t(i)] = stride[i] * item;
   }
-  return py::handle(empty_function)(sizes, dtype_name(dtype), steps, device);
+  return py::handle(empty_function)(sizes, dtype, steps, device);
+}
+
+}  // namespace
+
+py::object make_device_array(Dtype dtype, const ptrdiff_t* shape, int rank, const ptrdiff_t* stride,
+                             int device) {
+  return make(dtype_name(dtype), ptrdiff_t(item_size(dtype)), shape, rank, stride, device);
+}
+
+py::object make_device_bytes(const ptrdiff_t* shape, int rank, int device) {
+  ptrdiff_t stride[kMaxRank];
+  c_order(shape, rank, stride);
+  return make("uint8", 1, shape, rank, stride, device);
+}
+
+const uint8_t* read_device_bytes(py::handle array, const char* op, const char* argument,
+                                 const ptrdiff_t* shape, int rank, int device) {
+  const bool there =
+      is_on_device(array) && array.attr("data").attr("device_id").cast<int>() == device;
+  if (!there)
+    throw TypeMismatch(std::string(op) + ": " + argument + ": expected an array on " +
+                       place_text(device) + ", got another");
+  const py::tuple sizes = array.attr("shape");
+  bool same = py::str(array.attr("dtype").attr("name")).cast<std::string>() == "uint8" &&
+              int(sizes.size()) == rank && array.attr("flags").attr("c_contiguous").cast<bool>();
+  for (int i = 0; same && i < rank; ++i) same = sizes[size_t(i)].cast<ptrdiff_t>() == shape[i];
+  if (!same)
+    fail(op, argument, "uint8 of shape " + shape_text(shape, rank) + " in C order",
+         "another array");
+  return reinterpret_cast<const uint8_t*>(array.attr("data").attr("ptr").cast<uintptr_t>());
 }
 
 cuda::Stream current_stream(int device) {

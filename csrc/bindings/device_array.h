@@ -16,11 +16,18 @@ namespace striate {
 
 bool is_on_device(py::handle value);
 Operand read_on_device(py::handle array, const char* op, const char* argument);
+// Throws TypeMismatch where a kernel that knows float32 alone meets float64.
+void expect_float32_on_device(const char* op, const char* argument, const Operand& x);
 py::object c_contiguous_on_device(py::handle array);  // itself if it is in C order, else a copy
 
 // Uninitialised, on the GPU `device`.
 py::object make_device_array(Dtype dtype, const ptrdiff_t* shape, int rank, const ptrdiff_t* stride,
                              int device);
+
+// uint8, uninitialised, in C order, and the memory of one of this shape.
+py::object make_device_bytes(const ptrdiff_t* shape, int rank, int device);
+const uint8_t* read_device_bytes(py::handle array, const char* op, const char* argument,
+                                 const ptrdiff_t* shape, int rank, int device);
 
 // CuPy's current stream of this thread.
 cuda::Stream current_stream(int device);
@@ -43,6 +50,21 @@ class DenseOnDevice {
 
  private:
   py::object held_;
+};
+
+// The same of images (N, C, H, W) in channels-last memory.
+class ImagesOnDevice {
+ public:
+  Operand of(py::handle array, const char* op, const char* argument) {
+    Operand x = read_on_device(array, op, argument);
+    if (is_channels_last(x)) return x;
+    x.data = held_.of(array.attr("transpose")(0, 2, 3, 1), op, argument).data;
+    channels_last(x.shape, x.stride);
+    return x;
+  }
+
+ private:
+  DenseOnDevice held_;
 };
 
 // What was made, or `out`, into which it is copied, if that is given.

@@ -24,18 +24,19 @@ class ReadableOnDevice {
 py::object gemm_on_device(const Operand& a, py::handle a_array, const Operand& b,
                           py::handle b_array, const EpilogueArguments& arguments, double alpha,
                           double beta, py::handle out) {
-  if (a.dtype != Dtype::f32)
-    throw TypeMismatch(
-        "gemm: a: expected float32 on a GPU, got float64, for which there is no "
-        "kernel there yet; use .float() or .cpu()");
+  expect_float32_on_device("gemm", "a", a);
   const GemmSizes s = gemm_sizes(a, b);
   Result c = result("gemm", out, a.dtype, s.result, s.rank, a.device);
   if (c.operand.stride[s.rank - 1] != 1 && s.n > 1)
     fail("gemm", "out", "dense rows on a GPU", "another order");
   const ReadableOnDevice x(a, a_array, "a"), y(b, b_array, "b");
   const Epilogue<float> e = arguments.of<float>(s.n);
+  const SumParts parts = gemm_launch_parts(a.device, s);
+  Result space{py::none(), {}};
+  if (parts.parts > 1) space = result("gemm", py::none(), Dtype::f32, &parts.floats, 1, a.device);
   on_stream(a.device, [&](const cuda::Stream& stream) {
-    gemm_launch(stream, s, x.operand(), y.operand(), c.operand, alpha, beta, e);
+    gemm_launch(stream, s, x.operand(), y.operand(), c.operand, alpha, beta, e, parts,
+                space.operand.as<float>());
     arguments.rest(e, [&](Activation f, Parameters<double> p) {
       activation_launch(stream, f, c.operand, p, c.operand);
     });

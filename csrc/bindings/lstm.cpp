@@ -4,7 +4,7 @@
 #include <initializer_list>
 #include <vector>
 
-#include "bindings/array.h"
+#include "bindings/device_array.h"
 #include "core/memory.h"
 #include "ops/layout/layout.h"
 
@@ -26,6 +26,7 @@ class LayerArguments : public RnnProblem {
   Operand dense(const char* name, py::handle array, const ptrdiff_t* shape, int rank) {
     Operand o = hold(held_, op(), name, array);
     same_dtype(op(), name, operands().x, o);
+    same_place(op(), "x", operands().x, name, o);
     expect_shape(op(), name, o, shape, rank);
     return o;
   }
@@ -43,7 +44,7 @@ class LayerArguments : public RnnProblem {
 
   static Operand hold(Held& held, const char* op, const char* name, py::handle array) {
     held.push_back(c_contiguous(array, op, name));
-    return read(held.back(), op, name);
+    return read(held.back(), op, name, Places::any);
   }
   static RnnOperands read_all(const char* op, const Arguments& a, Held& held) {
     auto maybe = [&](const char* name, py::handle array) {
@@ -73,6 +74,59 @@ void scatter(void* from, const Operand& to) {
   copy(dense, to);
 }
 
+// A matrix in the place of a layer's operands.
+Result matrix_for(const LayerArguments& a, ptrdiff_t rows, ptrdiff_t columns) {
+  const ptrdiff_t shape[2] = {rows, columns};
+  return result(a.op(), py::none(), a.dtype(), shape, 2, a.device());
+}
+
+// --- on a GPU ------------------------------------------------------------------------------------
+
+// A state [N, columns] that begins as `from`, or as zeros.
+Result state_on_device(const LayerArguments& a, ptrdiff_t columns, py::handle from) {
+  Result state = matrix_for(a, a.batch(), columns);
+  if (from.is_none())
+    state.object.attr("fill")(0);
+  else
+    state.object.attr("__setitem__")(py::ellipsis(), from);
+  return state;
+}
+
+py::tuple forward_on_device(LayerArguments& a, py::handle h0, py::handle c0, bool keep,
+                            py::handle out) {
+  expect_float32_on_device(a.op(), "x", a.operands().x);
+  ptrdiff_t shape[3];
+  const int rank = a.shape_of(a.output(), shape);
+  const Result y = result(a.op(), out, a.dtype(), shape, rank, a.device());
+  Rows<float> rows, kept{nullptr, 0};
+  Result dense = y;
+  if (!as_rows(y.operand, &rows)) {
+    dense = result(a.op(), py::none(), a.dtype(), shape, rank, a.device());
+    rows = {dense.operand.as<float>(), a.output()};
+  }
+  const Result h_n = matrix_for(a, a.batch(), a.output());
+  Result c_n{py::none(), {}}, held{py::none(), {}}, before{py::none(), {}};
+  if (a.cell() == Cell::lstm) c_n = state_on_device(a, a.hidden(), c0);
+  if (keep && a.kept() > 0) {
+    held = matrix_for(a, a.rows(), a.kept());
+    kept = {held.operand.as<float>(), a.kept()};
+  }
+  RnnLayer<float> layer = a.layer<float>(rows, kept);
+  if (layer.h0 == nullptr) {
+    before = state_on_device(a, a.output(), h0);
+    layer.h0 = before.operand.as<float>();
+  }
+  const Result space = matrix_for(a, 1, rnn_forward_space(layer));
+  on_stream(a.device(), [&](const cuda::Stream& stream) {
+    rnn_forward_launch(stream, layer, h_n.operand.as<float>(), c_n.operand.as<float>(),
+                       space.operand.as<float>());
+  });
+  if (!dense.object.is(y.object)) y.object.attr("__setitem__")(py::ellipsis(), dense.object);
+  return py::make_tuple(y.object, h_n.object, c_n.object, held.object);
+}
+
+// --- forward -------------------------------------------------------------------------------------
+
 py::tuple forward_binding(const std::string& cell_name, py::handle x, py::handle w_ih,
                           py::handle w_hh, py::handle b_ih, py::handle b_hh, py::handle w_hr,
                           py::handle h0, py::handle c0, py::handle batch_sizes, bool reverse,
@@ -80,6 +134,7 @@ py::tuple forward_binding(const std::string& cell_name, py::handle x, py::handle
   const Cell cell = cell_by_name(cell_name.c_str());
   const char* op = striate::cell_name(cell);
   LayerArguments a(op, cell, {x, w_ih, w_hh, b_ih, b_hh, w_hr, h0, c0, batch_sizes}, reverse);
+  if (a.device() != kCpu) return forward_on_device(a, h0, c0, keep, out);
   ptrdiff_t shape[3];
   const int rank = a.shape_of(a.output(), shape);
   Result y = result(op, out, a.dtype(), shape, rank);
@@ -113,7 +168,8 @@ py::tuple forward_binding(const std::string& cell_name, py::handle x, py::handle
 // Results of backward that are there only if they are wanted.
 class Wanted {
  public:
-  Wanted(const char* op, Dtype dtype) : op_(op), dtype_(dtype) {}
+  Wanted(const char* op, const LayerArguments& a)
+      : op_(op), dtype_(a.dtype()), device_(a.device()) {}
 
   template <class T>
   T* make(bool wanted, ptrdiff_t first, ptrdiff_t second = -1) {
@@ -122,7 +178,7 @@ class Wanted {
       return nullptr;
     }
     const ptrdiff_t shape[2] = {first, second};
-    Result r = result(op_, py::none(), dtype_, shape, second < 0 ? 1 : 2);
+    Result r = result(op_, py::none(), dtype_, shape, second < 0 ? 1 : 2, device_);
     made_.append(std::move(r.object));
     return r.operand.as<T>();
   }
@@ -132,6 +188,7 @@ class Wanted {
  private:
   const char* op_;
   Dtype dtype_;
+  int device_;
   py::list made_;
 };
 
@@ -149,8 +206,9 @@ template <class T>
 Rows<const T> rows_from(LayerArguments& a, const char* op, const char* name, py::handle array) {
   ptrdiff_t shape[3];
   const int rank = a.shape_of(a.output(), shape);
-  const Operand o = read(array, op, name);
+  const Operand o = read(array, op, name, Places::any);
   same_dtype(op, name, a.operands().x, o);
+  same_place(op, "x", a.operands().x, name, o);
   expect_shape(op, name, o, shape, rank);
   Rows<const T> rows;
   if (as_rows(o, &rows)) return rows;
@@ -185,19 +243,30 @@ Result dx_result(const LayerArguments& a, const char* op, double beta, py::handl
   const int rank = a.shape_of(a.input(), shape);
   if (beta != 0 && beta != 1) fail(op, "beta", "0 or 1", std::to_string(beta));
   if (beta != 0 && out.is_none()) fail(op, "beta", "0 where no `out` is given", "1");
-  Result dx = result(op, out, a.dtype(), shape, rank);
+  Result dx = result(op, out, a.dtype(), shape, rank, a.device());
   if (beta != 0 && !is_c_order(dx.operand)) fail(op, "out", "an array in C order", "a strided one");
   return dx;
+}
+
+// The gradients of weights and biases that are wanted.
+template <class T>
+void make_weights(const LayerArguments& a, bool wanted, Wanted& made, RnnGradients<T>& g) {
+  const RnnOperands& o = a.operands();
+  g.dw_ih = made.make<T>(wanted, a.gates(), a.input());
+  g.dw_hh = made.make<T>(wanted, a.gates(), a.output());
+  g.db_ih = made.make<T>(wanted && o.b_ih.has_value(), a.gates());
+  g.db_hh = made.make<T>(wanted && o.b_ih.has_value(), a.gates());
+  g.dw_hr = made.make<T>(wanted && o.w_hr.has_value(), a.output(), a.hidden());
 }
 
 template <class T>
 py::tuple backward(const char* op, LayerArguments& a, const Arrived& given, const Parts& parts,
                    double beta, py::handle out) {
-  const ptrdiff_t n = a.batch(), h = a.hidden(), p = a.output(), gates = a.gates();
+  const ptrdiff_t n = a.batch(), h = a.hidden(), p = a.output();
   const RnnOperands& o = a.operands();
   const RnnLayer<T> layer = layer_from<T>(a, op, given);
   RnnGradients<T> g = gradients_from<T>(a, op, given);
-  Wanted made(op, a.dtype());
+  Wanted made(op, a);
   Result dx;
   if (parts.dx) dx = dx_result(a, op, beta, out);
   const bool direct = !parts.dx || is_c_order(dx.operand);
@@ -205,11 +274,7 @@ py::tuple backward(const char* op, LayerArguments& a, const Arrived& given, cons
   if (parts.dx) g.dx = direct ? dx.operand.template as<T>() : space.data();
   g.dx_beta = T(beta);
   made.put(parts.dx ? dx.object : py::none());
-  g.dw_ih = made.make<T>(parts.dweights, gates, a.input());
-  g.dw_hh = made.make<T>(parts.dweights, gates, p);
-  g.db_ih = made.make<T>(parts.dweights && o.b_ih.has_value(), gates);
-  g.db_hh = made.make<T>(parts.dweights && o.b_ih.has_value(), gates);
-  g.dw_hr = made.make<T>(parts.dweights && o.w_hr.has_value(), p, h);
+  make_weights(a, parts.dweights, made, g);
   g.dh0 = made.make<T>(parts.dstates && o.h0.has_value(), n, p);
   g.dc0 = made.make<T>(parts.dstates && o.c0.has_value(), n, h);
   {
@@ -217,6 +282,43 @@ py::tuple backward(const char* op, LayerArguments& a, const Arrived& given, cons
     rnn_backward(layer, g);
     if (!direct) scatter(space.data(), dx.operand);
   }
+  return made.tuple();
+}
+
+py::tuple backward_on_device(const char* op, LayerArguments& a, const Arrived& given,
+                             const Parts& parts, double beta, py::handle out) {
+  expect_float32_on_device(a.op(), "x", a.operands().x);
+  const RnnOperands& o = a.operands();
+  RnnLayer<float> layer = layer_from<float>(a, op, given);
+  RnnGradients<float> g = gradients_from<float>(a, op, given);
+  Wanted made(op, a);
+  Result dx, dense, before, dc{py::none(), {}};
+  if (parts.dx) {
+    dense = dx = dx_result(a, op, beta, out);
+    if (!is_c_order(dx.operand))
+      dense = result(op, py::none(), a.dtype(), dx.operand.shape, dx.operand.rank, a.device());
+    g.dx = dense.operand.as<float>();
+  }
+  g.dx_beta = float(beta);
+  made.put(parts.dx ? dx.object : py::none());
+  make_weights(a, parts.dweights, made, g);
+  const Result dh = state_on_device(a, a.output(), given.dh_n);
+  g.dh0 = dh.operand.as<float>();
+  if (a.cell() == Cell::lstm) {
+    dc = state_on_device(a, a.hidden(), given.dc_n);
+    g.dc0 = dc.operand.as<float>();
+  }
+  made.put(parts.dstates && o.h0 ? dh.object : py::none());
+  made.put(parts.dstates && o.c0 ? dc.object : py::none());
+  if (layer.h0 == nullptr) {
+    before = state_on_device(a, a.output(), py::none());
+    layer.h0 = before.operand.as<float>();
+  }
+  const Result space = matrix_for(a, 1, rnn_backward_space(layer, g));
+  on_stream(a.device(), [&](const cuda::Stream& stream) {
+    rnn_backward_launch(stream, layer, g, space.operand.as<float>());
+  });
+  if (!dense.object.is(dx.object)) dx.object.attr("__setitem__")(py::ellipsis(), dense.object);
   return made.tuple();
 }
 
@@ -230,11 +332,13 @@ py::tuple backward_binding(const std::string& cell_name, py::handle dy, py::hand
   const std::string op = std::string(striate::cell_name(cell)) + "_backward";
   LayerArguments a(op.c_str(), cell, {x, w_ih, w_hh, b_ih, b_hh, w_hr, h0, c0, batch_sizes},
                    reverse);
+  const Arrived given{dy, dh_n, dc_n, y, kept};
+  const Parts parts{dx, dweights, dstates};
+  if (a.device() != kCpu) return backward_on_device(op.c_str(), a, given, parts, beta, out);
   py::tuple made;
   dispatch(a.dtype(), [&](auto* t) {
     using T = pointee<decltype(t)>;
-    made =
-        backward<T>(op.c_str(), a, {dy, dh_n, dc_n, y, kept}, {dx, dweights, dstates}, beta, out);
+    made = backward<T>(op.c_str(), a, given, parts, beta, out);
   });
   return made;
 }

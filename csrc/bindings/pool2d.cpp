@@ -3,7 +3,7 @@
 // many windows as cover the image (adaptive pooling).
 #include "ops/pool2d/pool2d.h"
 
-#include "bindings/array.h"
+#include "bindings/device_array.h"
 
 namespace striate {
 namespace {
@@ -24,33 +24,79 @@ PoolShape read_window(const char* op, ptrdiff_t h, ptrdiff_t w, const py::tuple&
           pool_axis(op, w, {v[1], v[3], v[5], v[7]}, v[8] != 0)};
 }
 
-Operand read_image(py::handle array, const char* op, const char* argument) {
-  Operand x = read(array, op, argument);
+Operand read_image(py::handle array, const char* op, const char* argument,
+                   Places places = Places::any) {
+  Operand x = read(array, op, argument, places);
   if (x.rank != 4) fail(op, argument, "rank 4 (N, C, H, W)", "shape " + x.text());
   return x;
 }
 
+// A call's arguments, checked, and its result: `out`, or on a GPU what is copied to it at the end.
 struct Call {
+  const char* op;
   Operand x;
   PoolShape shape;
   Result y;
+  py::handle out;
+  ImagesOnDevice held;
+
+  Call(const char* op, py::handle array, const Operand& given, PoolShape shape,
+       const ptrdiff_t (&size)[4], py::handle out)
+      : op(op), x(given), shape(std::move(shape)), out(out) {
+    if (on_device()) x = held.of(array, op, "x");
+    y = result_channels_last(op, on_device() ? py::none() : out, x.dtype, size, 4, x.device);
+  }
+  bool on_device() const { return x.device != kCpu; }
+  py::object finish() { return on_device() ? into(op, out, std::move(y)) : std::move(y.object); }
 };
 
 Call forward(const char* op, py::handle x_array, const py::tuple& window, py::handle out) {
   Operand x = read_image(x_array, op, "x");
   PoolShape shape = read_window(op, x.shape[2], x.shape[3], window);
-  ptrdiff_t size[4] = {x.shape[0], x.shape[1], shape.h.out, shape.w.out};
-  Result y = result_channels_last(op, out, x.dtype, size);
-  return {x, std::move(shape), std::move(y)};
+  const ptrdiff_t size[4] = {x.shape[0], x.shape[1], shape.h.out, shape.w.out};
+  return Call(op, x_array, x, std::move(shape), size, out);
 }
 
 double cost(const Operand& x) { return 0.1 * double(x.size()); }
 
+void pool(Pool kind, Call& call, const PoolDivisor& divisor, void* taps) {
+  if (call.on_device())
+    return on_stream(call.x.device, [&](const cuda::Stream& s) {
+      pool2d_launch(s, kind, call.x, call.shape, divisor, call.y.operand, taps);
+    });
+  ReleaseGil release(cost(call.x));
+  pool2d(kind, call.x, call.shape, divisor, call.y.operand, taps);
+}
+
+void pool_backward(Pool kind, Call& call, const PoolDivisor& divisor, const void* taps) {
+  if (call.on_device())
+    return on_stream(call.x.device, [&](const cuda::Stream& s) {
+      pool2d_backward_launch(s, kind, call.x, taps, call.shape, divisor, call.y.operand);
+    });
+  ReleaseGil release(cost(call.y.operand));
+  pool2d_backward(kind, call.x, taps, call.shape, divisor, call.y.operand);
+}
+
 py::object max_pool2d(py::handle x_array, const py::tuple& window, py::handle out) {
   Call call = forward("max_pool2d", x_array, window, out);
-  ReleaseGil release(cost(call.x));
-  pool2d(Pool::max, call.x, call.shape, {}, call.y.operand, nullptr);
-  return std::move(call.y.object);
+  pool(Pool::max, call, {}, nullptr);
+  return call.finish();
+}
+
+// Memory for the taps of a result, as an array, and where it lies.
+std::pair<py::object, void*> make_taps(const Call& call) {
+  const PoolShape& s = call.shape;
+  const ptrdiff_t dense[4] = {call.x.shape[0], s.h.out, s.w.out, call.x.shape[1]};
+  if (s.wide()) {
+    Result taps = result(call.op, py::none(), call.x.dtype, dense, 4, call.x.device);
+    return {std::move(taps.object), taps.operand.data};
+  }
+  py::object taps =
+      call.on_device() ? make_device_bytes(dense, 4, call.x.device) : make_bytes(dense, 4);
+  const uint8_t* data = call.on_device()
+                            ? read_device_bytes(taps, call.op, "taps", dense, 4, call.x.device)
+                            : read_bytes(taps, call.op, "taps", dense, 4);
+  return {std::move(taps), const_cast<uint8_t*>(data)};
 }
 
 py::tuple max_pool2d_taps(py::handle x_array, const py::tuple& window, py::handle out) {
@@ -59,25 +105,23 @@ py::tuple max_pool2d_taps(py::handle x_array, const py::tuple& window, py::handl
   const PoolShape& s = call.shape;
   if (double(s.h.kernel) * s.w.kernel > 1 << 24)
     fail(op, "kernel_size", "at most 16777216 taps a window", shape_text({s.h.kernel, s.w.kernel}));
-  ptrdiff_t dense[4] = {call.x.shape[0], s.h.out, s.w.out, call.x.shape[1]};
-  void* data;
-  py::object taps = s.wide() ? make_array(call.x.dtype, dense, 4) : make_bytes(dense, 4);
-  data = py::detail::array_proxy(taps.ptr())->data;
-  {
-    ReleaseGil release(cost(call.x));
-    pool2d(Pool::max, call.x, s, {}, call.y.operand, data);
-  }
-  return py::make_tuple(std::move(call.y.object), std::move(taps));
+  auto [taps, data] = make_taps(call);
+  pool(Pool::max, call, {}, data);
+  return py::make_tuple(call.finish(), std::move(taps));
 }
 
 // The memory of taps that max_pool2d_taps made for this window and these sizes.
-const void* read_taps(const char* op, py::handle taps, Dtype dtype, const PoolShape& shape,
-                      ptrdiff_t n, ptrdiff_t channels) {
-  ptrdiff_t dense[4] = {n, shape.h.out, shape.w.out, channels};
-  if (!shape.wide()) return read_bytes(taps, op, "taps", dense, 4);
-  Operand x = read(taps, op, "taps");
+const void* read_taps(const char* op, py::handle taps, const Operand& image,
+                      const PoolShape& shape) {
+  const bool there = image.device != kCpu;
+  ptrdiff_t dense[4] = {image.shape[0], shape.h.out, shape.w.out, image.shape[1]};
+  if (!shape.wide())
+    return there ? read_device_bytes(taps, op, "taps", dense, 4, image.device)
+                 : read_bytes(taps, op, "taps", dense, 4);
+  Operand x = read(taps, op, "taps", Places::any);
   expect_shape(op, "taps", x, dense, 4);
-  if (x.dtype != dtype || !is_c_order(x))
+  same_place(op, "dy", image, "taps", x);
+  if (x.dtype != image.dtype || !is_c_order(x))
     fail(op, "taps", "what max_pool2d_taps gave", "another array");
   return x.data;
 }
@@ -85,9 +129,9 @@ const void* read_taps(const char* op, py::handle taps, Dtype dtype, const PoolSh
 py::object max_pool2d_indices(py::handle taps, py::handle y_array, const py::tuple& size,
                               const py::tuple& window) {
   const char* op = "max_pool2d_indices";
-  Operand y = read_image(y_array, op, "y");
+  Operand y = read_image(y_array, op, "y", Places::cpu);
   PoolShape shape = read_window(op, integer(size[0]), integer(size[1]), window);
-  const void* data = read_taps(op, taps, y.dtype, shape, y.shape[0], y.shape[1]);
+  const void* data = read_taps(op, taps, y, shape);
   ptrdiff_t dense[4] = {y.shape[0], shape.h.out, shape.w.out, y.shape[1]};
   int64_t* indices;
   py::object made = make_indices(dense, 4, &indices);
@@ -101,20 +145,16 @@ Call backward(const char* op, py::handle dy_array, const py::tuple& size, const 
   PoolShape shape = read_window(op, integer(size[0]), integer(size[1]), window);
   ptrdiff_t made[4] = {dy.shape[0], dy.shape[1], shape.h.out, shape.w.out};
   expect_shape(op, "dy", dy, made, 4);
-  ptrdiff_t in[4] = {dy.shape[0], dy.shape[1], shape.h.in, shape.w.in};
-  Result dx = result_channels_last(op, out, dy.dtype, in);
-  return {dy, std::move(shape), std::move(dx)};
+  const ptrdiff_t in[4] = {dy.shape[0], dy.shape[1], shape.h.in, shape.w.in};
+  return Call(op, dy_array, dy, std::move(shape), in, out);
 }
 
 py::object max_pool2d_backward(py::handle dy, py::handle taps, const py::tuple& size,
                                const py::tuple& window, py::handle out) {
   const char* op = "max_pool2d_backward";
   Call call = backward(op, dy, size, window, out);
-  const void* data =
-      read_taps(op, taps, call.x.dtype, call.shape, call.x.shape[0], call.x.shape[1]);
-  ReleaseGil release(cost(call.y.operand));
-  pool2d_backward(Pool::max, call.x, data, call.shape, {}, call.y.operand);
-  return std::move(call.y.object);
+  pool_backward(Pool::max, call, {}, read_taps(op, taps, call.x, call.shape));
+  return call.finish();
 }
 
 // A number, "inside" (the taps inside the image) or "padded" (those inside the padding as well).
@@ -132,26 +172,21 @@ PoolDivisor read_divisor(const char* op, py::handle divisor) {
 
 py::object sum_pool2d(py::handle x, const py::tuple& window, py::handle divisor, py::handle out) {
   Call call = forward("sum_pool2d", x, window, out);
-  PoolDivisor divide = read_divisor("sum_pool2d", divisor);
-  ReleaseGil release(cost(call.x));
-  pool2d(Pool::sum, call.x, call.shape, divide, call.y.operand, nullptr);
-  return std::move(call.y.object);
+  pool(Pool::sum, call, read_divisor("sum_pool2d", divisor), nullptr);
+  return call.finish();
 }
 
 py::object sum_pool2d_backward(py::handle dy, const py::tuple& size, const py::tuple& window,
                                py::handle divisor, py::handle out) {
   Call call = backward("sum_pool2d_backward", dy, size, window, out);
-  PoolDivisor divide = read_divisor("sum_pool2d_backward", divisor);
-  ReleaseGil release(cost(call.y.operand));
-  pool2d_backward(Pool::sum, call.x, nullptr, call.shape, divide, call.y.operand);
-  return std::move(call.y.object);
+  pool_backward(Pool::sum, call, read_divisor("sum_pool2d_backward", divisor), nullptr);
+  return call.finish();
 }
 
 py::object lp2_pool2d(py::handle x, const py::tuple& window, py::handle out) {
   Call call = forward("lp2_pool2d", x, window, out);
-  ReleaseGil release(cost(call.x));
-  pool2d(Pool::lp2, call.x, call.shape, {PoolDivisor::share, 1}, call.y.operand, nullptr);
-  return std::move(call.y.object);
+  pool(Pool::lp2, call, {PoolDivisor::share, 1}, nullptr);
+  return call.finish();
 }
 
 // Indices (N, P, Q, C) for an image (N, C, P, Q).
@@ -169,7 +204,7 @@ const int64_t* read_positions(const char* op, py::handle array, const Operand& x
 py::object max_unpool2d_binding(py::handle x_array, py::handle indices, const py::tuple& size,
                                 py::handle out) {
   const char* op = "max_unpool2d";
-  Operand x = read_image(x_array, op, "x");
+  Operand x = read_image(x_array, op, "x", Places::cpu);
   const int64_t* positions = read_positions(op, indices, x);
   ptrdiff_t shape[4] = {x.shape[0], x.shape[1], integer(size[0]), integer(size[1])};
   if (shape[2] < 0 || shape[3] < 0)
@@ -183,7 +218,7 @@ py::object max_unpool2d_binding(py::handle x_array, py::handle indices, const py
 
 py::object max_unpool2d_backward_binding(py::handle dy_array, py::handle indices, py::handle out) {
   const char* op = "max_unpool2d_backward";
-  Operand dy = read_image(dy_array, op, "dy");
+  Operand dy = read_image(dy_array, op, "dy", Places::cpu);
   Indices read = read_indices(indices, op, "indices");
   if (read.rank != 4) fail(op, "indices", "rank 4 (N, P, Q, C)", std::to_string(read.rank));
   ptrdiff_t shape[4] = {dy.shape[0], dy.shape[1], read.shape[1], read.shape[2]};

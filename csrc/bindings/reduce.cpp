@@ -6,24 +6,25 @@
 namespace striate {
 namespace {
 
-// The reduced axes as the last ones, or where they are the first ones already, as those; the array
-// in C order is then a matrix whose rows, or columns, are summed.
+// The axes in one order: those that are reduced first, or last.
+py::object ordered(py::handle x, const bool* reduced, int rank, bool first) {
+  py::list order;
+  for (const bool now : {first, !first})
+    for (int i = 0; i < rank; ++i)
+      if (reduced[i] == now) order.append(i);
+  return x.attr("transpose")(*order);
+}
+
+// The reduced axes as the last ones, or as the first ones if these lie so, as the pixels of a
+// channels-last image do; the array in C order is then a matrix whose rows, or columns, are summed.
 py::object sum_on_device(py::handle x_array, const bool* reduced, const ptrdiff_t* shape, int rank,
                          py::handle out) {
   Operand x = read(x_array, "sum", "x", Places::any);
   const int count = x.rank - rank;
-  bool first = rank > 0;
-  for (int i = 0; i < count; ++i) first = first && reduced[i];
   DenseOnDevice held;
-  if (first) {
-    x = held.of(x_array, "sum", "x");
-  } else {
-    py::list order;
-    for (const bool last : {false, true})
-      for (int i = 0; i < x.rank; ++i)
-        if (reduced[i] == last) order.append(i);
-    x = held.of(x_array.attr("transpose")(*order), "sum", "x");
-  }
+  const py::object turned = ordered(x_array, reduced, x.rank, true);
+  const bool first = rank > 0 && is_c_order(read_on_device(turned, "sum", "x"));
+  x = held.of(first ? turned : ordered(x_array, reduced, x.rank, false), "sum", "x");
   ptrdiff_t kept = 1, summed = 1;
   for (int i = 0; i < rank; ++i) kept *= shape[i];
   for (int i = 0; i < count; ++i) summed *= x.shape[first ? i : rank + i];

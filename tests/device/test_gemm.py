@@ -34,6 +34,28 @@ def test_matmul_of_every_order(size, precision):
             np.testing.assert_allclose(product.cpu().numpy(), want, 0, bound)
 
 
+def test_long_sums_in_parts(precision):
+    """Of one tile: with scale, addition, bias and clamp after the last part; in a batch too."""
+    from striate import _C
+
+    a, b, c, bias = normal((5, 2100)), normal((2100, 7)), normal((5, 7)), normal(7)
+    x, y, out, add = (striate.tensor(t, device="cuda")._array for t in (a, b, c, bias))
+    _C.gemm(x, y, add, "relu", alpha=0.5, beta=2.0, out=out)
+    want = np.maximum(0.5 * (a.astype("f8") @ b) + 2 * c + bias, 0)
+    np.testing.assert_allclose(out.get(), want, 0, TOLERANCE[precision] * 100)
+
+
+def test_sums_longer_than_a_chain_may_be():
+    before = striate.get_float32_precision()
+    striate.set_float32_precision("highest")
+    try:
+        a, b = normal((2, 3, 16400)), normal((2, 16400, 2))
+        got = striate.tensor(a, device="cuda") @ striate.tensor(b, device="cuda")
+        np.testing.assert_allclose(got.cpu().numpy(), a.astype("f8") @ b, 0, 2e-3)
+    finally:
+        striate.set_float32_precision(before)
+
+
 def test_odd_strides():
     a, b = normal((6, 10)), normal((10, 8))
     alike(lambda x, y: x[:, ::2] @ y[::2], a, b, rtol=1e-4, atol=1e-5)

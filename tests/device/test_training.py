@@ -93,3 +93,74 @@ def test_a_step_of_every_size(dtype):
             step.step()
             ends.append(p.detach().cpu().numpy())
         np.testing.assert_allclose(ends[1], ends[0], 1e-5 if dtype == np.float32 else 1e-12)
+
+
+def lenet():
+    """LeNet-5 in small (LeCun et al. 1998), on pictures of 8 x 8."""
+    striate.manual_seed(1)
+    return nn.Sequential(
+        nn.Conv2d(1, 6, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(6, 8, 3), nn.ReLU(),
+        nn.AvgPool2d(2), nn.Flatten(), nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 3),
+    )  # fmt: skip
+
+
+class Reader(nn.Module):
+    """An LSTM in both directions that tells one of three classes by its last state."""
+
+    def __init__(self):
+        super().__init__()
+        striate.manual_seed(1)
+        self.lstm = nn.LSTM(5, 12, bidirectional=True, batch_first=True)
+        self.out = nn.Linear(24, 3)
+
+    def forward(self, x):
+        _, (h, _) = self.lstm(x)
+        return self.out(striate.cat([h[0], h[1]], 1))
+
+
+def pictures(rng):
+    """Bars that lie, stand or slope, in noise."""
+    labels = rng.integers(0, 3, 60)
+    x = 0.3 * rng.standard_normal((60, 1, 8, 8))
+    for picture, label in zip(x[:, 0], labels, strict=True):
+        at = rng.integers(1, 7)
+        part = (picture[at], picture[:, at], np.einsum("ii->i", picture))[label]
+        part += 1
+    return x.astype(np.float32), labels
+
+
+def sequences(rng):
+    """In which third of the steps the largest value lies."""
+    labels = rng.integers(0, 3, 60)
+    x = 0.3 * rng.standard_normal((60, 6, 5))
+    x[np.arange(60), 2 * labels + rng.integers(0, 2, 60), 0] += 3
+    return x.astype(np.float32), labels
+
+
+NETWORKS = pytest.mark.parametrize(
+    ("make", "draw"), [(lenet, pictures), (Reader, sequences)], ids=["lenet", "lstm"]
+)
+
+
+def network_trained(make, draw, device, steps):
+    """The losses of some steps of Adam on batches of 10."""
+    x, labels = (striate.tensor(a, device=device) for a in draw(np.random.default_rng(5)))
+    model = make().to(device)
+    step = optim.Adam(model.parameters(), lr=0.03)
+    losses = []
+    for i in range(steps):
+        at = slice(i * 10 % 60, i * 10 % 60 + 10)
+        loss = nn.functional.cross_entropy(model(x[at]), labels[at])
+        step.zero_grad()
+        loss.backward()
+        step.step()
+        losses.append(loss.item())
+    return losses
+
+
+@NETWORKS
+def test_networks_learn_as_on_the_cpu(make, draw):
+    here = network_trained(make, draw, "cpu", 8)
+    there = network_trained(make, draw, "cuda", 24)
+    np.testing.assert_allclose(there[:8], here, 1e-3, 1e-4)
+    assert np.mean(there[-3:]) < 0.75 * np.mean(there[:3])

@@ -14,6 +14,7 @@
 
 #include "core/registry.h"
 #include "ops/gemm/gemm.h"
+#include "ops/gemm/parts.h"
 
 namespace striate {
 
@@ -49,5 +50,22 @@ template <class T>
 void conv2d_bwd_weight(const ConvShape& shape, const T* x, const T* dy, T* dw);
 
 enum class ConvPass { fwd, bwd_data, bwd_weight };
+
+// --- on a GPU, of float32, by the method of float32_precision() ----------------------------------
+
+// fwd may sum over taps and channels in parts, bwd_weight over pixels.
+// Throws std::invalid_argument, naming `op`, for sizes that kernels with indices of 32 bits can't
+// take.
+SumParts conv2d_parts(const char* op, int device, ConvPass pass, const ConvShape& shape);
+
+// The pass's operands in the order of the functions above. No activation in the epilogue, which
+// bwd_weight does without.
+struct ConvLaunch {
+  const float *a, *b;
+  Epilogue<float> epilogue;
+  float *out, *space;
+};
+void conv2d_launch(const cuda::Stream& stream, ConvPass pass, const ConvShape& shape,
+                   const SumParts& parts, const ConvLaunch& operands);
 
 }  // namespace striate

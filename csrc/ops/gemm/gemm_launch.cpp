@@ -13,6 +13,7 @@ namespace {
 
 constexpr int kTile = GemmCuda::kTileM, kWideTile = 256;
 constexpr ptrdiff_t kMostBatch = 65535;  // of a grid's second axis
+constexpr ptrdiff_t kLeastDepth = 512;   // of a part of a sum
 
 cuda::Module simt("ops/gemm/gemm_simt_cuda.cu"), tf32("ops/gemm/gemm_tf32_cuda.cu");
 
@@ -35,11 +36,11 @@ ptrdiff_t tiles_of(const GemmSizes& s, int columns) {
   return ((s.m + kTile - 1) / kTile) * ((s.n + columns - 1) / columns);
 }
 
-Method& method_for(const cuda::Stream& stream, const GemmSizes& s) {
+Method& method_for(int device, const GemmSizes& s) {
   const Precision precision = float32_precision();
   if (precision == Precision::highest) return on_cores;
   if (precision == Precision::high) return by_three;
-  const bool fills = tiles_of(s, kWideTile) * s.batch >= cuda::multiprocessors(stream.device);
+  const bool fills = tiles_of(s, kWideTile) * s.batch >= cuda::multiprocessors(device);
   return fills ? by_one_wide : by_one;
 }
 
@@ -61,15 +62,21 @@ Reading reading_of(const Operand& x) {
 
 bool gemm_launch_reads(const Operand& x) { return reading_of(x).fits; }
 
+SumParts gemm_launch_parts(int device, const GemmSizes& s, ptrdiff_t most) {
+  const ptrdiff_t blocks = tiles_of(s, kTile) * s.batch;
+  return cut_sum(device, blocks, s.k, s.m * s.n * s.batch, kLeastDepth, most);
+}
+
 void gemm_launch(const cuda::Stream& stream, const GemmSizes& s, const Operand& a, const Operand& b,
-                 const Operand& c, double alpha, double beta, const Epilogue<float>& e) {
+                 const Operand& c, double alpha, double beta, const Epilogue<float>& e,
+                 const SumParts& parts, float* space) {
   if (c.size() == 0) return;
   for (const ptrdiff_t size : {s.m, s.n, s.k})
     if (size > INT_MAX - kTile)
       fail("gemm", "size", "less than 2^31 rows and columns on a GPU", std::to_string(size));
   const Reading of_a = reading_of(a), of_b = reading_of(b), of_c = reading_of(c);
   const cuda::OnDevice here(stream.device);
-  Method& method = method_for(stream, s);
+  Method& method = method_for(stream.device, s);
   GemmCuda p{};
   p.a = a.data, p.b = b.data, p.bias = e.bias;
   p.m = int(s.m), p.n = int(s.n), p.k = int(s.k);
@@ -84,10 +91,12 @@ void gemm_launch(const cuda::Stream& stream, const GemmSizes& s, const Operand& 
     const auto moved = [i](const Operand& x, long long batch) { return x.as<float>() + i * batch; };
     p.a = moved(a, p.a_batch), p.b = moved(b, p.b_batch), p.c = moved(c, p.c_batch);
     const unsigned batch = unsigned(s.batch - i < kMostBatch ? s.batch - i : kMostBatch);
-    kernel.launch(
-        stream,
-        {{cuda::blocks_for(tiles_of(s, method.columns), 1), batch}, {GemmCuda::kThreads}, shared},
-        {{"a", a}, {"b", b}}, p);
+    const cuda::Size3 blocks{cuda::blocks_for(tiles_of(s, method.columns), 1), batch,
+                             unsigned(parts.parts)};
+    GemmCuda part = parts.parts == 1 ? p : part_of(p, parts, space + i * s.m * s.n);
+    if (parts.parts > 1) part.c_ld = s.n, part.c_batch = s.m * s.n;
+    kernel.launch(stream, {blocks, {GemmCuda::kThreads}, shared}, {{"a", a}, {"b", b}}, part);
+    if (parts.parts > 1) add_parts_launch(stream, p, batch, parts, space + i * s.m * s.n);
   }
 }
 

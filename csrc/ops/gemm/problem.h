@@ -3,12 +3,9 @@
 #pragma once
 #include "core/operand.h"
 #include "ops/gemm/gemm.h"
+#include "ops/gemm/parts.h"
 
 namespace striate {
-
-namespace cuda {
-struct Stream;
-}
 
 // a (M, K), b (K, N), or with a batch in front of either; a batch of 1 is shared.
 struct GemmSizes {
@@ -33,10 +30,14 @@ GemmProblem<T> gemm_problem(const GemmSizes& s, const Operand& a, const Operand&
 }
 
 // The product on a GPU, of float32, by the method of float32_precision(). Rows or columns of a and
-// b are dense, which `gemm_launch_reads` tells, and rows of c. No activation in the epilogue.
+// b are dense, which `gemm_launch_reads` tells, and rows of c. No activation in the epilogue. The
+// sum may go by the parts that gemm_launch_parts gives, in working space of as many floats, at most
+// `most` bytes.
 bool gemm_launch_reads(const Operand& x);
+SumParts gemm_launch_parts(int device, const GemmSizes& s, ptrdiff_t most = ptrdiff_t(64) << 20);
 void gemm_launch(const cuda::Stream& stream, const GemmSizes& s, const Operand& a, const Operand& b,
-                 const Operand& c, double alpha, double beta, const Epilogue<float>& epilogue);
+                 const Operand& c, double alpha, double beta, const Epilogue<float>& epilogue,
+                 const SumParts& parts = kWholeSum, float* space = nullptr);
 
 // Makes f part of an epilogue: in registers where a clamp does it.
 template <class T>

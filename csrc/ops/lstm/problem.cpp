@@ -40,6 +40,7 @@ void RnnProblem::expect(const char* argument, const Operand& x, ptrdiff_t first,
                         ptrdiff_t second) const {
   const ptrdiff_t shape[2] = {first, second};
   same_dtype(op_, argument, operands_.x, x);
+  same_place(op_, "x", operands_.x, argument, x);
   expect_shape(op_, argument, x, shape, second < 0 ? 1 : 2);
 }
 

@@ -53,6 +53,7 @@ class RnnProblem {
   const RnnOperands& operands() const { return operands_; }
   Cell cell() const { return cell_; }
   Dtype dtype() const { return operands_.x.dtype; }
+  int device() const { return operands_.x.device; }
   ptrdiff_t rows() const { return offset_.back(); }
   ptrdiff_t batch() const { return batch_; }
   ptrdiff_t input() const { return input_; }

@@ -154,7 +154,13 @@ PoolAxis pool_axis(const char* op, ptrdiff_t in, const PoolStep& step, bool ceil
   ptrdiff_t out = room / step.stride + 1;
   // The last window must begin inside the image or the padding before it.
   if (ceil_mode && (out - 1) * step.stride >= in + step.padding) --out;
-  PoolAxis axis{in, out, step.dilation, int(step.kernel), std::vector<PoolWindow>(size_t(out))};
+  PoolAxis axis{in,
+                out,
+                step.dilation,
+                int(step.kernel),
+                std::vector<PoolWindow>(size_t(out)),
+                int(step.stride),
+                int(step.padding)};
   for (ptrdiff_t o = 0; o < out; ++o) {
     ptrdiff_t begin = o * step.stride - step.padding;
     ptrdiff_t skipped = begin < 0 ? (-begin + step.dilation - 1) / step.dilation : 0;
@@ -171,7 +177,7 @@ PoolAxis pool_axis(const char* op, ptrdiff_t in, const PoolStep& step, bool ceil
 PoolAxis adaptive_pool_axis(const char* op, ptrdiff_t in, ptrdiff_t out) {
   check_size(op, "output_size", out, 0);
   check_size(op, "x: size of an image axis", in, 1);
-  PoolAxis axis{in, out, 1, 1, std::vector<PoolWindow>(size_t(out))};
+  PoolAxis axis{in, out, 1, 1, std::vector<PoolWindow>(size_t(out)), 0, 0};
   for (ptrdiff_t o = 0; o < out; ++o) {
     ptrdiff_t begin = o * in / out, end = ((o + 1) * in + out - 1) / out;
     int count = int(end - begin);

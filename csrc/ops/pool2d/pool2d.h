@@ -17,6 +17,10 @@
 
 namespace striate {
 
+namespace cuda {
+struct Stream;
+}
+
 // The taps of one output along one axis that lie inside: begin, begin + dilation, … (`count` of
 // them), the first being tap number `tap`. `padded` counts those inside the padding as well.
 struct PoolWindow {
@@ -95,6 +99,7 @@ struct PoolAxis {
   ptrdiff_t in, out, dilation;
   int kernel;  // taps of the largest window
   std::vector<PoolWindow> windows;
+  int stride, padding;  // 0 stride: the windows of adaptive pooling
 };
 
 struct PoolStep {
@@ -125,6 +130,12 @@ void pool2d(Pool kind, const Operand& x, const PoolShape& shape, const PoolDivis
 // dx (N, C, H, W). kind is max, with taps, or sum.
 void pool2d_backward(Pool kind, const Operand& dy, const void* taps, const PoolShape& shape,
                      const PoolDivisor& divisor, const Operand& dx);
+// The same on a GPU, of dense channels-last memory on either side.
+void pool2d_launch(const cuda::Stream& stream, Pool kind, const Operand& x, const PoolShape& shape,
+                   const PoolDivisor& divisor, const Operand& y, void* taps);
+void pool2d_backward_launch(const cuda::Stream& stream, Pool kind, const Operand& dy,
+                            const void* taps, const PoolShape& shape, const PoolDivisor& divisor,
+                            const Operand& dx);
 // Taps [N, P, Q, C] as positions h * W + w in the input plane.
 void pool2d_indices(const void* taps, Dtype dtype, ptrdiff_t n, ptrdiff_t channels,
                     const PoolShape& shape, int64_t* indices);

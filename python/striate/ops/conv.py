@@ -16,6 +16,7 @@ import numpy as np
 from striate import _C
 from striate.autograd import Node
 from striate.ops import low as bfloat16
+from striate.ops import volume
 from striate.ops.activation import Numbers, with_activation
 from striate.ops.activation import gradient as fused_gradient
 from striate.ops.arithmetic import same_dtype
@@ -319,7 +320,7 @@ def _conv3d(
     parameter: Numbers = 0.0,
 ) -> Array:
     x, weight = channels_last(x), channels_last(weight)
-    y = _C.conv3d(
+    y = volume.conv3d(
         x,
         weight,
         bias[0] if bias else None,
@@ -337,9 +338,9 @@ def _(ctx: Node, dy: Array) -> Any:
     dy = channels_last(fused_gradient(activation, parameter, y, dy))
     dx = dw = None
     if ctx.needs[0]:
-        dx = _C.conv3d_bwd_data(dy, weight, size=x.shape[2:], **options)
+        dx = volume.conv3d_bwd_data(dy, weight, size=x.shape[2:], **options)
     if ctx.needs[1]:
-        dw = _C.conv3d_bwd_weight(x, dy, size=weight.shape[2:], **options)
+        dw = volume.conv3d_bwd_weight(x, dy, size=weight.shape[2:], **options)
     db = _C.sum(dy, (0, 2, 3, 4)) if len(ctx.needs) == 3 and ctx.needs[2] else None
     return (dx, dw, db)[: len(ctx.needs)]
 
@@ -350,17 +351,17 @@ def _conv_transpose3d(
 ) -> Array:
     x, weight = channels_last(x), channels_last(weight)
     ctx.save(x, weight, options)
-    return _C.conv3d_bwd_data(x, weight, size=size, bias=bias[0] if bias else None, **options)
+    return volume.conv3d_bwd_data(x, weight, size=size, bias=bias[0] if bias else None, **options)
 
 
 @_conv_transpose3d.backward
 def _(ctx: Node, dy: Array) -> Any:
     x, weight, options = ctx.saved
     dy = channels_last(dy)
-    dx = _C.conv3d(dy, weight, **options) if ctx.needs[0] else None
+    dx = volume.conv3d(dy, weight, **options) if ctx.needs[0] else None
     dw = None
     if ctx.needs[1]:
-        dw = _C.conv3d_bwd_weight(dy, x, size=weight.shape[2:], **options)
+        dw = volume.conv3d_bwd_weight(dy, x, size=weight.shape[2:], **options)
     db = _C.sum(dy, (0, 2, 3, 4)) if len(ctx.needs) == 3 and ctx.needs[2] else None
     return (dx, dw, db)[: len(ctx.needs)]
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from striate import _C
+from striate.arrays import in_c_order
 from striate.autograd import Node
 from striate.explain import explained
 from striate.ops.arithmetic import rounded, same_dtype
@@ -55,16 +56,16 @@ def _layer_forward(
     states: int,
     biased: bool,
     projected: bool,
-    batch_sizes: Array | None,
+    batch_sizes: tuple[int, ...] | None,
 ) -> tuple[Array, ...]:
     """(y, h_n), and c_n of an LSTM; one binding call a direction."""
-    x = np.ascontiguousarray(x)
+    x, sizes = in_c_order(x), None if batch_sizes is None else np.array(batch_sizes, np.int64)
     given, weights = operands[:states], operands[states:]
     keep, per = any(ctx.needs), len(weights) // directions
     out = None
     if directions == 2:
         width = weights[per - 1].shape[0] if projected else weights[1].shape[1]
-        out = np.empty((*x.shape[:-1], 2 * width), x.dtype)
+        out = np.empty_like(x, shape=(*x.shape[:-1], 2 * width))
     ends: list[Any] = []
     memories: list[Any] = []
     kept: list[Any] = []
@@ -72,14 +73,12 @@ def _layer_forward(
         own = _weights(weights[d * per : (d + 1) * per], biased, projected)
         h0, c0 = (given[i][d] if i < states else None for i in range(2))
         part = None if out is None else out[..., d * width : (d + 1) * width]
-        y, h_n, c_n, saved = _C.rnn_forward(
-            cell, x, *own, h0, c0, batch_sizes, d == 1, keep, out=part
-        )
+        y, h_n, c_n, saved = _C.rnn_forward(cell, x, *own, h0, c0, sizes, d == 1, keep, out=part)
         ends.append(h_n)
         memories.append(c_n)
         kept.append(saved)
     y = y if out is None else out
-    ctx.save(x, y, *operands, kept, (directions, states, biased, projected, batch_sizes))
+    ctx.save(x, y, *operands, kept, (directions, states, biased, projected, sizes))
     stacked = [np.stack(ends), np.stack(memories)] if cell == "lstm" else [np.stack(ends)]
     return (y, *stacked)
 
@@ -142,7 +141,7 @@ def _cell_record(cell: str) -> Op:
     results = "(N, H), (N, H)" if cell == "lstm" else "(N, H)"
 
     def forward(ctx: Node, x: Array, *operands: Array) -> Any:
-        x = np.ascontiguousarray(x)[None]
+        x = in_c_order(x)[None]
         h0, c0 = (*operands[:states], None)[:2]
         own = _weights(operands[states:], len(operands) == states + 4, False)
         y, _, c_n, kept = _C.rnn_forward(cell, x, *own, h0, c0, None, False, any(ctx.needs))
@@ -316,7 +315,7 @@ def _sequence(
             states=len(states),
             biased=has_biases,
             projected=projected,
-            batch_sizes=sizes,
+            batch_sizes=None if sizes is None else tuple(sizes.tolist()),
         )
         ends.append(tuple(last))
         if dropout > 0 and train and layer + 1 < num_layers:

@@ -16,8 +16,10 @@ from typing import Any
 import numpy as np
 
 from striate import _C
+from striate.arrays import in_c_order
 from striate.autograd import Node
 from striate.explain import explained
+from striate.ops import composed
 from striate.ops.arithmetic import mul
 from striate.ops.arithmetic import pow as power
 from striate.ops.indexing import getitem
@@ -102,7 +104,7 @@ def _max_pool(ctx: Node, x: Array, window: Window) -> Array:
 def _max_pool_indices(ctx: Node, x: Array, window: Window) -> Any:
     y, taps = _C.max_pool2d_taps(x, window)
     ctx.save(taps, x.shape[2:], window)
-    return y, _C.max_pool2d_indices(taps, y, x.shape[2:], window).transpose(0, 3, 1, 2)
+    return y, composed.max_pool2d_indices(taps, y, x.shape[2:], window).transpose(0, 3, 1, 2)
 
 
 @_max_pool.backward
@@ -275,12 +277,12 @@ def lp_pool2d(
 @op("(N, C, P, Q) -> (N, C, H, W)", name="max_unpool2d")
 def _max_unpool(ctx: Node, x: Array, indices: Array, size: tuple[int, int]) -> Array:
     ctx.save(indices)
-    return _C.max_unpool2d(x, indices, size)
+    return composed.max_unpool2d(x, indices, size)
 
 
 @_max_unpool.backward
 def _(ctx: Node, grad: Array) -> Any:
-    return _C.max_unpool2d_backward(grad, ctx.saved[0])
+    return composed.max_unpool2d_backward(grad, ctx.saved[0])
 
 
 @explained
@@ -321,5 +323,5 @@ def max_unpool2d(
             )
         size = wanted
     at = indices._array if indices.ndim == 4 else indices._array[None]
-    at = np.ascontiguousarray(at.transpose(0, 2, 3, 1))
+    at = in_c_order(at.transpose(0, 2, 3, 1))
     return _single(_max_unpool(x, indices=at, size=tuple(size)), input)

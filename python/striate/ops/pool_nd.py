@@ -17,6 +17,7 @@ import numpy as np
 from striate import _C
 from striate.autograd import Node
 from striate.explain import explained
+from striate.ops import composed
 from striate.ops.arithmetic import mul
 from striate.ops.arithmetic import pow as power
 from striate.ops.conv import numbers
@@ -213,7 +214,7 @@ def _positions(shape: tuple[int, ...], kept: list[Any], dtype: Any) -> Array:
     for taps, size, window in kept:
         n, p, q, c = taps.shape
         like = np.broadcast_to(np.zeros((), dtype), (n, c, p, q))  # of the result: sizes and dtype
-        images.append(_C.max_pool2d_indices(taps, like, size, window))
+        images.append(composed.max_pool2d_indices(taps, like, size, window))
     if len(shape) == 3:
         return images[0][:, 0].transpose(0, 2, 1)
     n, c, d, h, w = shape

@@ -25,7 +25,7 @@ def take_rows(ctx: Node, x: Array, index: Array) -> Array:
 @take_rows.backward
 def _(ctx: Node, grad: Array) -> Any:
     shape, index = ctx.saved
-    dx = np.zeros((shape[0] * shape[1], *shape[2:]), grad.dtype)
+    dx = np.zeros_like(grad, order="C", shape=(shape[0] * shape[1], *shape[2:]))
     dx[index] = grad
     return dx.reshape(shape)
 
@@ -34,7 +34,7 @@ def _(ctx: Node, grad: Array) -> Any:
 def put_rows(ctx: Node, rows: Array, index: Array, sizes: tuple[int, int], value: float) -> Array:
     """`rows` at `index` of the first two axes as one, `value` elsewhere."""
     ctx.save(index)
-    y = np.full((sizes[0] * sizes[1], *rows.shape[1:]), value, rows.dtype)
+    y = np.full_like(rows, value, order="C", shape=(sizes[0] * sizes[1], *rows.shape[1:]))
     y[index] = rows
     return y.reshape(*sizes, *rows.shape[1:])
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from striate import _C
+from striate.arrays import in_c_order
 from striate.autograd import Node
 from striate.explain import explained
+from striate.ops import composed
 from striate.ops.conv import numbers
 from striate.ops.layout import channels_last
 from striate.ops.operand import check_tensor
@@ -29,13 +30,13 @@ def _max_unpool(ctx: Node, x: Array, indices: Array, size: tuple[int, ...]) -> A
     x = channels_last(x)
     image = _flat(x)  # positions count through the axes, so (D H, W) serves for (D, H, W)
     rows = int(np.prod(size[:-1]))
-    return volume(_C.max_unpool2d(image, indices, (rows, size[-1])), (*x.shape[:2], *size))
+    return volume(composed.max_unpool2d(image, indices, (rows, size[-1])), (*x.shape[:2], *size))
 
 
 @_max_unpool.backward
 def _(ctx: Node, grad: Array) -> Any:
     shape, indices = ctx.saved
-    return volume(_C.max_unpool2d_backward(_flat(channels_last(grad)), indices), shape)
+    return volume(composed.max_unpool2d_backward(_flat(channels_last(grad)), indices), shape)
 
 
 def _flat(x: Array) -> Array:
@@ -76,11 +77,11 @@ def _max_unpool_nd(
     if min(size) < 0 or max(size) >= 2**40:
         raise ValueError(f"{name}: output_size: expected 0 or more, got {size}")
     at = indices._array if indices.ndim == dims + 2 else indices._array[None]
-    flat = np.ascontiguousarray(np.moveaxis(_flat(at), 1, -1))
+    flat = in_c_order(np.moveaxis(_flat(at), 1, -1))
     places = int(np.prod(size))
     if flat.size and not 0 <= flat.min() <= flat.max() < places:
         wrong = flat[(flat < 0) | (flat >= places)][0]
-        raise IndexError(f"{name}: indices: expected 0 to {places - 1}, got {wrong}")
+        raise IndexError(f"{name}: indices: expected 0 to {places - 1}, got {int(wrong)}")
     return single(_max_unpool(x, indices=flat, size=size), input)
 
 

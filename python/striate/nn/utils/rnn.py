@@ -42,7 +42,7 @@ class PackedSequence(NamedTuple):
     unsorted_indices: Tensor | None = None
 
     def to(self, target: Any) -> PackedSequence:
-        """With data converted to a dtype (or left, for the device "cpu")."""
+        """With data converted to a dtype or moved to a device; batch_sizes stay on the CPU."""
         return self._replace(data=self.data.to(target))
 
     def float(self) -> PackedSequence:
