@@ -114,6 +114,8 @@ _LAYERS = [
     _layer(0, 2, 5, 5, 3, 3, 3, pad=1),
     _layer(1, 1, 12, 12, 6, 5, 5),
     _layer(1, 200, 4, 4, 10, 3, 3, pad=1),
+    _layer(2, 20, 7, 7, 30, 1, 1, stride=2, pad=3),  # most filters lie in the padding
+    _layer(1, 40, 7, 7, 60, 3, 3, pad=1),  # few pixels, more filters
     _layer(3, 6, 14, 14, 16, 5, 5),
     _layer(2, 3, 23, 21, 20, 11, 11, stride=4, pad=3),
     _layer(1, 3, 6, 290, 5, 3, 3, pad=1),
