@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""benchmarks/gpu_check.sh where there is no GPU: what is absent is said, the rest is done."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SCRIPT = ROOT / "benchmarks" / "gpu_check.sh"
+TOOLS = ("nvidia-smi", "compute-sanitizer", "ncu")
+pytestmark = pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
+
+
+def check(stage, folder, **variables):
+    """(exit status, {step: its record}) on a machine without a driver."""
+    bare = {"STRIATE_LIBCUDA": str(folder / "none"), "PYTHON": sys.executable, "INSTALLED": "1"}
+    path = os.pathsep.join(
+        p
+        for p in os.environ["PATH"].split(os.pathsep)
+        if not any((Path(p) / tool).exists() for tool in TOOLS)
+    )
+    done = subprocess.run(
+        ["bash", SCRIPT, stage, folder],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={**os.environ, "PATH": path, **bare, **variables},
+    )
+    steps = folder / f"{stage}.jsonl"
+    lines = steps.read_text().splitlines() if steps.exists() else []
+    return done, {record["step"]: record for record in map(json.loads, lines)}
+
+
+def states(steps):
+    return {name: record["state"] for name, record in steps.items()}
+
+
+def test_build_test(tmp_path):
+    tests = "tests/test_cuda.py -k test_no_such_test_or_missing --co"
+    done, steps = check("build-test", tmp_path, CPU_TESTS="tests/test_sizes.py --co")
+    assert done.returncode == 0, done.stdout
+    assert steps["nvidia-smi"]["state"] == "absent"
+    assert steps["tests on the GPU"]["state"] == "absent"
+    assert "driver" in steps["tests on the GPU"]["said"]
+    assert steps["doctor"]["state"] == steps["tests on the CPU"]["state"] == "ok"
+    assert "collected" in steps["tests on the CPU"]["said"]
+    assert "=== doctor" in (tmp_path / "build-test.log").read_text()
+    assert "tests on the GPU" in done.stdout and "absent" in done.stdout
+    done, steps = check("build-test", tmp_path, CPU_TESTS=tests)
+    assert done.returncode == 1 and steps["tests on the CPU"]["state"] == "failed"
+
+
+def test_sanitize(tmp_path):
+    done, steps = check("sanitize", tmp_path)
+    assert done.returncode == 0
+    for tool in ("memcheck", "racecheck", "initcheck"):
+        assert steps[tool]["state"] == "absent" and steps[tool]["said"]
+
+
+def test_bench(tmp_path):
+    few = "--match gemm/odd-and-tiny/4x4x4 --peers none --seconds 0.01 --journal "
+    done, steps = check("bench", tmp_path, BENCH=few + str(tmp_path / "rows.jsonl"))
+    assert done.returncode == 0, done.stdout
+    assert states(steps)["bench of the GPU"] == states(steps)["ncu"] == "absent"
+    assert states(steps)["bench of the CPU"] == "ok"
+    rows = json.loads((tmp_path / "cpu.json").read_text())["rows"]
+    assert {row["name"] for row in rows} == {"gemm/odd-and-tiny/4x4x4"}
+
+
+def test_unknown_stage(tmp_path):
+    done, steps = check("all", tmp_path)
+    assert done.returncode == 2 and "expected build-test, sanitize or bench" in done.stderr
+    assert not steps
