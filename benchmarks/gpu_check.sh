@@ -17,6 +17,7 @@
 #   CPU_TESTS   arguments of pytest for the CPU's tests (tests)
 #   BENCH       options of every `striate bench` (--quick)
 set -uo pipefail
+shopt -s extglob
 cd "$(dirname "$0")/.."
 
 stage="${1:-}"
@@ -121,9 +122,7 @@ sanitize() {
     [[ -z "$why" ]] || { absent "$tool" "$why" && continue; }
     # Without CuPy's pool every array has bounds of its own.
     step "$tool" 175 env STRIATE_TEST_NO_POOL=1 compute-sanitizer --tool "$tool" --error-exitcode 9 \
-      --print-limit 20 "${on_gpu[@]}" tests/device/test_gemm.py tests/device/test_rows.py \
-      tests/device/test_elementwise.py tests/device/test_optimizer.py tests/device/test_peak.py \
-      $(find tests/device -name 'test_conv.py' -o -name 'test_pool.py' -o -name 'test_recurrent.py')
+      --print-limit 20 "${on_gpu[@]}" tests/device/test_!(bench|cases|commands|training).py
   done
 }
 

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from test_cuda_tensors import machine  # noqa: F401  (a fixture)
 
 ROOT = Path(__file__).parents[1]
 SCRIPT = ROOT / "benchmarks" / "gpu_check.sh"
@@ -70,6 +71,49 @@ def test_bench(tmp_path):
     assert states(steps)["bench of the CPU"] == "ok"
     rows = json.loads((tmp_path / "cpu.json").read_text())["rows"]
     assert {row["name"] for row in rows} == {"gemm/odd-and-tiny/4x4x4"}
+
+
+STUBS = {
+    "nvidia-smi": "echo Fake, 1",
+    # Passes where the tests that it is given are there.
+    "compute-sanitizer": 'for a; do case $a in tests/*) [ -e "$a" ] || exit 3;; esac; done; echo "$@"',
+    "ncu": 'echo "$@"',
+}
+
+
+@pytest.fixture
+def with_a_gpu(machine, tmp_path):
+    """Variables of a process with a fake GPU, and with stubs of NVIDIA's tools."""
+    folder = tmp_path / "tools"
+    folder.mkdir()
+    for name, text in STUBS.items():
+        (folder / name).write_text(f"#!/bin/sh\n{text}\n")
+        (folder / name).chmod(0o755)
+    return {**machine, "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"}
+
+
+def test_sanitize_with_a_gpu(tmp_path, with_a_gpu):
+    done, steps = check("sanitize", tmp_path, **with_a_gpu)
+    assert done.returncode == 0, done.stdout
+    for tool in ("memcheck", "racecheck", "initcheck"):
+        assert steps[tool]["state"] == "ok" and f"--tool {tool} " in steps[tool]["said"]
+    log = (tmp_path / "sanitize.log").read_text()
+    assert "tests/device/test_gemm.py" in log and "tests/device/test_bench.py" not in log
+
+
+def test_build_test_with_a_gpu(tmp_path, with_a_gpu):
+    addopts = {"PYTEST_ADDOPTS": "-k test_refusals"}  # of test_peak.py: a few seconds
+    done, steps = check("build-test", tmp_path, CPU_TESTS="--co", **with_a_gpu, **addopts)
+    assert done.returncode == 0, done.stdout + (tmp_path / "build-test.log").read_text()[-3000:]
+    assert " passed" in steps["tests on the GPU"]["said"]
+    assert steps["nvidia-smi"]["state"] == steps["cupy"]["state"] == "ok"
+
+
+def test_bench_with_a_gpu(tmp_path, with_a_gpu):
+    few = "--match gemm/odd-and-tiny/4x4x4 --seconds 0.002 --cold 0 --quick"
+    done, steps = check("bench", tmp_path, BENCH=few, **with_a_gpu)
+    assert steps["bench of the GPU"]["state"] == "failed", "no quick row: see below"
+    assert done.returncode == 1
 
 
 def test_unknown_stage(tmp_path):

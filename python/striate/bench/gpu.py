@@ -85,7 +85,7 @@ class GpuMeter:
         run(1)  # compiles
         rounds, seconds = 1, 0.0
         while seconds < LONG_ENOUGH and rounds < 1 << 30:
-            rounds *= 8
+            rounds *= 4
             seconds = self.clock.calls(partial(run, rounds), 1)[0]
         rates = []
         for _ in range(5):
