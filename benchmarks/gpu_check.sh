@@ -128,7 +128,7 @@ sanitize() {
 
 counters() { # registers, occupancy, traffic and stalls of our products, by ncu
   command -v ncu >/dev/null || { absent ncu "not on the PATH" && return; }
-  step ncu 60 ncu --clock-control none --kernel-name 'regex:_cuda' --launch-count 4 --set full \
+  step ncu 60 ncu --clock-control none --kernel-name 'regex:_cuda' --launch-count 6 --set full \
     --log-file "$out/ncu.txt" "$python" -c '
 import striate
 x, y = (striate.randn(4096, 4096, device="cuda") for _ in range(2))
@@ -147,14 +147,14 @@ measure() {
     absent ncu "$why"
   else
     step "bench of the GPU" 200 "$python" -m striate bench --device cuda "${options[@]}" \
-      --no-progress --json "$out/cuda.json" --html "$out/cuda.html"
+      --no-progress --journal "$scratch/cuda" --json "$out/cuda.json" --html "$out/cuda.html"
     step "bench of the GPU, TF32" 90 "$python" -m striate bench --device cuda --precision medium \
-      --family gemm,conv "${options[@]}" --no-progress --json "$out/cuda-medium.json"
+      --family gemm,conv "${options[@]}" --no-progress --journal "$scratch/medium" --json "$out/cuda-medium.json"
     counters
   fi
   for n in 2 16; do (($(nproc) >= n)) && threads="$threads,$n"; done
   step "bench of the CPU" 230 "$python" -m striate bench --threads "$threads" "${options[@]}" \
-    --no-progress --json "$out/cpu.json" --html "$out/cpu.html"
+    --no-progress --journal "$scratch/cpu" --json "$out/cpu.json" --html "$out/cpu.html"
 }
 
 tools

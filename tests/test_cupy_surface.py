@@ -24,7 +24,9 @@ def surface():
 
 def test_functions_are_there_with_these_parameters():
     known = surface()
-    assert [name for name in known.UFUNCS if not isinstance(getattr(cupy, name, 0), cupy.ufunc)] == []
+    assert [
+        name for name in known.UFUNCS if not isinstance(getattr(cupy, name, 0), cupy.ufunc)
+    ] == []
     wrong = []
     for name, parameters in known.PARAMETERS.items():
         real = list(inspect.signature(getattr(cupy, name)).parameters)

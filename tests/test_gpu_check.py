@@ -9,10 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from test_cuda_tensors import machine  # noqa: F401  (a fixture)
 
 ROOT = Path(__file__).parents[1]
 SCRIPT = ROOT / "benchmarks" / "gpu_check.sh"
+ROW = "gemm/odd-and-tiny/4x4x4"
+FEW = f"--match {ROW} --peers none --seconds 0.01"
 TOOLS = ("nvidia-smi", "compute-sanitizer", "ncu")
 pytestmark = pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
 
@@ -64,32 +65,35 @@ def test_sanitize(tmp_path):
 
 
 def test_bench(tmp_path):
-    few = "--match gemm/odd-and-tiny/4x4x4 --peers none --seconds 0.01 --journal "
-    done, steps = check("bench", tmp_path, BENCH=few + str(tmp_path / "rows.jsonl"))
+    done, steps = check("bench", tmp_path, BENCH=FEW)
     assert done.returncode == 0, done.stdout
     assert states(steps)["bench of the GPU"] == states(steps)["ncu"] == "absent"
     assert states(steps)["bench of the CPU"] == "ok"
     rows = json.loads((tmp_path / "cpu.json").read_text())["rows"]
-    assert {row["name"] for row in rows} == {"gemm/odd-and-tiny/4x4x4"}
+    assert {row["name"] for row in rows} == {ROW}
 
 
 STUBS = {
     "nvidia-smi": "echo Fake, 1",
-    # Passes where the tests that it is given are there.
-    "compute-sanitizer": 'for a; do case $a in tests/*) [ -e "$a" ] || exit 3;; esac; done; echo "$@"',
+    "compute-sanitizer": """
+for word; do  # passes where the tests that it is given are there
+  case "$word" in tests/*) [ -e "$word" ] || exit 3 ;; esac
+done
+echo "$@"
+""",
     "ncu": 'echo "$@"',
 }
 
 
 @pytest.fixture
-def with_a_gpu(machine, tmp_path):
+def with_a_gpu(fake_gpu, tmp_path):
     """Variables of a process with a fake GPU, and with stubs of NVIDIA's tools."""
     folder = tmp_path / "tools"
     folder.mkdir()
     for name, text in STUBS.items():
         (folder / name).write_text(f"#!/bin/sh\n{text}\n")
         (folder / name).chmod(0o755)
-    return {**machine, "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"}
+    return {**fake_gpu, "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"}
 
 
 def test_sanitize_with_a_gpu(tmp_path, with_a_gpu):
@@ -102,18 +106,26 @@ def test_sanitize_with_a_gpu(tmp_path, with_a_gpu):
 
 
 def test_build_test_with_a_gpu(tmp_path, with_a_gpu):
-    addopts = {"PYTEST_ADDOPTS": "-k test_refusals"}  # of test_peak.py: a few seconds
-    done, steps = check("build-test", tmp_path, CPU_TESTS="--co", **with_a_gpu, **addopts)
-    assert done.returncode == 0, done.stdout + (tmp_path / "build-test.log").read_text()[-3000:]
+    few = {"PYTEST_ADDOPTS": "-k test_refusals", "CPU_TESTS": "tests/device/test_peak.py --co"}
+    done, steps = check("build-test", tmp_path, **with_a_gpu, **few)
     assert " passed" in steps["tests on the GPU"]["said"]
     assert steps["nvidia-smi"]["state"] == steps["cupy"]["state"] == "ok"
+    assert steps["doctor"]["state"] == "failed"  # this fake has no kernel for the doctor's probe
+    assert done.returncode == 1
 
 
 def test_bench_with_a_gpu(tmp_path, with_a_gpu):
-    few = "--match gemm/odd-and-tiny/4x4x4 --seconds 0.002 --cold 0 --quick"
-    done, steps = check("bench", tmp_path, BENCH=few, **with_a_gpu)
-    assert steps["bench of the GPU"]["state"] == "failed", "no quick row: see below"
-    assert done.returncode == 1
+    done, steps = check("bench", tmp_path, BENCH=FEW, **with_a_gpu)
+    assert done.returncode == 0, done.stdout + (tmp_path / "bench.log").read_text()[-3000:]
+    assert set(states(steps).values()) == {"ok"}
+    heads = {}
+    for name in ("cuda", "cuda-medium", "cpu"):
+        found = json.loads((tmp_path / f"{name}.json").read_text())
+        assert [row["name"] for row in found["rows"]].count(ROW) == len(found["rows"]) > 0
+        heads[name] = found["heads"][0]["machine"]
+    assert heads["cuda"]["precision"] == "high" and heads["cuda-medium"]["precision"] == "medium"
+    assert "gpu" in heads["cuda"] and "gpu" not in heads["cpu"]
+    assert "--launch-count 6" in (tmp_path / "bench.log").read_text()
 
 
 def test_unknown_stage(tmp_path):
