@@ -106,7 +106,9 @@ build_test() {
   why="$(lacks)"
   if [[ -n "$why" ]]; then
     absent "tests on the GPU" "$why"
+    absent "mma tiles" "$why"
   else
+    step "mma tiles" 60 "$python" benchmarks/mma_tiles.py "$out/mma_tiles.json"
     step "tests on the GPU" 240 "${on_gpu[@]}" --durations=10 tests/device
   fi
   local workers=()

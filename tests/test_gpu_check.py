@@ -110,6 +110,8 @@ def test_build_test_with_a_gpu(tmp_path, with_a_gpu):
     done, steps = check("build-test", tmp_path, **with_a_gpu, **few)
     assert " passed" in steps["tests on the GPU"]["said"]
     assert steps["nvidia-smi"]["state"] == steps["cupy"]["state"] == "ok"
+    tiles = json.loads((tmp_path / "mma_tiles.json").read_text())["tiles"]
+    assert len(tiles) == 9 and all(0 < t["off"] < 2000 for t in tiles)
     assert steps["doctor"]["state"] == "failed"  # this fake has no kernel for the doctor's probe
     assert done.returncode == 1
 

@@ -110,6 +110,14 @@ def test_operands_keep_their_memory_order(bench):
     assert task.out.shape == host.out.shape
 
 
+def test_peers():
+    """PyTorch too, where it has CUDA; of the CPU's peers none."""
+    found, said = worker.find(["torch", "cupy"], 1, "cuda")
+    assert said.keys() == {"torch", "cupy"} and said["cupy"]["version"]
+    if "torch" not in [peer.name for peer in found]:
+        assert said["torch"]["absent"] in ("it has no CUDA, or finds no GPU", "not installed")
+
+
 def test_the_command(tmp_path, capfd):
     path, log = tmp_path / "rows.json", tmp_path / "rows.jsonl"
     words = ["bench", "--device", "cuda", "--match", TINY, "--json", path, "--journal", log]
