@@ -5,7 +5,7 @@ import signal
 
 import pytest
 import striate
-from cuda_fake import bare, fake, fake_library, real  # noqa: F401  (fixtures)
+from cuda_fake import bare, fake, fake_gpu, fake_library, real  # noqa: F401  (fixtures)
 from striate import _C
 
 # A shell starts what it puts in the background deaf to Ctrl-C, and children inherit that; the tests

@@ -9,13 +9,16 @@ FAKE_MULTIPROCESSORS is their number;
 FAKE_KERNELS lists libraries of kernels (cuda_on_cpu.py), by colons, which launches then run.
 """
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
 
+import cuda_on_cpu
 import pytest
 import subprocesses
 
+HERE = Path(__file__).parent
 SOURCE = Path(__file__).with_name("fake_cuda.c")
 # What a machine may have that lets CUDA be found in another way than by striate's own.
 SCRUBBED = dict.fromkeys(["PATH", "CUDA_HOME", "CUDA_PATH", "CUDA_VISIBLE_DEVICES"])
@@ -111,3 +114,23 @@ def real(tmp_path):
     if why:
         pytest.skip(why)
     return machine
+
+
+@pytest.fixture(scope="session")
+def fake_gpu(tmp_path_factory, fake_library):
+    """Variables of a process that believes to have a GPU: kernels are C++, CuPy is fake_cupy."""
+    if cuda_on_cpu.COMPILER is None:
+        pytest.skip("no C++ compiler here")
+    kernels = [str(cuda_on_cpu.library(source).file) for source in cuda_on_cpu.SOURCES]
+    path = [str(HERE / "fake_cupy"), str(HERE), os.environ.get("PYTHONPATH", "")]
+    return {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(p for p in path if p),
+        "STRIATE_LIBCUDA": str(fake_library),
+        "STRIATE_NVRTC": str(fake_library),
+        "STRIATE_CACHE_DIR": str(tmp_path_factory.mktemp("cache")),
+        "FAKE_KERNELS": ":".join(kernels),
+        "FAKE_DEVICES": "2",
+        "FAKE_LOG": str(tmp_path_factory.mktemp("log") / "calls"),
+        "FAKE_MULTIPROCESSORS": "2",  # small grids: threads go round, as they do for large arrays
+    }

@@ -29,7 +29,7 @@ from striate.bench.task import Unfit
 # --- timing ---------------------------------------------------------------------------------------
 
 
-class FakeClock:
+class FakeClock(clock.Clock):
     """Time that passes only by sleeping and by calls."""
 
     def __init__(self):

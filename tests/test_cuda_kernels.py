@@ -73,6 +73,7 @@ def test_every_kernel_is_met_here():
         r"conv2d_(fwd|bwd_data|bwd_weight)_f32_cuda_(simt|tf32_128x(64|128|256)|3xtf32)",
         r"conv2d_(fwd|bwd_data|bwd_weight)_(bf16|f16)_cuda_mma_128x(64|128|256)",
         r"conv2d_(fwd|bwd_data|bwd_weight)_(f32|bf16|f16)_cuda_depthwise",
+        r"peak_(fma_f(32|64)|mma_(tf32|bf16|f16))_cuda",
         r"pool2d_(max|sum|lp2|bwd_max|bwd_sum)_f(32|64)_cuda",
     ]
     names = [n for source in cuda_on_cpu.SOURCES for n in cuda_on_cpu.kernel_names(source)]

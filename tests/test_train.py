@@ -445,3 +445,12 @@ def test_mnist(tmp_path, model, epochs, least):
     finished(command(*words, "--out", tmp_path))
     result = json.loads((tmp_path / f"mnist-{model}" / "config.json").read_text())["result"]
     assert result["test_accuracy"] >= least
+
+
+def test_a_gpu_that_is_not_there_is_one_line(tmp_path):
+    done = command("--device", "cuda", "--out", tmp_path, STRIATE_LIBCUDA=str(tmp_path / "none"))
+    assert done.returncode == 2 and done.stdout == ""
+    first, hint = done.stderr.splitlines()
+    assert first.startswith("striate: error: --device cuda: ") and "driver" in first
+    assert hint == "  striate doctor says what is here"
+    assert not any(tmp_path.iterdir())

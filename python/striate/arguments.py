@@ -99,3 +99,21 @@ def image_shape(text: str) -> tuple[int, int, int]:
             f"expected CHANNELSxHEIGHTxWIDTH, 2^20 numbers at most, got '{text}'"
         )
     return sizes[0], sizes[1], sizes[2]
+
+
+def add_device(parser: Parser) -> None:
+    """The option --device; on_gpu() is what a command asks of it."""
+    parser.add_argument(
+        "--device", type=one_of("cpu", "cuda"), default="cpu", metavar="NAME", help="cpu or cuda"
+    )
+
+
+def on_gpu(options: argparse.Namespace) -> bool:
+    """Whether --device names a GPU. UserError where tensors can't be on one here."""
+    if options.device != "cuda":
+        return False
+    from striate import cuda
+
+    if lacks := cuda.missing():
+        raise UserError(f"--device cuda: {lacks}", "striate doctor says what is here")
+    return True

@@ -15,7 +15,15 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from striate.arguments import Parser, UserError, image_shape, one_of, positive, whole
+from striate.arguments import (
+    Parser,
+    UserError,
+    add_device,
+    image_shape,
+    one_of,
+    positive,
+    whole,
+)
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -81,6 +89,7 @@ def add_train(add: Callable[..., Parser]) -> None:
             ("striate train --data mnist --root DIR --epochs 3", "on MNIST's idx files in DIR"),
             ("striate train --model mlp --lr 0.02 --seed 7", "another network, rate and seed"),
             ("striate train --optimizer adamw --schedule onecycle --clip 1", "another recipe"),
+            ("striate train --model mlp --device cuda", "on a GPU"),
             ("striate train --resume runs/digits-lenet", "go on after Ctrl-C"),
         ],
     )
@@ -120,6 +129,7 @@ def add_train(add: Callable[..., Parser]) -> None:
     )
     option("--seed", type=whole(0), metavar="N", help="of weights, order, held-out part (0)")
     option("--threads", type=whole(1, 1024), metavar="N", help="for kernels (all usable CPUs)")
+    add_device(parser)
     option("--name", metavar="NAME", help="of the run's folder (DATA-MODEL, numbered)")
     option("--out", metavar="DIR", help="where the run's folder goes (runs)")
     option("--resume", metavar="RUN", help="go on with a run that was interrupted")

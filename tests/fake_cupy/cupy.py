@@ -11,6 +11,7 @@ by name.
 import ctypes
 import os
 import threading
+import time
 from collections import Counter
 from types import SimpleNamespace
 
@@ -41,6 +42,8 @@ class Device:
     def __exit__(self, *exc):
         Device(self._before).use()
 
+    attributes = {"L2CacheSize": 1 << 20}  # noqa: RUF012 (CuPy's is a property)
+
     def use(self):
         context = ctypes.c_void_p()
         assert self.id < int(os.environ.get("FAKE_DEVICES", "1")), "cudaErrorInvalidDevice"
@@ -68,6 +71,20 @@ class Stream:
 
     def synchronize(self):
         pass
+
+
+class Event:
+    """A point in time: work is done when it is launched here."""
+
+    def record(self, stream=None):
+        self.at = time.perf_counter()
+
+    def synchronize(self):
+        assert self.at
+
+
+def _elapsed(start, end):
+    return 1e3 * (end.at - start.at)
 
 
 def _current_stream(device_id=-1):
@@ -396,6 +413,12 @@ def array(data, dtype=None, copy=True):
 asarray = array
 
 
+def matmul(a, b, out=None):
+    """For benchmarks: striate's products are its own, so NumPy's matmul is not handed on."""
+    out._host[...] = a._host @ b._host
+    return out
+
+
 def asnumpy(a):
     return a.get()
 
@@ -421,10 +444,12 @@ def __getattr__(name):
 
 cuda = SimpleNamespace(
     Device=Device,
+    Event=Event,
     Stream=Stream,
     MemoryPointer=MemoryPointer,
     alloc=_alloc,
     get_current_stream=_current_stream,
+    get_elapsed_time=_elapsed,
     memory=SimpleNamespace(OutOfMemoryError=_OutOfMemoryError),
     runtime=SimpleNamespace(getDevice=lambda: Device().id),
 )

@@ -10,6 +10,7 @@ A run goes through these files, in this order:
     families/       a problem as a task: operands, operations, bytes, float64 values to check by
     peers/          who computes a task: one small file each, striate's own among them
     clock.py        rivals in turns; medians and quartiles
+    gpu.py          the same on a GPU: its clock, its peaks, arrays of CuPy's
     machine.py      caches, versions; meter.py: peak and bandwidths beside the rows; guard.py: load
     journal.py      one JSON line a row, so that a run goes on where it stopped
     summary.py      ratios, geometric means, losses

@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
-from striate.arguments import Parser, positive, whole
+from striate.arguments import Parser, add_device, one_of, positive, whole
 from striate.bench.problem import FAMILIES
 
 
@@ -62,6 +62,7 @@ def add(make: Callable[..., Parser], run: Callable[..., int]) -> None:
             ("striate bench --shard 1/8 --journal 1.jsonl", "an eighth of everything"),
             ("striate bench report *.jsonl --html all.html", "shards together"),
             ("striate bench compare old.json new.json", "what became faster, what slower"),
+            ("striate bench --device cuda --quick", "on a GPU, beside cuBLAS and cuDNN"),
             ("striate bench --kernel gemm_f32_avx2_6x16", "one row of the kernel tables"),
             ("striate bench --list --match resnet50", "what there is, and how long it takes"),
         ],
@@ -79,9 +80,14 @@ def add(make: Callable[..., Parser], run: Callable[..., int]) -> None:
     option("--match", default="", metavar="TEXT", help="only problems whose names hold it")
     option("--kernel", default="", metavar="NAME", help="one row of the kernel tables, by name")
     option("--threads", type=_threads, default=[1], metavar="N,M", help="thread counts (1)")
+    add_device(parser)
+    option(
+        "--precision", type=one_of("highest", "high", "medium"), metavar="NAME",
+        help="of products on a GPU: highest, high (default) or medium, which is TF32",
+    )  # fmt: skip
     option(
         "--peers", type=_words, metavar="A,B",
-        help="only these peers: torch numpy onednn onnxruntime jax, or none",
+        help="only these peers: torch numpy onednn onnxruntime jax, of a GPU torch cupy; or none",
     )  # fmt: skip
     option("--shard", type=_shard, metavar="I/N", help="the I-th of N parts of like duration")
     option("--seconds", type=positive, metavar="S", help="of timed runs a rival (0.15; quick 0.05)")

@@ -176,7 +176,7 @@ def bandwidth(rows: Sequence[Row], head: Row, width: int) -> str:
     low, high = 10**axes.x_low, 10**axes.x_high
     ends = {**_sizes(head), "DRAM": high}
     start, names = low, []
-    for name in LEVELS:
+    for name in (level for level in LEVELS if level in copy):
         end = min(max(ends[name], start), high)
         if end > start:
             y = axes.y(copy[name])

@@ -32,6 +32,17 @@ class Clock:
     now = staticmethod(time.perf_counter)
     sleep = staticmethod(time.sleep)
 
+    def calls(self, call: Callable[[], Any], count: int) -> tuple[float, Any]:
+        """Seconds a call, of so many calls, and the last one's value."""
+        value = None
+        start = self.now()
+        for _ in repeat(None, count):
+            value = call()
+        return float(self.now() - start) / count, value
+
+
+HOST = Clock()
+
 
 def summary(times: Sequence[float]) -> dict[str, float]:
     """Median, minimum, quartiles and count of seconds a call."""
@@ -39,27 +50,12 @@ def summary(times: Sequence[float]) -> dict[str, float]:
     return {"median": middle, "min": min(times), "q1": low, "q3": high, "count": len(times)}
 
 
-def once(call: Callable[[], Any], clock: Any = Clock) -> tuple[float, Any]:
-    """Seconds of one call, and its value."""
-    start = clock.now()
-    value = call()
-    return clock.now() - start, value
-
-
-def _sample(call: Callable[[], Any], calls: int, clock: Any) -> float:
-    """Seconds a call, of so many calls."""
-    start = clock.now()
-    for _ in repeat(None, calls):
-        call()
-    return float(clock.now() - start) / calls
-
-
 @dataclass
 class _Runner:
     """A rival with its samples so far."""
 
     rival: Rival
-    clock: Any
+    clock: Clock
     calls: int = 1  # a sample
     samples: int = 1  # a turn
     times: list[float] = field(default_factory=list)
@@ -71,7 +67,7 @@ class _Runner:
         with self.rival.around():
             start, best, runs = self.clock.now(), math.inf, 0
             while runs < 3 or (self.clock.now() - start < 0.01 and runs < 1000):
-                best = min(best, once(self.rival.call, self.clock)[0])
+                best = min(best, self.clock.calls(self.rival.call, 1)[0])
                 runs += 1
                 if best > SLOW:
                     self.times.append(best)
@@ -89,7 +85,7 @@ class _Runner:
             if not self.times or self.times[0] < SLOW:
                 self.rival.call()
             for _ in range(self.samples):
-                self.times.append(_sample(self.rival.call, self.calls, self.clock))
+                self.times.append(self.clock.calls(self.rival.call, self.calls)[0])
         self.spent += self.clock.now() - start
 
     def settled(self, seconds: float) -> bool:
@@ -103,7 +99,7 @@ class _Runner:
         return self.spent >= seconds or enough
 
 
-def turns(rivals: Sequence[Rival], seconds: float, clock: Any = Clock) -> list[list[float]]:
+def turns(rivals: Sequence[Rival], seconds: float, clock: Clock = HOST) -> list[list[float]]:
     """Seconds a call of each rival, warm: at most about `seconds` of runs each.
 
     A turn begins with a pause and an untimed run, so that caches and clocks are those of work that
@@ -138,7 +134,7 @@ def cold(
     flush: Callable[[], Any],
     runs: int,
     seconds: float = math.inf,
-    clock: Any = Clock,
+    clock: Clock = HOST,
 ) -> list[list[float]]:
     """Seconds of single calls, each after `flush` has filled the caches with something else: so
     many rounds, or fewer where they are long: two at least, then about `seconds` a rival."""
@@ -151,5 +147,5 @@ def cold(
             clock.sleep(PAUSE)
             flush()
             with rival.around():
-                taken.append(once(rival.call, clock)[0])
+                taken.append(clock.calls(rival.call, 1)[0])
     return times

@@ -15,9 +15,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from striate import _C, report
-from striate.arguments import UserError
+from striate.arguments import UserError, on_gpu
 from striate.bench import (
     compare,
     environment,
@@ -35,6 +36,7 @@ from striate.bench.peers import classes
 from striate.bench.problem import Problem
 from striate.bench.worker import Orders
 
+HOST = ("overhead",)  # families of what the host does
 QUICK_SECONDS = 170  # of a quick run, all thread counts together; then rows are left out
 
 
@@ -52,6 +54,7 @@ def run(options: argparse.Namespace) -> int:
         return _report(results.read(map(Path, words[1:])), options)
     if words:
         raise UserError(f"unknown argument '{words[0]}'", "expected compare, report, or options")
+    _check_device(options)
     _check_peers(options)
     chosen = _choose(options)
     if options.list:
@@ -60,8 +63,19 @@ def run(options: argparse.Namespace) -> int:
     return _measure(chosen, options)
 
 
+def _check_device(options: argparse.Namespace) -> None:
+    if options.device == "cpu":
+        if options.precision is not None:
+            raise UserError("--precision goes with --device cuda")
+        return
+    if options.kernel or options.threads != [1]:
+        raise UserError("--device cuda goes without --kernel and --threads")
+    if not options.list:
+        on_gpu(options)
+
+
 def _check_peers(options: argparse.Namespace) -> None:
-    known = [p.name for p in classes()]
+    known = [p.name for p in classes(options.device)]
     for name in options.peers or []:
         if name not in (*known, "none"):
             near = difflib.get_close_matches(name, known, 1)
@@ -93,6 +107,8 @@ def _choose(options: argparse.Namespace) -> list[Problem]:
         return []
     chosen = problem.select(problem.read(), options.family, options.match, options.quick)
     chosen = [p for p in chosen if families.available(p)]
+    if options.device == "cuda":
+        chosen = [p for p in chosen if p.family not in HOST]
     if not chosen:
         raise UserError("no problem fits these options", "striate bench --list shows all")
     if options.shard:
@@ -106,7 +122,8 @@ def _listing(chosen: Sequence[Problem], options: argparse.Namespace) -> str:
     lines = [p.name for p in chosen] if options.match or options.quick or options.family else []
     rows = [("family", "rows", "about")]
     total = 0.0
-    here = plan.Effort.here(_seconds(options), _cold(options), whole=options.whole)
+    threads = plan.GPU if options.device == "cuda" else 1
+    here = plan.Effort.here(_seconds(options), _cold(options), threads, options.whole)
     for family in dict.fromkeys(p.family for p in chosen):
         of = [p for p in chosen if p.family == family]
         took = sum(plan.estimate(p, here) for p in of)
@@ -126,7 +143,8 @@ def _journal(options: argparse.Namespace) -> Path | None:
         return Path(options.journal)
     if options.quick or options.kernel:
         return None
-    part = "-{}of{}".format(*options.shard) if options.shard else ""
+    part = "-cuda" if options.device == "cuda" else ""
+    part += "-{}of{}".format(*options.shard) if options.shard else ""
     return Path(f"striate-bench{part}.jsonl")
 
 
@@ -136,7 +154,7 @@ def _measure(chosen: Sequence[Problem], options: argparse.Namespace) -> int:
             _check_writable(Path(name))
     path = _journal(options)
     if path is not None and path.exists():
-        journal.check(path, journal.read(path)[0], describe())
+        journal.check(path, journal.read(path)[0], _machine(options))
     with tempfile.TemporaryDirectory() as scratch:
         where = path or Path(scratch) / "rows.jsonl"
         status = 0
@@ -163,6 +181,18 @@ def _measure(chosen: Sequence[Problem], options: argparse.Namespace) -> int:
     return status
 
 
+def _machine(options: argparse.Namespace) -> dict[str, Any]:
+    if options.device == "cpu":
+        return describe()
+    from striate.bench import gpu
+
+    return describe() | gpu.machine(_precision(options))
+
+
+def _precision(options: argparse.Namespace) -> str:
+    return options.precision or "high"
+
+
 def _check_writable(path: Path) -> None:
     """Before hours of measuring, not after."""
     if path.is_dir():
@@ -176,7 +206,7 @@ def _work(
     chosen: Sequence[Problem], where: Path, threads: int, until: float, options: argparse.Namespace
 ) -> int:
     """Runs a worker to its end. Raises KeyboardInterrupt or UserError as it ended."""
-    known = classes()
+    known = classes(options.device)
     peers = [p for p in known if options.peers is None or p.name in options.peers]
     orders = Orders(
         names=[p.name for p in chosen],
@@ -189,6 +219,8 @@ def _work(
         whole=options.whole,
         kernel=options.kernel,
         progress=not options.no_progress,
+        device=options.device,
+        precision=_precision(options),
     )
     env = environment.merged(_C.isa(), threads, [] if options.kernel else peers)
     sys.stdout.flush()

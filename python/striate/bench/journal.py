@@ -15,7 +15,8 @@ from typing import Any
 
 FORMAT = 1
 Record = dict[str, Any]
-SAME = ("cpu", "isa", "build")  # what sessions of one journal share
+# What sessions of one journal share; "gpu" is there where one computes.
+SAME = ("cpu", "isa", "build", "gpu", "precision")
 
 
 def read(path: Path) -> tuple[list[Record], list[Record]]:
@@ -42,10 +43,10 @@ def check(path: Path, heads: Iterable[Record], machine: Record) -> None:
     """Raises ValueError where a session was of another machine or build than `machine`."""
     for head in heads:
         for key in SAME:
-            if head["machine"].get(key) != machine[key]:
+            if head["machine"].get(key) != machine.get(key):
                 raise ValueError(
                     f"{path}: was measured with {key} {head['machine'].get(key)}, here it is "
-                    f"{machine[key]}; name another --journal, or delete it"
+                    f"{machine.get(key)}; name another --journal, or delete it"
                 )
 
 

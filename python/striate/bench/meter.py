@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from striate import _C
-from striate.bench.clock import PAUSE, Clock
-from striate.bench.machine import caches
+from striate.bench.clock import HOST, PAUSE, Clock
+from striate.bench.machine import caches, level
 from striate.bench.task import unwritten
 
 LEVELS = ("L1", "L2", "L3", "DRAM")
@@ -31,13 +31,19 @@ def copy_bytes(level: str, threads: int) -> int:
 class Meter:
     """Rates of this process's kernels with its threads, for rows of one dtype."""
 
+    levels = LEVELS
+
     def __init__(
-        self, threads: int, dtype: str = "float32", pin: Sequence[str] = (), clock: Any = Clock
+        self, threads: int, dtype: str = "float32", pin: Sequence[str] = (), clock: Clock = HOST
     ) -> None:
         self.threads, self.clock, self.pin = threads, clock, list(pin)
         self._one = np.zeros(1, dtype)
         self._buffers: dict[str, tuple[Any, Any]] = {}
         self._known: dict[str, float] = {}
+
+    def level(self, footprint: float) -> str:
+        """The nearest memory that holds so many bytes."""
+        return level(footprint, self.threads)
 
     def peak(self) -> float:
         """Multiply-adds in registers on every thread, operations a second: the median of 15 ms."""

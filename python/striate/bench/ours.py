@@ -14,6 +14,7 @@ import striate
 from striate import _C
 from striate.bench.peers.peer import Peer, Rival
 from striate.bench.task import Task
+from striate.device import placed
 
 OURS = "striate"
 
@@ -30,11 +31,14 @@ def import_seconds(module: str) -> Callable[[], Any]:
 def _one(call: Callable[[], Any]) -> Iterator[Rival]:
     """The rival whose value is an array, a tensor, or a tuple that begins with the result."""
 
-    def array(value: Any) -> Any:
-        value = value[0] if isinstance(value, tuple) else value
-        return value.numpy() if isinstance(value, striate.Tensor) else value
+    yield Rival(OURS, call, _host)
 
-    yield Rival(OURS, call, array)
+
+def _host(value: Any) -> Any:
+    value = value[0] if isinstance(value, tuple) else value
+    if isinstance(value, striate.Tensor):
+        return value.detach().cpu().numpy()
+    return placed("bench", value, "cpu")
 
 
 class Ours(Peer):

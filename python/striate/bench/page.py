@@ -211,6 +211,7 @@ def render(results: Results) -> str:
     if not heads or not rows:
         raise ValueError("report: no row was measured, so there is nothing to show")
     m = heads[-1]["machine"]
+    gpu = f"{m['gpu']} beside " if "gpu" in m else ""
     caches = ", ".join(f"{k} {v >> 10} KB" for k, v in m["caches"].items())
     style = (files("striate.bench") / "page.css").read_text(encoding="utf-8")
     families = summary.by_family(rows)
@@ -226,7 +227,7 @@ def render(results: Results) -> str:
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>striate bench</title><style>{style}</style></head><body>
 <h1>striate bench</h1>
-<p class="lead">{escape(m["cpu"])}, {m["cores"]} cores, {escape(m["isa"])}, {caches} · striate
+<p class="lead">{escape(gpu + m["cpu"])}, {m["cores"]} cores, {escape(m["isa"])}, {caches} · striate
 {escape(m["striate"])} · Python {escape(m["python"])} · {escape(heads[-1]["time"][:10])}</p>
 {_figures(results)}
 <p class="note">Times are medians of runs in turns, in one process, with equal threads. A ratio is

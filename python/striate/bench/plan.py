@@ -18,6 +18,7 @@ from striate.bench.problem import Problem
 PART = 10e9  # operations a thread beyond which a part of a problem stands for it
 SAMPLED_ONCE = 50e9  # operations a thread from which, with --whole, one call is all that is timed
 COLD_UP_TO = 0.05  # seconds of a call from which cold and warm are the same
+GPU = 200  # threads that a GPU counts as
 LEAST = 0.1  # of the time asked for, in a quick run that is short of it
 _RATE, _BANDWIDTH = 90e9, 10e9  # operations and bytes a second, of a rival in the middle
 _FRESH = 0.5e9  # bytes a second of drawing operands and of copying them for every rival

@@ -63,7 +63,8 @@ class Screen:
         """The machine, the peers, and how many rows there are to come."""
         m, copy = head["machine"], head["copy"]
         threads = f"{head['threads']} thread" + ("s" if head["threads"] > 1 else "")
-        self._print(f"{m['cpu']}, {m['isa']}, {threads}: {head['peak'] / 1e9:.0f} GF/s of "
+        place = m.get("gpu") or f"{m['cpu']}, {m['isa']}, {threads}"
+        self._print(f"{place}: {head['peak'] / 1e9:.0f} GF/s of "
                     "multiply-adds; copy, in and out, GB/s: "
                     + ", ".join(f"{k} {v / 1e9:.0f}" for k, v in copy.items()))  # fmt: skip
         for name, said in head["peers"].items():

@@ -24,8 +24,8 @@ from striate import _C
 from striate.bench import clock, families, kernel, plan, problem, summary
 from striate.bench.guard import Guard
 from striate.bench.journal import FORMAT, Writer, check, read
-from striate.bench.machine import available_memory, caches, describe, level
-from striate.bench.meter import LEVELS, Meter
+from striate.bench.machine import available_memory, caches, describe
+from striate.bench.meter import Meter
 from striate.bench.ours import OURS, Ours
 from striate.bench.peers import Absent, Peer, Rival, classes
 from striate.bench.problem import Problem
@@ -53,6 +53,13 @@ class Orders:
     until: float = 0.0  # time.time() after which no row is begun; 0: no limit
     kernel: str = ""  # a table row to measure by name
     progress: bool = True
+    device: str = "cpu"
+    precision: str = "high"  # of products in float32, on a GPU
+
+    @property
+    def like_threads(self) -> int:
+        """Threads of a CPU that would take about as long: what is cut, and what is expected."""
+        return self.threads if self.device == "cpu" else plan.GPU
 
 
 @dataclass
@@ -61,23 +68,25 @@ class Bench:
 
     orders: Orders
     contenders: Sequence[Peer]
-    meter: Meter
+    meter: Any  # meter.Meter, or gpu.GpuMeter
     guard: Guard
     ours: str = OURS
-    clock: Any = clock.Clock
+    clock: clock.Clock = clock.HOST
+    place: Callable[[Task], Task] = lambda task: task  # to where contenders work
     seconds: float = 0.15
     cold_runs: int = 7
     wrong: set[str] = field(default_factory=set)  # rows of ours
 
     def row(self, one: Problem) -> dict[str, Any]:
         """The record of a problem. Raises Unfit where it can't be measured."""
-        most = plan.PART * self.orders.threads
+        most = plan.PART * self.orders.like_threads
         less, cut = (one, {}) if self.orders.whole else families.part(one, most)
         _, moved = families.cost(less)
         if moved * (1 + len(self.contenders) / 4) > ROOM * available_memory():
             raise Unfit(f"{moved / 2**30:.1f} GiB of operands do not fit into memory")
         named = {"name": one.name, "family": one.family, "sizes": one.sizes}
-        return self.measure(families.task(less), **named, **({"part": cut} if cut else {}))
+        task = self.place(families.task(less))
+        return self.measure(task, **named, **({"part": cut} if cut else {}))
 
     def measure(self, task: Task, **named: Any) -> dict[str, Any]:
         """Checks every rival, then times those that are right."""
@@ -110,9 +119,12 @@ class Bench:
                     if "failed" not in found[rival.column]:
                         rivals.append(rival)
             except Exception as error:
-                if contender.name == self.ours:
-                    raise
                 words = f"{type(error).__name__}: {error}".split("\n")[0][:200]
+                if contender.name == self.ours:
+                    if self.orders.device == "cpu":
+                        raise
+                    if isinstance(error, TypeError):  # there is no kernel for it yet
+                        raise Unfit(words) from None
                 found.setdefault(contender.columns[0], {"failed": words})
         return rivals, found
 
@@ -120,7 +132,7 @@ class Bench:
         if task.out is not None:
             task.out[...] = np.nan
         with rival.around():
-            seconds, value = clock.once(rival.call, self.clock)
+            seconds, value = self.clock.calls(rival.call, 1)
         error = spots.error(rival.array(value))
         if not error <= 1:
             return {"failed": f"wrong: {error:.3g} times the error allowed"}
@@ -130,7 +142,7 @@ class Bench:
         """The least seconds that operations and bytes allow, and which of them bind."""
         if not task.flops and not task.bytes:
             return {"floor": None, "bound": None}
-        where = level(task.bytes, self.orders.threads)
+        where = self.meter.level(task.bytes)
         by_flops = task.flops / peak
         copy = self.meter.known(where)
         if task.bytes / copy > by_flops:
@@ -162,7 +174,7 @@ class Bench:
                 found[rival.column]["cold"] = clock.summary(times)
 
     def _once(self, flops: float) -> bool:
-        return self.orders.whole and flops >= plan.SAMPLED_ONCE * self.orders.threads
+        return self.orders.whole and flops >= plan.SAMPLED_ONCE * self.orders.like_threads
 
     def _turns(self, rivals: list[Rival]) -> list[list[float]]:
         return clock.turns(rivals, self.seconds, self.clock)
@@ -171,23 +183,25 @@ class Bench:
         """A second measurement of ours and the best peer, before it is called a loss."""
         both = [r for r in rivals if r.column in (self.ours, summary.best_peer(row))]
         if self._once(row["flops"]):
-            times = [[clock.once(r.call, self.clock)[0]] for r in both]
+            times = [[self.clock.calls(r.call, 1)[0]] for r in both]
         else:
             times = self._turns(both)
         for rival, taken in zip(both, times, strict=True):
             row["rivals"][rival.column]["again"] = clock.summary(taken)
 
 
-def find(names: Sequence[str], threads: int) -> tuple[list[Peer], dict[str, Any]]:
+def find(
+    names: Sequence[str], threads: int, device: str = "cpu"
+) -> tuple[list[Peer], dict[str, Any]]:
     """The peers that are here, and for the head: version and path of each, or why it is absent."""
     found: list[Peer] = []
     said: dict[str, Any] = {}
-    for peer in classes():
+    for peer in classes(device):
         if peer.name not in names:
             said[peer.name] = {"columns": list(peer.columns), "absent": "not asked for"}
             continue
         try:
-            found.append(peer(threads))
+            found.append(peer(threads) if device == "cpu" else peer.on(device))
         except Absent as reason:
             said[peer.name] = {"columns": list(peer.columns), "absent": str(reason)}
         except Exception as error:  # installed, but broken: no reason to stop the others
@@ -199,7 +213,7 @@ def find(names: Sequence[str], threads: int) -> tuple[list[Peer], dict[str, Any]
     return found, said
 
 
-def head(orders: Orders, machine: dict[str, Any], peers: dict[str, Any], meter: Meter) -> Any:
+def head(orders: Orders, machine: dict[str, Any], peers: dict[str, Any], meter: Any) -> Any:
     """The journal's line before the rows of a session."""
     return {
         "format": FORMAT,
@@ -211,9 +225,42 @@ def head(orders: Orders, machine: dict[str, Any], peers: dict[str, Any], meter: 
             k: v for k, v in asdict(orders).items() if k in ("seconds", "cold_runs", "kernel")
         },
         "peak": meter.peak(),
-        "copy": {name: meter.copy(name) for name in LEVELS},
+        "copy": {name: meter.copy(name) for name in meter.levels},
+        **({"units": meter.units()} if orders.device == "cuda" else {}),
         "load": os.getloadavg()[0],
     }
+
+
+def _on_cpu(orders: Orders) -> tuple[Bench, dict[str, Any]]:
+    """Contenders and instruments, and what is said of the peers."""
+    threads = orders.threads
+    peers, said = find(orders.peers, threads)
+    contenders: list[Peer]
+    if orders.kernel:
+        contenders, meter = kernel.contenders(orders.kernel, threads)
+        ours, said = orders.kernel, {}
+    else:
+        contenders, meter, ours = [Ours(threads), *peers], Meter(threads), OURS
+    bench = Bench(
+        orders, contenders, meter, Guard(threads), ours, seconds=orders.seconds,
+        cold_runs=orders.cold_runs,
+    )  # fmt: skip
+    return bench, said
+
+
+def _on_gpu(orders: Orders, machine: dict[str, Any]) -> tuple[Bench, dict[str, Any]]:
+    """The same on a GPU, where every run is one with a cold cache; `machine` is told of it."""
+    from striate.bench import gpu
+
+    _C.set_float32_precision(orders.precision)
+    machine |= gpu.machine(orders.precision)
+    peers, said = find(orders.peers, orders.threads, orders.device)
+    ticks = gpu.GpuClock()
+    bench = Bench(
+        orders, [gpu.OursOnGpu(), *peers], gpu.GpuMeter(ticks), Guard(orders.threads),
+        clock=ticks, place=gpu.on_gpu, seconds=orders.seconds, cold_runs=0,
+    )  # fmt: skip
+    return bench, said
 
 
 def _jobs(orders: Orders, bench: Bench) -> list[Job]:
@@ -227,16 +274,10 @@ def _jobs(orders: Orders, bench: Bench) -> list[Job]:
 def run(orders: Orders, screen: Screen) -> int:
     """Measures; returns how many rows of ours were wrong."""
     threads, machine = orders.threads, describe()
-    peers, said = find(orders.peers, threads)
-    if orders.kernel:
-        contenders, meter = kernel.contenders(orders.kernel, threads)
-        ours, said = orders.kernel, {}
+    if orders.device == "cuda":
+        bench, said = _on_gpu(orders, machine)
     else:
-        contenders, meter, ours = [Ours(threads), *peers], Meter(threads), OURS
-    bench = Bench(
-        orders, contenders, meter, Guard(threads), ours, seconds=orders.seconds,
-        cold_runs=orders.cold_runs,
-    )  # fmt: skip
+        bench, said = _on_cpu(orders)
     path = Path(orders.journal)
     heads, rows = read(path) if path.exists() else ([], [])
     check(path, heads, machine)
@@ -244,7 +285,7 @@ def run(orders: Orders, screen: Screen) -> int:
     asked = _jobs(orders, bench)
     jobs = [j for j in asked if (j[0], threads) not in done]
     writer = Writer(path)
-    first = head(orders, machine, said, meter)
+    first = head(orders, machine, said, bench.meter)
     writer.write("head", first)
     screen.begin(first, len(jobs), len(asked) - len(jobs))
     try:
@@ -263,7 +304,7 @@ def _rows(jobs: Sequence[Job], bench: Bench, writer: Writer, screen: Screen) -> 
     until, began = bench.orders.until, time.time()
     known = {p.name: p for p in problem.read()}
     orders = bench.orders
-    effort = plan.Effort.here(orders.seconds, orders.cold_runs, orders.threads, orders.whole)
+    effort = plan.Effort.here(orders.seconds, bench.cold_runs, orders.like_threads, orders.whole)
     costs = [plan.costs(known[n], effort) if n in known else (1.0, 1.0) for n, _ in jobs]
     said, flagged, parent = 1.0, [], os.getppid()
     for i, (name, job) in enumerate(jobs):

@@ -11,6 +11,7 @@ import numpy as np
 
 from striate import _C
 from striate.autograd import enable_grad
+from striate.device import placed
 from striate.tensor import Tensor, as_array
 
 Parameters = Iterable[Tensor] | Iterable[dict[str, Any]]
@@ -251,7 +252,7 @@ class Optimizer:
                 if array.shape != like.shape:
                     raise ValueError(f"{place}: {key}: expected {like.shape}, got {array.shape}")
                 copy = np.empty_like(like)
-                copy[...] = array
+                copy[...] = placed("load_state_dict", array, by_number[n].device)
                 value = Tensor._wrap(copy)
             own[key] = value
         return own

@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 
 import striate
-from striate import _C
+from striate import _C, cuda
+from striate.arguments import on_gpu
 from striate.data.idx import NotFound
 from striate.train import files, pictures
 from striate.train.config import RECURRENT, Config
@@ -24,6 +25,7 @@ INTERRUPTED = 130
 
 def run(options: argparse.Namespace) -> int:
     """Trains as the options say; returns the exit status."""
+    on_gpu(options)  # or an error, before data are read
     if options.threads is not None:
         _C.set_num_threads(options.threads)
     return resume(options) if options.resume is not None else start(options)
@@ -68,7 +70,7 @@ def resume(options: argparse.Namespace) -> int:
     if given:
         raise ValueError(
             f"--resume: {', '.join(given)}: a run goes on as it was begun\n"
-            "  only --out, --threads, --profile and --no-progress go with --resume"
+            "  only --device, --out, --threads, --profile and --no-progress go with --resume"
         )
     folder = run_folder(options.resume, options.out)
     config, whole = Config.from_file(folder / CONFIG)
@@ -93,7 +95,7 @@ def train(
 ) -> int:
     """Trains into a folder and leaves the run's files there."""
     striate.manual_seed(config.seed)
-    model = build(config.model, task.scaling.shape, len(task.classes))
+    model = build(config.model, task.scaling.shape, len(task.classes)).to(options.device)
     loader = task.train_loader(config)
     kind = ProfiledTrainer if options.profile else Trainer
     trainer = kind(model, loader, task.test_loader(), config, folder)
@@ -102,7 +104,7 @@ def train(
     count = sum(p.numel() for p in model.parameters())
     print(
         f"{config.model} with {count:,} parameters on {len(task.train):,} {config.data} images, "
-        f"tested on {len(task.test):,}; {_C.isa()}, {_C.num_threads()} threads"
+        f"tested on {len(task.test):,}; {place(options.device)}"
     )
     completed = trainer.run(not options.no_progress)
     if isinstance(trainer, ProfiledTrainer):
@@ -118,10 +120,17 @@ def train(
     return 0
 
 
+def place(device: str) -> str:
+    """What computes, as a run's first line says it."""
+    if device == "cuda":
+        return cuda.get_device_name()
+    return f"{_C.isa()}, {_C.num_threads()} threads"
+
+
 def finish(config: Config, task: Task, folder: Path, trainer: Trainer) -> None:
     """Leaves the model and the pictures, and says how well it went."""
     evaluation = trainer.evaluation or evaluate(trainer.model, trainer.test_loader.batches(0))
-    weights = trainer.model.state_dict()
+    weights = {name: value.cpu() for name, value in trainer.model.state_dict().items()}
     striate.save(weights, folder / MODEL)
     result = {
         "test_accuracy": evaluation.accuracy,

@@ -67,6 +67,7 @@ class Trainer:
         self.model, self.train_loader, self.test_loader = model, train, test
         self.config, self.folder = config, folder
         self.parameters = list(model.parameters())
+        self.device = self.parameters[0].device
         self.optimizer = make_optimizer(config, self.parameters)
         self.schedule = make_schedule(config, self.optimizer, config.epochs * len(train))
         self.rate = 0.0  # of the last step
@@ -102,7 +103,7 @@ class Trainer:
         """The rest of this epoch's batches."""
         self.model.train()
         for images, labels in self.train_loader.batches(self.epoch, self.batch):
-            self._step(images, labels)
+            self._step(images.to(self.device), labels.to(self.device))
             self.batch += 1
             place = f"epoch {self.epoch + 1}/{self.config.epochs}"
             text = f"loss {self.loss_sum / self.seen:.3f}, acc {self.right / self.seen:.1%}"
@@ -129,7 +130,8 @@ class Trainer:
         self.rate = self.schedule.get_last_lr()[0]
         self.schedule.step()
         self.loss_sum += value * len(labels)
-        self.right += int(np.sum(scores.detach().numpy().argmax(1) == labels.numpy()))
+        answers = scores.detach().cpu().numpy().argmax(1)
+        self.right += int(np.sum(answers == labels.cpu().numpy()))
         self.seen += len(labels)
 
     def _finish_epoch(self, bar: Progress) -> None:

@@ -68,11 +68,17 @@ class Peer:
 
     name: ClassVar[str]
     columns: ClassVar[tuple[str, ...]]
+    devices: ClassVar[tuple[str, ...]] = ("cpu",)  # where it computes
     version: str = ""
     path: str = ""  # which instructions its kernels use, as far as it says
 
     def __init__(self, threads: int) -> None:
         """Finds the package and gives it its threads. Raises Absent."""
+
+    @classmethod
+    def on(cls, device: str) -> Peer:
+        """The peer on a GPU: "cuda", if that is one of its devices. Raises Absent."""
+        raise NotImplementedError
 
     @staticmethod
     def environment(isa: str, threads: int) -> dict[str, str]:

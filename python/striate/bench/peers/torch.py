@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from striate import _C
 from striate.bench.ours import import_seconds
-from striate.bench.peers.peer import Peer, Rival, package
+from striate.bench.peers.peer import Absent, Peer, Rival, package
 from striate.bench.task import Task
 
 _LARGE = 1 << 20  # bytes from which results are preallocated: below, those calls cost more
@@ -19,17 +20,36 @@ _LARGE = 1 << 20  # bytes from which results are preallocated: below, those call
 class PEER(Peer):
     name = "torch"
     columns = ("torch", "torch nhwc")
+    devices = ("cpu", "cuda")
+    device = "cpu"
 
     def __init__(self, threads: int) -> None:
         self.t = package("torch")
         self.aten, self.nn = self.t.ops.aten, self.t._C._nn
         self.t.set_num_threads(threads)
         self.version = self.t.__version__
+        self.path = self._libraries()
+
+    def _libraries(self) -> str:
         built = self.t.__config__.show()
         wanted = {"MKL": r"Math Kernel Library Version ([\d.]+)", "oneDNN": r"MKL-DNN v([\d.]+)"}
         found = {name: re.search(of, built) for name, of in wanted.items()}
         names = [f"{name} {version.group(1)}" for name, version in found.items() if version]
-        self.path = ", ".join([f"kernels {self.t.backends.cpu.get_cpu_capability()}", *names])
+        return ", ".join([f"kernels {self.t.backends.cpu.get_cpu_capability()}", *names])
+
+    @classmethod
+    def on(cls, device: str) -> PEER:
+        """By cuBLAS and cuDNN, which chooses among its algorithms by trying them, and by TF32 where
+        striate may."""
+        peer = cls(_C.num_threads())
+        if not peer.t.cuda.is_available():
+            raise Absent("it has no CUDA, or finds no GPU")
+        peer.device, backends = device, peer.t.backends
+        tf32 = _C.float32_precision() == "medium"
+        backends.cuda.matmul.allow_tf32 = backends.cudnn.allow_tf32 = tf32
+        backends.cudnn.benchmark = True
+        peer.path = f"CUDA {peer.t.version.cuda}, cuDNN {backends.cudnn.version()}"
+        return peer
 
     @staticmethod
     def environment(isa: str, threads: int) -> dict[str, str]:
@@ -47,10 +67,13 @@ class PEER(Peer):
     @staticmethod
     def _array(value: Any) -> Any:
         value = value[0] if isinstance(value, tuple) else value
-        return value.detach().numpy()
+        return value.detach().cpu().numpy()
 
     def _tensor(self, array: Any) -> Any:
-        return self.t.from_numpy(array)
+        """Shares memory with an array of NumPy's, or of CuPy's."""
+        if isinstance(array, np.ndarray):
+            return self.t.from_numpy(array)
+        return self.t.from_dlpack(array)
 
     def _orders(self) -> list[tuple[str, Any]]:
         return [("torch", self.t.contiguous_format), ("torch nhwc", self.t.channels_last)]
@@ -62,7 +85,7 @@ class PEER(Peer):
             for name, array in task.arrays.items():
                 x = self._tensor(array)
                 operands[name] = x.contiguous(memory_format=order) if array.ndim == 4 else x
-            out = self.t.empty(task.shape, memory_format=order)
+            out = self.t.empty(task.shape, memory_format=order, device=self.device)
             yield from self._one(make(operands, out.fill_(0)), column)
 
     # --- products ---------------------------------------------------------------------------------
@@ -273,7 +296,7 @@ class PEER(Peer):
 
     def _network(self, task: Task) -> Any:
         cell = getattr(self.t.nn, task.options["cell"].upper())
-        net = cell(task["x"].shape[2], task["weight_hh"].shape[1])
+        net = cell(task["x"].shape[2], task["weight_hh"].shape[1]).to(self.device)
         for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
             getattr(net, f"{name}_l0").data.copy_(self._tensor(task[name]))
         return net

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`striate bench --device` as far as it goes without a GPU; else see tests/device/test_bench.py."""
+
+import pytest
+import striate
+from striate import cli
+from striate.bench import journal, machine
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--device", "cuda"], "--device cuda: no GPU today\n  striate doctor says"),
+        (["--device", "cuda", "--threads", "2"], "--device cuda goes without --kernel and"),
+        (["--device", "cuda", "--peers", "numpy"], "no peer 'numpy'"),
+        (["--precision", "medium"], "--precision goes with --device cuda"),
+        (["--device", "gpu"], "expected cpu or cuda"),
+    ],
+)
+def test_misuse_of_devices(words, message, monkeypatch, capsys):
+    why = "" if "numpy" in words else "no GPU today"
+    monkeypatch.setattr(striate.cuda, "missing", lambda: why)
+    assert cli.main(["bench", *words]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_problems_of_a_gpu_can_be_listed_without_one(capsys):
+    assert cli.main(["bench", "--device", "cuda", "--list"]) == 0
+    listed = capsys.readouterr().out
+    assert "conv " in listed and "overhead" not in listed
+
+
+def test_journals_of_a_gpu_are_its_own(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    here = machine.describe()
+    there = {**here, "gpu": "H200", "precision": "high"}
+    head = {"machine": there}
+    with pytest.raises(ValueError, match="was measured with gpu H200, here it is None"):
+        journal.check(path, [head], here)
+    with pytest.raises(ValueError, match="precision high, here it is medium"):
+        journal.check(path, [head], {**there, "precision": "medium"})
+    journal.check(path, [head], there)
