@@ -10,8 +10,8 @@ import numpy as np
 from striate import _C
 from striate.arrays import in_c_order, put_along_axis
 from striate.autograd import Node
+from striate.device import beside, placed
 from striate.explain import explained
-from striate.ops import composed
 from striate.ops.operand import check_tensor
 from striate.ops.record import op
 from striate.tensor import Array, Tensor
@@ -25,7 +25,7 @@ __all__ = [
 
 @op("(V, D) -> (..., D)", name="embedding")
 def _embedding(ctx: Node, weight: Array, indices: Array, padding: int, by_frequency: bool) -> Array:
-    y = composed.embedding(weight, indices)
+    y = _C.embedding(weight, indices)
     if ctx.needs[0]:
         ctx.save(indices.copy(), weight.shape, padding, by_frequency)
     return y
@@ -35,7 +35,7 @@ def _embedding(ctx: Node, weight: Array, indices: Array, padding: int, by_freque
 def _(ctx: Node, grad: Array) -> Any:
     indices, (rows, columns), padding, by_frequency = ctx.saved
     dy = grad.reshape(-1, columns) if columns else np.zeros((indices.size, 0), grad.dtype)
-    return composed.embedding_backward(
+    return _C.embedding_backward(
         dy, indices.reshape(-1), rows, padding=padding, by_frequency=by_frequency
     )
 
@@ -131,7 +131,7 @@ def _embedding_bag(
     *weights: Array,
     indices: Array,
     begin: Array,
-    kept: Array | None,
+    kept: Array | slice | None,
     mode: str,
     by_frequency: bool,
 ) -> Array:
@@ -142,9 +142,9 @@ def _embedding_bag(
         shares = shares if kept is None else shares[kept]
     elif mode == "mean":
         each = (1 / np.maximum(counts, 1)).astype(weight.dtype)
-        shares = np.repeat(each, counts)
+        shares = beside(np.repeat(each, counts), weight)
     if any(ctx.needs):
-        bags = np.repeat(np.arange(len(counts)), counts)
+        bags = beside(np.repeat(np.arange(len(counts)), counts), weight)
         whole = weights[0].shape if weights else None
         table = weight if whole is not None and ctx.needs[1] else None
         ctx.save(table, weight.shape[0], indices.copy(), bags, shares, by_frequency, kept, whole)
@@ -163,7 +163,7 @@ def _(ctx: Node, grad: Array) -> Any:
         return dweight
     if table is not None:
         part = _C.sum(_C.mul(_C.embedding(table, indices), _C.embedding(grad, bags)), (1,))
-        dshares = np.zeros(whole, grad.dtype)
+        dshares = np.zeros_like(grad, shape=whole)
         dshares.reshape(-1)[slice(None) if kept is None else kept] = part
     return dweight, dshares
 
@@ -181,7 +181,7 @@ def _(ctx: Node, grad: Array) -> Any:
 
 
 def _bags(name: str, input: Tensor, offsets: Tensor | None, last: bool) -> tuple[Array, Array]:
-    """All numbers in one row, and where each bag's begin, and where the last one's end."""
+    """All numbers in one row, and, on the CPU, where each bag's begin and the last one's end."""
     indices = _whole(name, "input", input)
     if indices.ndim == 2:
         if offsets is not None:
@@ -191,7 +191,7 @@ def _bags(name: str, input: Tensor, offsets: Tensor | None, last: bool) -> tuple
         raise ValueError(f"{name}: input: expected (B, n) or (n,), got shape {input.shape}")
     if offsets is None:
         raise ValueError(f"{name}: offsets: expected where each bag begins, got None")
-    begin = _whole(name, "offsets", offsets)
+    begin = placed(name, _whole(name, "offsets", offsets), "cpu")
     if begin.ndim != 1 or (last and not len(begin)):
         raise ValueError(f"{name}: offsets: expected (B,), got shape {offsets.shape}")
     if not last:
@@ -256,9 +256,9 @@ def embedding_bag(
     kept = None
     if padding >= 0 and np.any(indices == padding):
         kept = np.flatnonzero(indices != padding)
-        indices, begin = indices[kept], np.searchsorted(kept, begin)
+        indices, begin = indices[kept], np.searchsorted(placed(name, kept, "cpu"), begin)
     if weights and kept is None and len(indices) < per_sample_weights._array.size:  # type: ignore[union-attr]
-        kept = np.arange(len(indices))
+        kept = slice(len(indices))
     if max_norm is not None:
         _shorten(name, weight, indices, max_norm, norm_type)
     if mode == "max":
