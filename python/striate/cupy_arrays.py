@@ -58,6 +58,11 @@ def empty(
         raise MemoryError(f"cuda:{device}: {dtype} of shape {shape}: {error}") from None
 
 
+def strided_view(array: Array, shape: tuple[int, ...], strides: tuple[int, ...]) -> Array:
+    """A view of this shape and of these strides in bytes."""
+    return cupy().ndarray(shape, array.dtype, array.data, strides)
+
+
 def to_device(array: Any, device: int) -> Array:
     """A copy of a NumPy array, or of another GPU's, in its memory order; itself if it is there."""
     if not isinstance(array, np.ndarray) and index_of(array) == device:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from striate import _C
-from striate.arrays import Array
+from striate.arrays import Array, put_along_axis
 
 Function = Callable[..., Any]
 
@@ -32,37 +32,6 @@ def _for(kernel: Function) -> Callable[[Function], Function]:
         return call
 
     return make
-
-
-# --- activations ---------------------------------------------------------------------------------
-
-
-@_for(_C.prelu)
-def prelu(x: Array, weight: Array) -> Array:
-    return np.where(x > 0, x, _C.mul(x, weight))
-
-
-@_for(_C.prelu_backward)
-def prelu_backward(x: Array, weight: Array, dy: Array) -> tuple[Array, Array]:
-    above = x > 0
-    return np.where(above, dy, _C.mul(dy, weight)), np.where(above, x.dtype.type(0), _C.mul(x, dy))
-
-
-# --- tables and borders --------------------------------------------------------------------------
-
-
-@_for(_C.pad)
-def pad(x: Array, widths: tuple[int, ...], value: float) -> Array:
-    """Negative widths crop."""
-    shape, to, of = list(x.shape), [slice(None)] * x.ndim, [slice(None)] * x.ndim
-    for i in range(len(widths) // 2):
-        axis, (before, after) = x.ndim - 1 - i, widths[2 * i : 2 * i + 2]
-        shape[axis] += before + after
-        to[axis] = slice(max(before, 0), shape[axis] - max(after, 0))
-        of[axis] = slice(max(-before, 0), x.shape[axis] - max(-after, 0))
-    y = np.full_like(x, value, shape=tuple(shape))
-    y[tuple(to)] = x[tuple(of)]
-    return y
 
 
 # --- pooling -------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -124,18 +124,24 @@ def embedding(
     return y
 
 
+class Bags(NamedTuple):
+    """Where each bag begins, and where the last one ends; on the CPU, wherever the table is."""
+
+    begin: Array
+
+
 @op("(V, D), (n,)? -> (B, D)", name="embedding_bag")
 def _embedding_bag(
     ctx: Node,
     weight: Array,
     *weights: Array,
     indices: Array,
-    begin: Array,
+    bags: Bags,
     kept: Array | slice | None,
     mode: str,
     by_frequency: bool,
 ) -> Array:
-    counts = np.diff(begin)
+    counts = np.diff(bags.begin)
     shares = None
     if weights:
         shares = weights[0].reshape(-1)
@@ -144,33 +150,33 @@ def _embedding_bag(
         each = (1 / np.maximum(counts, 1)).astype(weight.dtype)
         shares = beside(np.repeat(each, counts), weight)
     if any(ctx.needs):
-        bags = beside(np.repeat(np.arange(len(counts)), counts), weight)
+        bag = beside(np.repeat(np.arange(len(counts)), counts), weight)
         whole = weights[0].shape if weights else None
         table = weight if whole is not None and ctx.needs[1] else None
-        ctx.save(table, weight.shape[0], indices.copy(), bags, shares, by_frequency, kept, whole)
-    return _C.embedding_sum(weight, indices, begin, shares)
+        ctx.save(table, weight.shape[0], indices.copy(), bag, shares, by_frequency, kept, whole)
+    return _C.embedding_sum(weight, indices, bags.begin, shares)
 
 
 @_embedding_bag.backward
 def _(ctx: Node, grad: Array) -> Any:
-    table, rows, indices, bags, shares, by_frequency, kept, whole = ctx.saved
+    table, rows, indices, bag, shares, by_frequency, kept, whole = ctx.saved
     dweight = dshares = None
     if ctx.needs[0]:
         dweight = _C.embedding_backward(
-            grad, indices, rows, positions=bags, shares=shares, by_frequency=by_frequency
+            grad, indices, rows, positions=bag, shares=shares, by_frequency=by_frequency
         )
     if whole is None:
         return dweight
     if table is not None:
-        part = _C.sum(_C.mul(_C.embedding(table, indices), _C.embedding(grad, bags)), (1,))
+        part = _C.sum(_C.mul(_C.embedding(table, indices), _C.embedding(grad, bag)), (1,))
         dshares = np.zeros_like(grad, shape=whole)
         dshares.reshape(-1)[slice(None) if kept is None else kept] = part
     return dweight, dshares
 
 
 @op("(V, D) -> (B, D)", name="embedding_bag_max")
-def _embedding_bag_max(ctx: Node, weight: Array, indices: Array, begin: Array) -> Array:
-    y, which = _C.embedding_max(weight, indices, begin)
+def _embedding_bag_max(ctx: Node, weight: Array, indices: Array, bags: Bags) -> Array:
+    y, which = _C.embedding_max(weight, indices, bags.begin)
     ctx.save(which, weight.shape[0])
     return y
 
@@ -253,7 +259,7 @@ def embedding_bag(
         _check_sample_weights(name, per_sample_weights, input, weight, mode)
         weights = (per_sample_weights,)
     padding = padding_row(name, padding_idx, weight.shape[0])
-    kept = None
+    kept: Array | slice | None = None
     if padding >= 0 and np.any(indices == padding):
         kept = np.flatnonzero(indices != padding)
         indices, begin = indices[kept], np.searchsorted(placed(name, kept, "cpu"), begin)
@@ -262,13 +268,13 @@ def embedding_bag(
     if max_norm is not None:
         _shorten(name, weight, indices, max_norm, norm_type)
     if mode == "max":
-        largest: Tensor = _embedding_bag_max(weight, indices=indices, begin=begin)
+        largest: Tensor = _embedding_bag_max(weight, indices=indices, bags=Bags(begin))
         return largest
     y: Tensor = _embedding_bag(
         weight,
         *weights,
         indices=indices,
-        begin=begin,
+        bags=Bags(begin),
         kept=kept,
         mode=mode,
         by_frequency=bool(scale_grad_by_freq),
