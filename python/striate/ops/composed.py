@@ -16,6 +16,7 @@ import numpy as np
 
 from striate import _C
 from striate.arrays import Array, put_along_axis
+from striate.device import device_of, placed
 
 Function = Callable[..., Any]
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from striate import _C
+from striate.arrays import as_it_lies
 from striate.autograd import Node
 from striate.device import beside, placed
 from striate.explain import explained
@@ -42,7 +43,7 @@ def _(ctx: Node, grad: Array) -> Any:
 
 def _integers(argument: str, values: Any) -> Array:
     """A tensor, tuple, list or number of integers as an int64 array."""
-    array = np.asarray(placed("ctc_loss", getattr(values, "_array", values), "cpu"))
+    array = placed("ctc_loss", as_it_lies(values), "cpu")
     if array.size and array.dtype.kind not in "iu":
         raise TypeError(f"ctc_loss: {argument}: expected integers, got {array.dtype}")
     return np.ascontiguousarray(array, np.int64).reshape(array.shape)
