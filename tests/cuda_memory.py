@@ -60,16 +60,22 @@ class Memory:
     def draw(self, *shape):
         return self.put(self.rng.standard_normal(shape))
 
+    def structure(self, fields, values):
+        return structure("Arguments", fields, self.kind, values)
+
     def launch(self, file, kernel, grid, block, fields, values, made):
+        """A kernel whose one parameter is a struct."""
+        self.call(file, kernel, grid, block, [self.structure(fields, values)], made)
+
+    def call(self, file, kernel, grid, block, arguments, made):
         """Both orders of blocks and threads must give the same bits."""
         before, results = [a.copy() for a in made], []
         library = cuda_on_cpu.library(CSRC / f"ops/{file}_cuda.cu")
-        arguments = structure("Arguments", fields, self.kind, values)
         for reverse in (False, True):
             for a, old in zip(made, before, strict=True):
                 a[...] = old
             library.launch(
-                kernel, grid, block, arguments, buffers=tuple(self.arrays), reverse=reverse
+                kernel, grid, block, *arguments, buffers=tuple(self.arrays), reverse=reverse
             )
             results.append([a.tobytes() for a in made])
         assert results[0] == results[1], "the order of threads shows"

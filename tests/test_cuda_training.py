@@ -20,7 +20,7 @@ LENGTHS = (1, 3, 4, 5, 31, 256, 1027, 2051)
 # --- losses --------------------------------------------------------------------------------------
 
 CROSS_ENTROPY = """x:p x_row:l rows:l classes:l labels:p target:p target_row:l weight:p ignored:l
-smoothing:t scale:t loss:p dx:p dx_row:l"""
+smoothing:t scale:t factor:t loss:p dx:p dx_row:l"""
 ROWS = [(1, 1), (3, 2), (9, 5), (2, 31), (10, 33), (3, 128), (2, 1023), (1, 1024), (2, 3001)]
 
 
@@ -59,14 +59,14 @@ def test_cross_entropy(dtype, kind):
         want, want_dx, size, size_dx = cross_entropy(x[:, :n].astype("f8"), a, 0.25)
         values = {"x": x, "x_row": n + gap, "rows": rows, "classes": n, "labels": labels}
         values |= {"target": target, "target_row": n, "weight": weight, "ignored": -100}
-        values |= {"smoothing": smoothing, "scale": 0.25, "dx_row": n}
+        values |= {"smoothing": smoothing, "scale": 0.25, "factor": 0.5, "dx_row": n}
         for method in ("", "_warp") if n <= 1024 else ("",):
             loss, dx = memory.empty(rows), memory.empty(rows, n) if trial % 4 else None
             made = [m for m in (loss, dx) if m is not None]
             name, given = f"cross_entropy_{dtype}_cuda{method}", values | {"loss": loss, "dx": dx}
             memory.launch("loss/loss", name, 2, 256, CROSS_ENTROPY, given, made)
             bound = eps * (16 + np.log2(n + 1) + n / 256) * (size + np.abs(want) + np.abs(a).sum(1))
-            assert np.all(np.abs(loss - np.where(counts, want, 0)) <= bound), (rows, n)
+            assert np.all(np.abs(loss - np.where(counts, 0.5 * want, 0)) <= bound), (rows, n)
             if dx is not None:
                 off = np.abs(dx - np.where(counts[:, None], want_dx, 0))
                 assert np.all(off <= 0.25 * eps * (24 + n / 256) * (size_dx + 1e-30)), (rows, n)
@@ -77,7 +77,7 @@ def test_cross_entropy_of_what_is_no_class_is_nan():
     x, labels = memory.draw(4, 10), memory.put([3, -1, 10, 2**40], np.int64)
     loss, dx = memory.empty(4), memory.empty(4, 10)
     values = {"x": x, "x_row": 10, "rows": 4, "classes": 10, "labels": labels, "ignored": -100}
-    values |= {"scale": 1.0, "loss": loss, "dx": dx, "dx_row": 10}
+    values |= {"scale": 1.0, "factor": 1.0, "loss": loss, "dx": dx, "dx_row": 10}
     for method in ("", "_warp"):
         name = f"cross_entropy_f32_cuda{method}"
         memory.launch("loss/loss", name, 2, 256, CROSS_ENTROPY, values, [loss, dx])

@@ -215,7 +215,8 @@ py::object broadcast_to(py::handle h, const ptrdiff_t* shape, int rank) {
   return py::reinterpret_steal<py::object>(view);
 }
 
-Indices read_indices(py::handle h, const char* op, const char* argument) {
+Indices read_indices(py::handle h, const char* op, const char* argument, Places places) {
+  if (places == Places::any && is_on_device(h)) return read_indices_on_device(h, op, argument);
   const auto* a = array_struct(h, op, argument);
   int type = type_number(a);
   if (type != kInt64 && type != kLongLong) refuse(a, op, argument, "int64");

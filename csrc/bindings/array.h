@@ -38,7 +38,8 @@ py::object c_contiguous(py::handle array, const char* op, const char* argument);
 // stride 0.
 py::object broadcast_to(py::handle array, const ptrdiff_t* shape, int rank);
 // A contiguous array of int64.
-Indices read_indices(py::handle array, const char* op, const char* argument);
+Indices read_indices(py::handle array, const char* op, const char* argument,
+                     Places places = Places::cpu);
 
 // A new array from the pool (small ones from NumPy's own cache). Uninitialised.
 py::object make_array(Dtype dtype, const ptrdiff_t* shape, int rank, const ptrdiff_t* stride);

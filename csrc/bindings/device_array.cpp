@@ -31,9 +31,11 @@ bool is_on_device(py::handle value) {
   return type_of_arrays && Py_TYPE(value.ptr()) == type_of_arrays;
 }
 
-Operand read_on_device(py::handle array, const char* op, const char* argument) {
-  Operand x;
-  x.dtype = dtype_of_array(array, op, argument);
+namespace {
+
+// All but the dtype, whose items have this size.
+Operand read_sized(py::handle array, ptrdiff_t item, const char* op, const char* argument) {
+  Operand x{};
   const py::object memory = array.attr("data");
   x.data = reinterpret_cast<void*>(memory.attr("ptr").cast<uintptr_t>());
   x.device = memory.attr("device_id").cast<int>();
@@ -41,7 +43,6 @@ Operand read_on_device(py::handle array, const char* op, const char* argument) {
   if (shape.size() > size_t(kMaxRank))
     fail(op, argument, "at most 8 axes", std::to_string(shape.size()));
   x.rank = int(shape.size());
-  const ptrdiff_t item = ptrdiff_t(item_size(x.dtype));
   for (int i = 0; i < x.rank; ++i) {
     x.shape[i] = shape[size_t(i)].cast<ptrdiff_t>();
     const ptrdiff_t bytes = strides[size_t(i)].cast<ptrdiff_t>();
@@ -51,6 +52,42 @@ Operand read_on_device(py::handle array, const char* op, const char* argument) {
     x.stride[i] = bytes / item;
   }
   return x;
+}
+
+}  // namespace
+
+Operand read_on_device(py::handle array, const char* op, const char* argument) {
+  const Dtype dtype = dtype_of_array(array, op, argument);
+  Operand x = read_sized(array, ptrdiff_t(item_size(dtype)), op, argument);
+  x.dtype = dtype;
+  return x;
+}
+
+Indices read_indices_on_device(py::handle array, const char* op, const char* argument) {
+  const std::string name = py::str(array.attr("dtype").attr("name"));
+  if (name != "int64")
+    throw TypeMismatch(std::string(op) + ": " + argument + ": expected int64, got " + name);
+  const Operand x = read_sized(array, sizeof(int64_t), op, argument);
+  if (!is_c_order(x)) fail(op, argument, "an array in C order", "a strided one; copy it first");
+  Indices indices{static_cast<const int64_t*>(x.data), x.rank, {}, x.size(), x.device};
+  for (int i = 0; i < x.rank; ++i) indices.shape[i] = x.shape[i];
+  return indices;
+}
+
+py::object axis_to_end(py::handle array, int axis) {
+  const int rank = array.attr("ndim").cast<int>();
+  py::list order;
+  for (int i = 0; i < rank; ++i)
+    if (i != axis) order.append(i);
+  order.append(axis);
+  return array.attr("transpose")(*order);
+}
+
+py::object axis_from_end(py::handle array, int axis) {
+  const int rank = array.attr("ndim").cast<int>();
+  py::list order;
+  for (int i = 0; i < rank; ++i) order.append(i < axis ? i : i == axis ? rank - 1 : i - 1);
+  return array.attr("transpose")(*order);
 }
 
 void expect_float32_on_device(const char* op, const char* argument, const Operand& x) {
@@ -106,6 +143,12 @@ const uint8_t* read_device_bytes(py::handle array, const char* op, const char* a
     fail(op, argument, "uint8 of shape " + shape_text(shape, rank) + " in C order",
          "another array");
   return reinterpret_cast<const uint8_t*>(array.attr("data").attr("ptr").cast<uintptr_t>());
+}
+
+py::object make_device_indices(const ptrdiff_t* shape, int rank, int device) {
+  py::tuple sizes{size_t(rank)};
+  for (int i = 0; i < rank; ++i) sizes[size_t(i)] = shape[i];
+  return py::handle(empty_function)(sizes, "int64", py::none(), device);
 }
 
 cuda::Stream current_stream(int device) {

@@ -18,7 +18,12 @@ bool is_on_device(py::handle value);
 Operand read_on_device(py::handle array, const char* op, const char* argument);
 // Throws TypeMismatch where a kernel that knows float32 alone meets float64.
 void expect_float32_on_device(const char* op, const char* argument, const Operand& x);
+Indices read_indices_on_device(py::handle array, const char* op, const char* argument);
 py::object c_contiguous_on_device(py::handle array);  // itself if it is in C order, else a copy
+
+// Views with an axis moved to the end, and the last one back to its place.
+py::object axis_to_end(py::handle array, int axis);
+py::object axis_from_end(py::handle array, int axis);
 
 // Uninitialised, on the GPU `device`.
 py::object make_device_array(Dtype dtype, const ptrdiff_t* shape, int rank, const ptrdiff_t* stride,
@@ -28,6 +33,9 @@ py::object make_device_array(Dtype dtype, const ptrdiff_t* shape, int rank, cons
 py::object make_device_bytes(const ptrdiff_t* shape, int rank, int device);
 const uint8_t* read_device_bytes(py::handle array, const char* op, const char* argument,
                                  const ptrdiff_t* shape, int rank, int device);
+
+// Uninitialised int64 in C order.
+py::object make_device_indices(const ptrdiff_t* shape, int rank, int device);
 
 // CuPy's current stream of this thread.
 cuda::Stream current_stream(int device);
@@ -66,6 +74,9 @@ class ImagesOnDevice {
  private:
   DenseOnDevice held_;
 };
+
+// The sum over the first axis of an array on a GPU: of what the parts of a grid have made.
+py::object sum_of_parts(py::handle parts);
 
 // What was made, or `out`, into which it is copied, if that is given.
 py::object into(const char* op, py::handle out, Result made);

@@ -3,18 +3,30 @@
 
 #include <vector>
 
-#include "bindings/array.h"
+#include "bindings/device_array.h"
 
 namespace striate {
 namespace {
 
+// Memory in another order than the two that there are kernels for is put in C order.
+py::object dropout_on_device(py::handle x_array, Operand x, const DropoutOptions& options,
+                             py::handle out) {
+  DenseOnDevice held;
+  if (!is_c_order(x) && !is_channels_last(x)) x = held.of(x_array, "dropout", "x");
+  Result y = result_like("dropout", py::none(), x);
+  on_stream(x.device, [&](const cuda::Stream& s) { dropout_launch(s, x, options, y.operand); });
+  return into("dropout", out, std::move(y));
+}
+
 py::object dropout_binding(py::handle x_array, double p, uint64_t key, double scale, double kept,
                            double dropped, py::handle out) {
   const char* op = "dropout";
-  Operand x = read(x_array, op, "x");
+  Operand x = read(x_array, op, "x", Places::any);
+  const DropoutOptions options{p, scale, kept, dropped, key};
+  if (x.device != kCpu) return dropout_on_device(x_array, x, options, out);
   Result y = result_like(op, out, x);
   ReleaseGil release(0.4 * double(x.size()));
-  dropout(x, {p, scale, kept, dropped, key}, y.operand);
+  dropout(x, options, y.operand);
   return std::move(y.object);
 }
 

@@ -8,7 +8,7 @@
 #include <array>
 #include <cmath>
 
-#include "bindings/array.h"
+#include "bindings/device_array.h"
 
 namespace striate {
 namespace {
@@ -84,10 +84,29 @@ Specs read_axes(const char* op, const py::tuple& axes, const ptrdiff_t* in, int 
 }
 
 Operand read_image(py::handle array, const char* op, const char* argument) {
-  Operand x = read(array, op, argument);
+  Operand x = read(array, op, argument, Places::any);
   if (x.rank < 3 || x.rank > 5)
     fail(op, argument, "rank 3 to 5, such as (N, C, H, W)", "shape " + x.text());
   return x;
+}
+
+using Axes = std::array<ResampleAxis, 3>;
+
+Axes built(const Specs& s) { return {s[0].build(), s[1].build(), s[2].build()}; }
+Axes turned(const Specs& s) {
+  return {transposed(s[0].build()), transposed(s[1].build()), transposed(s[2].build())};
+}
+
+py::object on_device(const char* op, py::handle x_array, const Axes& axes, Result y,
+                     py::handle out) {
+  DenseOnDevice held;
+  Operand x = held.of(axis_to_end(x_array, 1), op, "x");
+  const ptrdiff_t numbers = resample_space(axes.data());
+  const py::object space = make_device_indices(&numbers, 1, x.device);
+  int64_t* data = const_cast<int64_t*>(read_indices_on_device(space, op, "axes").data);
+  on_stream(x.device,
+            [&](const cuda::Stream& s) { resample_launch(s, x, axes.data(), data, y.operand); });
+  return into(op, out, std::move(y));
 }
 
 py::object forward(py::handle x_array, const py::tuple& axes, py::handle out) {
@@ -97,11 +116,13 @@ py::object forward(py::handle x_array, const py::tuple& axes, py::handle out) {
   ptrdiff_t shape[5] = {x.shape[0], x.shape[1]};
   for (int i = 2; i < x.rank; ++i) shape[i] = specs[size_t(i + 3 - x.rank)].out;
   checked_product(op, "size", shape, x.rank);
-  Result y = result_channels_last(op, out, x.dtype, shape, x.rank);
-  if (y.operand.size() == 0) return std::move(y.object);
+  const bool on_cpu = x.device == kCpu;
+  Result y =
+      result_channels_last(op, on_cpu ? out : py::handle(), x.dtype, shape, x.rank, x.device);
+  if (y.operand.size() == 0) return into(op, on_cpu ? py::handle() : out, std::move(y));
+  if (!on_cpu) return on_device(op, x_array, built(specs), std::move(y), out);
   ReleaseGil release(0.5 * double(y.operand.size()));
-  const ResampleAxis built[3] = {specs[0].build(), specs[1].build(), specs[2].build()};
-  resample(x, built, y.operand);
+  resample(x, built(specs).data(), y.operand);
   return std::move(y.object);
 }
 
@@ -118,12 +139,13 @@ py::object backward(py::handle dy_array, const py::tuple& size, const py::tuple&
   Specs specs = read_axes(op, axes, in + 2, dy.rank - 2);
   for (int i = 2; i < dy.rank; ++i) made[i] = specs[size_t(i + 3 - dy.rank)].out;
   expect_shape(op, "dy", dy, made, dy.rank);
-  Result dx = result_channels_last(op, out, dy.dtype, in, dy.rank);
-  if (dx.operand.size() == 0) return std::move(dx.object);
+  const bool on_cpu = dy.device == kCpu;
+  Result dx =
+      result_channels_last(op, on_cpu ? out : py::handle(), dy.dtype, in, dy.rank, dy.device);
+  if (dx.operand.size() == 0) return into(op, on_cpu ? py::handle() : out, std::move(dx));
+  if (!on_cpu) return on_device(op, dy_array, turned(specs), std::move(dx), out);
   ReleaseGil release(0.5 * double(dy.size()));
-  const ResampleAxis built[3] = {transposed(specs[0].build()), transposed(specs[1].build()),
-                                 transposed(specs[2].build())};
-  resample(dy, built, dx.operand);
+  resample(dy, turned(specs).data(), dx.operand);
   return std::move(dx.object);
 }
 

@@ -36,8 +36,9 @@ struct Problem {
   }
   void* of_rows(const char* argument, py::handle array, py::object* held) const {
     *held = c_contiguous(array, op, argument);
-    Operand v = read(*held, op, argument);
+    Operand v = read(*held, op, argument, Places::any);
     same_dtype(op, argument, x, v);
+    same_place(op, "x", x, argument, v);
     expect_shape(op, argument, v, x.shape, lead());
     return v.data;
   }
@@ -80,17 +81,56 @@ py::tuple forward(const char* op, py::handle x_array, int axes, double eps, py::
   return py::make_tuple(std::move(result), std::move(mean.object), std::move(invstd.object));
 }
 
+// Weights' gradients are made by parts of the rows.
+class Parts {
+ public:
+  Parts(const Problem& p, bool wanted) : p_(p) {
+    if (!wanted) return;
+    const ptrdiff_t shape[] = {layer_norm_parts(p.problem.rows), p.problem.n};
+    made_ = result(p.op, py::none(), p.x.dtype, shape, 2, p.x.device);
+  }
+  void* data() const { return made_.object ? made_.operand.data : nullptr; }
+  py::object sum() const {
+    if (!made_.object) return py::none();
+    py::tuple shape{size_t(p_.axes)};
+    for (int i = 0; i < p_.axes; ++i) shape[size_t(i)] = p_.tail()[i];
+    return sum_of_parts(made_.object).attr("reshape")(shape);
+  }
+
+ private:
+  const Problem& p_;
+  Result made_;
+};
+
+py::tuple backward_on_device(Problem& p, py::handle dy_array, py::handle x_array, bool biased,
+                             py::handle out) {
+  DenseOnDevice x_held, dy_held;
+  const Operand x = x_held.of(x_array, p.op, "x"), dy = dy_held.of(dy_array, p.op, "dy");
+  Result dx = result(p.op, py::none(), x.dtype, x.shape, x.rank, x.device);
+  Parts dweight(p, p.problem.weight), dbias(p, biased);
+  p.problem.x = x.data;
+  on_stream(x.device, [&](const cuda::Stream& s) {
+    layer_norm_backward_launch(s, p.problem, dy.data, dx.operand.data, dweight.data(),
+                               dbias.data());
+  });
+  py::object made = into(p.op, out, std::move(dx));
+  if (!p.problem.mean) return py::make_tuple(std::move(made), dweight.sum());
+  return py::make_tuple(std::move(made), dweight.sum(), dbias.sum());
+}
+
 py::tuple backward(const char* op, py::handle dy_array, py::handle x_array, int axes,
                    py::handle mean, py::handle invstd, py::handle weight, bool biased,
                    py::handle out) {
-  Problem p(op, x_array, axes);
-  Operand dy = read(dy_array, op, "dy");
+  Problem p(op, x_array, axes, Places::any);
+  Operand dy = read(dy_array, op, "dy", Places::any);
   same_dtype(op, "dy", p.x, dy);
+  same_place(op, "x", p.x, "dy", dy);
   expect_shape(op, "dy", dy, p.x.shape, p.x.rank);
   py::object mean_held, invstd_held;
   p.problem.weight = p.vector("weight", weight, &p.weight_held);
   p.problem.invstd = p.of_rows("invstd", invstd, &invstd_held);
   p.problem.mean = mean ? p.of_rows("mean", mean, &mean_held) : nullptr;
+  if (p.x.device != kCpu) return backward_on_device(p, dy_array, x_array, biased, out);
   DenseResult dx(op, out, p.x.dtype, p.x.shape, p.x.rank);
   Result dweight, dbias;
   if (p.problem.weight) dweight = result(op, py::none(), p.x.dtype, p.tail(), axes);

@@ -53,13 +53,17 @@ void read_widths(const py::tuple& widths, const Operand& x, ptrdiff_t* before, p
 }
 
 py::object pad_binding(py::handle x_array, const py::tuple& widths, double value, py::handle out) {
-  Operand x = read(x_array, "pad", "x");
+  Operand x = read(x_array, "pad", "x", Places::any);
   ptrdiff_t before[kMaxRank], after[kMaxRank], shape[kMaxRank];
   read_widths(widths, x, before, after);
   padded_shape(x, before, after, shape);
   bool images = x.rank == 4 || x.rank == 5 || (is_channels_last(x) && !is_c_order(x));
-  Result r = images ? result_channels_last("pad", out, x.dtype, shape, x.rank)
-                    : result("pad", out, x.dtype, shape, x.rank);
+  Result r = images ? result_channels_last("pad", out, x.dtype, shape, x.rank, x.device)
+                    : result("pad", out, x.dtype, shape, x.rank, x.device);
+  if (x.device != kCpu) {
+    on_stream(x.device, [&](const cuda::Stream& s) { pad_launch(s, x, before, value, r.operand); });
+    return std::move(r.object);
+  }
   ReleaseGil release(0.2 * double(r.operand.size()));
   pad(x, before, after, value, r.operand);
   return std::move(r.object);

@@ -40,6 +40,16 @@ py::object sum_on_device(py::handle x_array, const bool* reduced, const ptrdiff_
   return into("sum", out, std::move(y));
 }
 
+}  // namespace
+
+py::object sum_of_parts(py::handle parts) {
+  const Operand x = read_on_device(parts, "sum", "x");
+  const bool reduced[kMaxRank] = {true};
+  return sum_on_device(parts, reduced, x.shape + 1, x.rank - 1, py::none());
+}
+
+namespace {
+
 py::object sum_binding(py::handle x_array, const py::tuple& axes, py::handle out) {
   Operand x = read(x_array, "sum", "x", Places::any);
   bool reduced[kMaxRank] = {};

@@ -12,7 +12,16 @@ struct Indices {
   int rank;
   ptrdiff_t shape[kMaxRank];
   ptrdiff_t size;
+  int device = kCpu;
 };
+
+// Throws TypeMismatch unless both lie in the same place.
+void same_place(const char* op, const char* a_name, const Operand& a, const char* b_name,
+                const Indices& b);
+
+// Throws std::out_of_range: indices[at] is `value`, not from 0 to below - 1.
+[[noreturn]] void refuse_index(const char* op, const char* argument, const Indices& indices,
+                               ptrdiff_t at, int64_t value, ptrdiff_t below);
 
 // *p, read once: what is checked is what is used.
 inline int64_t read_once(const int64_t* p) { return __atomic_load_n(p, __ATOMIC_RELAXED); }

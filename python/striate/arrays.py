@@ -55,6 +55,32 @@ def put_along_axis(array: Array, index: Array, values: Any, axis: int) -> None:
     array[tuple(places)] = values
 
 
+def strided_view(
+    array: Array, shape: tuple[int, ...], strides: tuple[int, ...], writable: bool = True
+) -> Array:
+    """A view of this shape and of these strides in bytes; of CuPy's, all may be written to."""
+    if isinstance(array, np.ndarray):
+        return np.lib.stride_tricks.as_strided(array, shape, strides, writeable=writable)
+    from striate import cupy_arrays
+
+    return cupy_arrays.strided_view(array, shape, strides)
+
+
+def running(ufunc: np.ufunc, array: Array, axis: int) -> Array:
+    """ufunc.accumulate, which CuPy lacks: there each pass joins twice as many elements."""
+    if isinstance(array, np.ndarray):
+        y: Array = ufunc.accumulate(array, axis=axis)
+        return y
+    y, step = array.copy(), 1
+    while step < y.shape[axis]:
+        ahead, behind = (
+            (*[slice(None)] * axis, cut) for cut in (slice(step, None), slice(None, -step))
+        )
+        y[ahead] = ufunc(y[behind], y[ahead])
+        step *= 2
+    return y
+
+
 def largest(array: Array, axis: Any) -> Any:
     """The largest element along an axis, or axes; 0 of none."""
     return np.max(array, axis, initial=0) if array.size == 0 else np.max(array, axis)
@@ -73,7 +99,7 @@ def as_array(data: Any, dtype: Any = None, argument: str = "data") -> Array:
     data = getattr(data, "_array", data)
     if isinstance(data, np.ndarray):
         array = data if type(data) is np.ndarray else np.asarray(data)
-    elif is_on_gpu(data):
+    elif hasattr(data, "__cuda_array_interface__"):
         return _as_gpu_array(data, dtype, argument)
     else:
         try:
@@ -99,10 +125,12 @@ def _expect_supported(native: Any, dtype: Any, argument: str) -> None:
 
 
 def _as_gpu_array(array: Any, dtype: Any, argument: str) -> Array:
-    """A CuPy array, which shares its memory, as kernels know it."""
+    """An array of CuPy's, or one that shares its memory by its interface, as kernels know it."""
     from striate import cupy_arrays
 
-    cupy_arrays.cupy()
+    cupy = cupy_arrays.cupy()
+    if not is_on_gpu(array):
+        array = cupy.asarray(array)
     if dtype is not None:
         array = array.astype(as_dtype(dtype), copy=False)
     _expect_supported(array.dtype, array.dtype, argument)

@@ -39,7 +39,7 @@ def _shared(array: Array, source: Any) -> bool:
     """Whether an array may lie in the memory of what it was made of."""
     if isinstance(source, np.ndarray) and isinstance(array, np.ndarray):
         return np.may_share_memory(array, source)
-    return is_on_gpu(source) and is_on_gpu(array)
+    return hasattr(source, "__cuda_array_interface__") and is_on_gpu(array)
 
 
 @explained

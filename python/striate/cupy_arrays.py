@@ -9,6 +9,7 @@ Operations need not know. A binding that meets a CuPy array launches a CUDA kern
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
@@ -57,6 +58,11 @@ def empty(
         raise MemoryError(f"cuda:{device}: {dtype} of shape {shape}: {error}") from None
 
 
+def strided_view(array: Array, shape: tuple[int, ...], strides: tuple[int, ...]) -> Array:
+    """A view of this shape and of these strides in bytes."""
+    return cupy().ndarray(shape, array.dtype, array.data, strides)
+
+
 def to_device(array: Any, device: int) -> Array:
     """A copy of a NumPy array, or of another GPU's, in its memory order; itself if it is there."""
     if not isinstance(array, np.ndarray) and index_of(array) == device:
@@ -80,6 +86,48 @@ def to_host(array: Array) -> np.ndarray[Any, Any]:
     with cupy().cuda.Device(index_of(array)):
         host: np.ndarray[Any, Any] = array.transpose(order).get()
     return host.transpose(back)
+
+
+@dataclass
+class Groups:
+    """Places of equal numbers: those of `value[g]` are order[begin[g]:begin[g + 1]], ascending.
+
+    Where a group is long, it is cut into runs, of which run r is order[runs[r]:runs[r + 1]], and
+    group g has those from begin_of_runs[g] to begin_of_runs[g + 1].
+    """
+
+    order: Array
+    begin: Array
+    value: Array
+    runs: Array | None = None
+    begin_of_runs: Array | None = None
+
+    def shares(self, dtype: str) -> Array:
+        """1 over each group's size."""
+        shares: Array = (1 / (self.begin[1:] - self.begin[:-1])).astype(dtype)
+        return shares
+
+
+def groups_of_equal(numbers: Array, longest: int = 256) -> Groups:
+    """The groups of int64 numbers, 1 at least; with runs if one has more than `longest`."""
+    module, n = cupy(), numbers.size
+    with module.cuda.Device(index_of(numbers)):
+        order = module.argsort(numbers, kind="stable")
+        ascending = numbers[order]
+        first = module.ones(n, bool)
+        first[1:] = ascending[1:] != ascending[:-1]
+        own = module.flatnonzero(first)
+        begin = module.full(own.size + 1, n, numbers.dtype)
+        begin[:-1] = own
+        groups = Groups(order, begin, ascending[own])
+        if int((begin[1:] - begin[:-1]).max()) > longest:
+            # The beginnings of groups, and every `longest`th place.
+            first[::longest] = True
+            within = module.flatnonzero(first)
+            groups.runs = module.full(within.size + 1, n, numbers.dtype)
+            groups.runs[:-1] = within
+            groups.begin_of_runs = module.searchsorted(groups.runs, begin)
+    return groups
 
 
 def _memory_order(array: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:

@@ -80,7 +80,9 @@ def beside(value: Any, array: Any) -> Any:
     if isinstance(value, np.ndarray):
         return placed("beside", value, device_of(array))
     if type(value) in (tuple, list):
-        return type(value)(beside(v, array) for v in value)
+        moved = [beside(v, array) for v in value]
+        same = all(a is b for a, b in zip(moved, value, strict=True))
+        return value if same else type(value)(moved)
     return value
 
 

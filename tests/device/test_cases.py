@@ -6,18 +6,12 @@ import pytest
 import striate
 from striate.testing.cases import CASES
 
-NOT_YET = {  # operations that have nothing for GPUs
-    *("interpolate", "pad_repeated", "batch_norm", "batch_norm_infer"),
-    *("group_norm", "local_response_norm", "subtractive_norm", "divisive_norm"),
-    *("local_contrast_norm", "ctc_loss", "embedding_bag", "embedding_bag_max", "logcumsumexp"),
-    "unfold",
-}
-MAKE_LABELS_ON_THE_CPU = {"cross_entropy", "cross_entropy_probabilities"}  # see test_rows.py
-CASES_HERE = [c for c in CASES if c.function is not None and c.name not in MAKE_LABELS_ON_THE_CPU]
+NOT_YET: set[str] = set()  # operations that have nothing for GPUs
+CASES_HERE = [c for c in CASES if c.function is not None]
 
 
 def test_names_are_those_of_the_table():
-    assert {c.name for c in CASES} >= NOT_YET | MAKE_LABELS_ON_THE_CPU
+    assert {c.name for c in CASES} >= NOT_YET
 
 
 def small(case):

@@ -7,6 +7,7 @@ import threading
 import numpy as np
 import pytest
 import striate
+import striate.nn.functional as F
 from striate import _C
 
 cupy = pytest.importorskip("cupy")
@@ -20,6 +21,38 @@ def test_out_of_memory_leaves_the_process_usable():
     with pytest.raises(MemoryError):
         striate.ones(8, device="cuda").reshape(8, 1).expand(8, 1 << 40) * 2
     assert (x + 1).tolist() == [2] * 8
+
+
+def computed(shape=(6, 5, 3, 2)):
+    """A result and gradients by kernels that want working space."""
+    x = striate.tensor(np.cos(np.arange(180.0, dtype=np.float32)).reshape(shape), device="cuda")
+    x.requires_grad_()
+    labels = striate.tensor(np.arange(36).reshape(6, 3, 2) % 5, device="cuda")
+    table = striate.tensor(np.arange(10.0).reshape(5, 2), device="cuda", requires_grad=True)
+    y = F.layer_norm(F.batch_norm(x, None, None, training=True), (2,), striate.ones(2).cuda())
+    loss = F.cross_entropy(y, labels) + F.embedding(labels, table).sum()
+    loss.backward()
+    return [t.cpu().numpy() for t in (loss.detach(), x.grad, table.grad)]
+
+
+@pytest.mark.skipif(not FAKE, reason="a real driver does not fail on demand")
+def test_any_allocation_may_fail():
+    """One after the other: MemoryError, and then all is as before."""
+    want, failed = computed(), 0
+    try:
+        for at in range(1, 400):
+            os.environ["FAKE_FAIL"] = f"cuMemAlloc_v2:{at}:2"
+            try:
+                made = computed()
+            except MemoryError:
+                failed += 1
+            else:
+                break
+    finally:
+        del os.environ["FAKE_FAIL"]
+    assert 30 < failed < 399
+    for a, b, c in zip(want, made, computed(), strict=True):
+        assert a.tobytes() == b.tobytes() == c.tobytes()
 
 
 @pytest.mark.skipif(not FAKE, reason="a real driver does not fail on demand")

@@ -163,3 +163,21 @@ def test_shared_with_cupy():
     copy = striate.tensor(array)
     assert copy.is_cuda and copy.data_ptr() != x.data_ptr()
     assert x.__dlpack_device__() == (2, 0)
+
+
+def test_shared_with_others():
+    """With what knows the interface alone, such as arrays of Numba and tensors of PyTorch."""
+
+    class Foreign:
+        def __init__(self, array):
+            self.__cuda_array_interface__ = array.__cuda_array_interface__
+            self.array = array
+
+    array = striate.arange(6.0, device="cuda").reshape(2, 3)._array
+    for given in (array, array[:, ::2], array.T):
+        shared, copied = striate.as_tensor(Foreign(given)), striate.tensor(Foreign(given))
+        assert shared.is_cuda and shared.tolist() == copied.tolist() == given.tolist()
+        assert shared.data_ptr() == given.data.ptr != copied.data_ptr()
+        given[0, 1] = 9
+        assert shared[0, 1].item() == 9 and copied[0, 1].item() != 9
+        given[0, 1] = 1

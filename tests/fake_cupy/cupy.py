@@ -389,6 +389,9 @@ def _call(function, args, kwargs):
     known = PARAMETERS[function.__name__]
     if len(args) > len(known) or not set(kwargs) <= set(known):
         raise TypeError(f"{function.__name__}() takes {known}, got {len(args)} and {[*kwargs]}")
+    if function is np.argsort:  # always stable, and told nothing else
+        assert kwargs.setdefault("kind", "stable") in (None, "stable"), kwargs
+        kwargs["kind"] = "stable"
     sources = [*_sources(args), *_sources(kwargs.values())]
     host = function(*_unwrapped(list(args)), **{k: _unwrapped(v) for k, v in kwargs.items()})
     return _result(host, sources)
@@ -410,7 +413,24 @@ def array(data, dtype=None, copy=True):
     return _new(np.array(data._host if isinstance(data, ndarray) else data, dtype))
 
 
-asarray = array
+class _Foreign:
+    """Memory of another library, which it keeps."""
+
+    def __init__(self, interface, owner):
+        self.ptr, self.owner, self.device_id = interface["data"][0], owner, Device().id
+        steps = interface["strides"] or ()
+        item = np.dtype(interface["typestr"]).itemsize
+        last = [(n - 1) * s for n, s in zip(interface["shape"], steps, strict=False)]
+        self.size = sum(last) + item if steps else int(np.prod(interface["shape"])) * item
+
+
+def asarray(a, dtype=None):
+    """Shares the memory of arrays of other libraries."""
+    interface = getattr(a, "__cuda_array_interface__", None)
+    if isinstance(a, ndarray) or interface is None:
+        return array(a, dtype) if not isinstance(a, ndarray) or dtype else a
+    memory = MemoryPointer(_Foreign(interface, a), 0)
+    return ndarray(interface["shape"], interface["typestr"], memory, interface["strides"])
 
 
 def matmul(a, b, out=None):

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <unordered_map>
 #include <vector>
 
 #include "core/memory.h"
@@ -25,47 +26,11 @@ std::string at(const char* what, ptrdiff_t n) {
   return std::string(what) + "[" + std::to_string(n) + "]";
 }
 
-// The integers of a problem, copied and checked.
-struct Checked {
-  std::vector<int64_t> steps, labels, start;  // sample n has labels start[n] to start[n + 1]
-
-  explicit Checked(const Ctc& p) : start(1, 0) {
-    const ptrdiff_t most = p.log_probs.shape[0], samples = p.log_probs.shape[1];
-    labels.reserve(size_t(p.targets.size));
-    for (ptrdiff_t n = 0; n < samples; ++n) {
-      steps.push_back(read_once(p.input_length.data + n));
-      if (steps.back() < 0 || steps.back() > most)
-        fail("ctc_loss", at("input_lengths", n).c_str(),
-             "0 to " + std::to_string(most) + ", the steps of log_probs",
-             std::to_string(steps.back()));
-      const int64_t count = read_once(p.target_length.data + n);
-      const ptrdiff_t left = p.targets.size - start.back();
-      if (count < 0 || count > left)
-        fail("ctc_loss", at("target_lengths", n).c_str(),
-             "0 to " + std::to_string(left) + ", the labels left", std::to_string(count));
-      for (ptrdiff_t i = 0; i < count; ++i) add_label(p, n, i);
-      start.push_back(ptrdiff_t(labels.size()));
-    }
-  }
-  ptrdiff_t count(ptrdiff_t n) const { return start[size_t(n) + 1] - start[size_t(n)]; }
-
- private:
-  void add_label(const Ctc& p, ptrdiff_t n, ptrdiff_t i) {
-    const int64_t classes = p.log_probs.shape[2], label = read_once(p.targets.data + labels.size());
-    if (label < 0 || label >= classes || label == p.blank)
-      throw std::out_of_range("ctc_loss: targets: expected a class from 0 to " +
-                              std::to_string(classes - 1) + " other than the blank " +
-                              std::to_string(p.blank) + ", got " + std::to_string(label) +
-                              " as label " + std::to_string(i) + " of sample " + std::to_string(n));
-    labels.push_back(label);
-  }
-};
-
 // One sample: its labels, and rows of L elements between edges of -inf.
 template <class T>
 class Sample {
  public:
-  Sample(const Ctc& problem, const Checked& integers, ptrdiff_t n)
+  Sample(const Ctc& problem, const CtcIntegers& integers, ptrdiff_t n)
       : problem_(problem),
         labels_(integers.labels.data() + integers.start[size_t(n)]),
         n_(n),
@@ -148,7 +113,7 @@ class Sample {
 
 template <class T>
 void run(const Ctc& p, const Operand& loss, const Operand& gradient) {
-  const Checked integers(p);
+  const CtcIntegers integers(p);
   const ptrdiff_t steps = p.log_probs.shape[0], samples = p.log_probs.shape[1];
   const ptrdiff_t classes = p.log_probs.shape[2], stride = samples * classes;
   parallel_for(samples, [&](ptrdiff_t n) {
@@ -165,6 +130,57 @@ void run(const Ctc& p, const Operand& loss, const Operand& gradient) {
 }
 
 }  // namespace
+
+CtcIntegers::CtcIntegers(const Ctc& p) : start(1, 0) {
+  const ptrdiff_t most = p.log_probs.shape[0], samples = p.log_probs.shape[1];
+  labels.reserve(size_t(p.targets.size));
+  for (ptrdiff_t n = 0; n < samples; ++n) {
+    steps.push_back(read_once(p.input_length.data + n));
+    if (steps.back() < 0 || steps.back() > most)
+      fail("ctc_loss", at("input_lengths", n).c_str(),
+           "0 to " + std::to_string(most) + ", the steps of log_probs",
+           std::to_string(steps.back()));
+    const int64_t count = read_once(p.target_length.data + n);
+    const ptrdiff_t left = p.targets.size - start.back();
+    if (count < 0 || count > left)
+      fail("ctc_loss", at("target_lengths", n).c_str(),
+           "0 to " + std::to_string(left) + ", the labels left", std::to_string(count));
+    for (ptrdiff_t i = 0; i < count; ++i) add_label(p, n, i);
+    start.push_back(ptrdiff_t(labels.size()));
+  }
+}
+
+void CtcIntegers::add_label(const Ctc& p, ptrdiff_t n, ptrdiff_t i) {
+  const int64_t classes = p.log_probs.shape[2], label = read_once(p.targets.data + labels.size());
+  if (label < 0 || label >= classes || label == p.blank)
+    throw std::out_of_range("ctc_loss: targets: expected a class from 0 to " +
+                            std::to_string(classes - 1) + " other than the blank " +
+                            std::to_string(p.blank) + ", got " + std::to_string(label) +
+                            " as label " + std::to_string(i) + " of sample " + std::to_string(n));
+  labels.push_back(label);
+}
+
+ptrdiff_t CtcIntegers::most_states() const {
+  ptrdiff_t most = 0;
+  for (size_t n = 0; n < steps.size(); ++n) most = std::max(most, count(ptrdiff_t(n)));
+  return 2 * most + 1;
+}
+
+std::vector<int64_t> CtcIntegers::joined() const {
+  std::vector<int64_t> next(labels.size(), -1), first(labels.size(), 1), all = steps;
+  for (size_t n = 0; n < steps.size(); ++n) {
+    std::unordered_map<int64_t, int64_t> last;  // where each class was met
+    for (int64_t i = start[n]; i < start[n + 1]; ++i) {
+      const auto [met, fresh] = last.try_emplace(labels[size_t(i)], i);
+      if (fresh) continue;
+      first[size_t(i)] = 0, next[size_t(met->second)] = i - start[n];
+      met->second = i;
+    }
+  }
+  const std::vector<int64_t>* parts[] = {&start, &labels, &next, &first};
+  for (const auto* part : parts) all.insert(all.end(), part->begin(), part->end());
+  return all;
+}
 
 void check(const Ctc& p) {
   const char* op = "ctc_loss";

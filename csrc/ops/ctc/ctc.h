@@ -17,9 +17,15 @@
 //
 // The gradient is that with respect to the logits whose log_softmax log_probs is (equation 16).
 #pragma once
+#include <vector>
+
 #include "core/indices.h"
 
 namespace striate {
+
+namespace cuda {
+struct Stream;
+}
 
 // One row of alpha (forward) or of beta (backward) from its neighbour. Unit stride. What `from` and
 // `skip` reach beyond [0, n), two elements before or behind, must be there and -inf.
@@ -55,5 +61,34 @@ void check(const Ctc& problem);  // all but the integers' values: those ctc() ch
 // std::out_of_range for a label that is no class, or the blank, and std::invalid_argument for
 // lengths that don't fit. Integers are copied first: another thread may write to the caller's.
 void ctc(const Ctc& problem, const Operand& loss, const Operand& gradient);
+
+// The integers of a problem, copied and checked.
+struct CtcIntegers {
+  std::vector<int64_t> steps, labels, start;  // sample n has labels start[n] to start[n + 1]
+
+  explicit CtcIntegers(const Ctc& problem);
+  ptrdiff_t count(ptrdiff_t n) const { return start[size_t(n) + 1] - start[size_t(n)]; }
+  ptrdiff_t most_states() const;  // 2 S + 1 of the sample with the most labels
+
+  // What the kernel of GPUs reads, one behind the other: steps, start, labels, and for each of
+  // these the next one in its sample that is the same, and whether it is the first (ctc_cuda.h).
+  std::vector<int64_t> joined() const;
+  ptrdiff_t joined_size() const {
+    return ptrdiff_t(steps.size() + start.size() + 3 * labels.size());
+  }
+
+ private:
+  void add_label(const Ctc& p, ptrdiff_t n, ptrdiff_t i);
+};
+
+// On a GPU, where log_probs is; the integers are on the CPU. Working space is on the device:
+// integers [joined_size()], alpha [samples, steps, most_states()], rows [samples, 3,
+// most_states()].
+struct CtcSpace {
+  int64_t* integers;
+  void *alpha, *rows;
+};
+void ctc_launch(const cuda::Stream& stream, const Ctc& problem, const CtcIntegers& integers,
+                const CtcSpace& space, const Operand& loss, void* gradient);
 
 }  // namespace striate

@@ -31,10 +31,8 @@ PhiloxFn* philox_kernel() { return kernels.best(Dtype::f32, int(Dropout::philox)
 
 template <class T>
 DropoutArgs<T> args_of(const DropoutOptions& o) {
-  const double words = 4294967296.0;
-  const double threshold = std::min(o.probability * words + 0.5, words - 1);
   DropoutArgs<T> args{};
-  args.rule = {uint32_t(threshold), T(o.scale), T(o.kept), T(o.dropped)};
+  args.rule = rule_of<T>(o);
   args.key = o.key;
   return args;
 }
@@ -149,10 +147,14 @@ void typed(const Operand& x, const DropoutOptions& given, const Operand& out) {
 
 }  // namespace
 
-void dropout(const Operand& x, const DropoutOptions& options, const Operand& out) {
+void check_probability(const DropoutOptions& options) {
   if (!(options.probability >= 0 && options.probability < 1))
     fail("dropout", "p", "a probability of at least 0 and below 1",
          std::to_string(options.probability));
+}
+
+void dropout(const Operand& x, const DropoutOptions& options, const Operand& out) {
+  check_probability(options);
   if (x.size() == 0) return;
   dispatch(x.dtype, [&](auto* t) { typed<pointee<decltype(t)>>(x, options, out); });
 }

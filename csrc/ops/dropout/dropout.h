@@ -14,6 +14,10 @@
 
 namespace striate {
 
+namespace cuda {
+struct Stream;
+}
+
 enum class Dropout { dropout, dropout_by_words, philox };
 
 //   dropout            words made on the way, of elements index, index + 1, …
@@ -55,6 +59,19 @@ struct DropoutOptions {
   uint64_t key;
 };
 void dropout(const Operand& x, const DropoutOptions& options, const Operand& out);
+// On a GPU: both in C order, or both channels last.
+void dropout_launch(const cuda::Stream& stream, const Operand& x, const DropoutOptions& options,
+                    const Operand& out);
+
+// Throws std::invalid_argument for a probability outside [0, 1).
+void check_probability(const DropoutOptions& options);
+
+template <class T>
+DropoutRule<T> rule_of(const DropoutOptions& o) {
+  const double words = 4294967296.0, threshold = o.probability * words + 0.5;
+  return {uint32_t(threshold < words - 1 ? threshold : words - 1), T(o.scale), T(o.kept),
+          T(o.dropped)};
+}
 
 // The words of counters {block, high}, {block + 1, high}, …, n of them.
 void philox(uint64_t key, uint64_t block, uint64_t high, ptrdiff_t n, uint32_t* words);

@@ -134,6 +134,8 @@ void embedding_sum(const Operand& rows, const Indices& indices, const void* shar
   });
 }
 
+void check_bags(const Indices& begin, ptrdiff_t count) { checked_groups(begin, count); }
+
 void groups_of(const Indices& begin, ptrdiff_t count, int64_t* to) {
   const std::vector<int64_t> groups = checked_groups(begin, count);
   for (size_t g = 0; g + 1 < groups.size(); ++g)
@@ -198,6 +200,14 @@ void embedding_max_backward(const Operand& dy, const int64_t* which, const Opera
   });
 }
 
+void check_backward(const Operand& rows, const Indices& index, const Indices* position) {
+  const char* op = "embedding_backward";
+  if (position && position->size != index.size)
+    fail(op, "positions", std::to_string(index.size) + " numbers", std::to_string(position->size));
+  if (!position && index.size != rows.shape[0])
+    fail(op, "dy", std::to_string(index.size) + " rows", rows.text());
+}
+
 void embedding_backward(const Operand& rows, const Indices& indices, const Indices* positions,
                         const void* share, ptrdiff_t padding, RowScale scale, const Operand& out) {
   const char* op = "embedding_backward";
@@ -205,11 +215,7 @@ void embedding_backward(const Operand& rows, const Indices& indices, const Indic
   const CheckedIndices index(op, "input", indices, table);
   std::optional<CheckedIndices> position;
   if (positions) position.emplace(op, "positions", *positions, rows.shape[0]);
-  if (positions && position->size() != index.size())
-    fail(op, "positions", std::to_string(index.size()) + " numbers",
-         std::to_string(position->size()));
-  if (!positions && index.size() != rows.shape[0])
-    fail(op, "dy", std::to_string(index.size()) + " rows", rows.text());
+  check_backward(rows, indices, positions);
   if (out.size() == 0) return;
   // A counting sort: where each table row's positions begin, then the positions in their order.
   std::vector<int64_t> begin(size_t(table) + 1, 0), next;

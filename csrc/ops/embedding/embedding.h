@@ -13,6 +13,10 @@
 
 namespace striate {
 
+namespace cuda {
+struct Stream;
+}
+
 enum class Embedding { embedding_rows, embedding_sum, embedding_max };
 
 // out[i * out_row + j] = table[index[i] * row + j]      i < count, j < n
@@ -81,6 +85,9 @@ void embedding(const Operand& table, const Indices& index, const Operand& out);
 void embedding_sum(const Operand& rows, const Indices& position, const void* share,
                    const Indices& begin, const Operand& out);
 
+// Throws unless they ascend from 0 to `count`.
+void check_bags(const Indices& begin, ptrdiff_t count);
+
 // to[k] = the group of each k below `count`, from their beginnings; checked.
 void groups_of(const Indices& begin, ptrdiff_t count, int64_t* to);
 
@@ -93,8 +100,33 @@ void embedding_max_backward(const Operand& dy, const int64_t* which, const Opera
 
 // out[v] = sum of share[k] rows[position[k]] over the k with index[k] == v; their mean with
 // by_frequency. 0 for v == padding. position null: k itself. out (V, D) dense.
+// (check_backward() throws where there are not as many positions, or rows, as indices.)
+void check_backward(const Operand& rows, const Indices& index, const Indices* position);
 enum class RowScale { none, by_frequency };
 void embedding_backward(const Operand& rows, const Indices& index, const Indices* position,
                         const void* share, ptrdiff_t padding, RowScale scale, const Operand& out);
+
+// --- on a GPU ------------------------------------------------------------------------------------
+
+// Indices have been checked. Matrices have unit-stride rows.
+void embedding_launch(const cuda::Stream& stream, const Operand& table, const Indices& index,
+                      const Operand& out);
+
+// out[to[g]] = scale[g] sum of share[k] rows[position[k]] over the k from begin[g] to
+// begin[g + 1] - 1. position, share, to and scale may be null: k, 1, g and 1.
+struct EmbeddingGroups {
+  const int64_t *position, *begin, *to;
+  const void *share, *scale;
+  ptrdiff_t count;    // of groups
+  ptrdiff_t indices;  // of all groups
+};
+void embedding_sum_launch(const cuda::Stream& stream, const Operand& rows,
+                          const EmbeddingGroups& groups, const Operand& out);
+
+// As embedding_max; `which` is on the device.
+void embedding_max_launch(const cuda::Stream& stream, const Operand& rows,
+                          const EmbeddingGroups& groups, const Operand& out, int64_t* which);
+void embedding_max_backward_launch(const cuda::Stream& stream, const Operand& dy,
+                                   const int64_t* which, const Operand& out);
 
 }  // namespace striate

@@ -13,6 +13,10 @@
 // embedding_sum_<dtype>_cuda_warp(the same)        a warp a group: block (32, 8), grid (ceil(n *
 // item
 //   size / 512), at most ceil(groups / 8))
+// embedding_max_<dtype>_cuda(EmbeddingMaxCuda<T>)  a lane a column, a warp a group: block (32, 8),
+//   grid (ceil(n / 32), at most ceil(groups / 8))
+// embedding_max_bwd_<dtype>_cuda(EmbeddingMaxBackwardCuda<T>)  block (32, 8), grid (ceil(n / 32),
+//   any)
 // Shared memory: static, 8 KiB at most.
 #include "cuda/device/column.cuh"
 #include "cuda/device/row.cuh"
@@ -69,15 +73,49 @@ inline void embedding_sum(const EmbeddingSumCuda<T>& a) {
   }
 }
 
+template <class T>
+inline void embedding_max(const EmbeddingMaxCuda<T>& a) {
+  const int64 column = int64(blockIdx.x) * 32 + threadIdx.x;
+  if (column >= a.n) return;
+  for (int64 g = int64(blockIdx.y) * kWays + threadIdx.y; g < a.groups;
+       g += int64(gridDim.y) * kWays) {
+    int64 which = -1;
+    T top = 0;
+    for (int64 k = a.begin[g]; k < a.begin[g + 1]; ++k) {
+      const int64 position = a.position[k];
+      const T x = a.rows[position * a.row + column];
+      if (which < 0 || x > top) top = x, which = position;
+    }
+    a.out[g * a.n + column] = top;
+    a.which[g * a.n + column] = which;
+  }
+}
+
+// A thread has a column, and every `ways`th row of the table from `own` on, which no other writes
+// to.
+template <class T>
+inline void embedding_max_bwd(const EmbeddingMaxBackwardCuda<T>& a) {
+  const int64 column = int64(blockIdx.x) * 32 + threadIdx.x;
+  const int64 own = int64(blockIdx.y) * kWays + threadIdx.y, ways = int64(gridDim.y) * kWays;
+  if (column >= a.n) return;
+  for (int64 row = own; row < a.table_rows; row += ways) a.out[row * a.n + column] = T(0);
+  for (int64 i = column; i < a.groups * a.n; i += a.n) {
+    const int64 row = a.which[i];
+    if (row >= 0 && row % ways == own) a.out[row * a.n + column] += a.dy[i];
+  }
+}
+
 }  // namespace striate
 
 #define KERNEL(name, Args, ...)                                                \
   extern "C" __global__ void __launch_bounds__(256) name(striate::Args args) { \
     striate::__VA_ARGS__(args);                                                \
   }
-#define KERNELS(dtype, T)                                                         \
-  KERNEL(embedding_##dtype##_cuda, EmbeddingRowsCuda<T>, embedding_rows)          \
-  KERNEL(embedding_sum_##dtype##_cuda, EmbeddingSumCuda<T>, embedding_sum<false>) \
+#define KERNELS(dtype, T)                                                                  \
+  KERNEL(embedding_##dtype##_cuda, EmbeddingRowsCuda<T>, embedding_rows)                   \
+  KERNEL(embedding_max_##dtype##_cuda, EmbeddingMaxCuda<T>, embedding_max)                 \
+  KERNEL(embedding_max_bwd_##dtype##_cuda, EmbeddingMaxBackwardCuda<T>, embedding_max_bwd) \
+  KERNEL(embedding_sum_##dtype##_cuda, EmbeddingSumCuda<T>, embedding_sum<false>)          \
   KERNEL(embedding_sum_##dtype##_cuda_warp, EmbeddingSumCuda<T>, embedding_sum<true>)
 KERNELS(f32, float)
 KERNELS(f64, double)

@@ -36,4 +36,25 @@ struct EmbeddingSumCuda {
   long long out_row;
 };
 
+// out[g] = the largest rows[position[k]] over the k in [begin[g], begin[g + 1]), column by column;
+// 0 of none
+template <class T>
+struct EmbeddingMaxCuda {
+  const T* rows;  // [any, n], rows `row` apart
+  long long row;
+  const long long *position, *begin;
+  long long groups, n;
+  T* out;            // [groups, n]
+  long long* which;  // [groups, n]: the position that it is from, -1 for none
+};
+
+// out[which[g, j], j] += dy[g, j] over g, from 0; a `which` of -1 is left out
+template <class T>
+struct EmbeddingMaxBackwardCuda {
+  const T* dy;             // [groups, n]
+  const long long* which;  // [groups, n]
+  long long groups, n, table_rows;
+  T* out;  // [table_rows, n]
+};
+
 }  // namespace striate

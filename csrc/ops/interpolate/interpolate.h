@@ -13,6 +13,10 @@
 
 namespace striate {
 
+namespace cuda {
+struct Stream;
+}
+
 template <class T>
 struct ResampleTap {
   ptrdiff_t at;  // offset into x, in elements
@@ -65,5 +69,10 @@ ResampleAxis transposed(const ResampleAxis& axis);
 
 // x, y (N, C, …) of rank 3 to 5; axes[0 … 2] are those of depth, height and width.
 void resample(const Operand& x, const ResampleAxis* axes, const Operand& y);
+// The same on a GPU, where both are dense and channels last, and not empty. `space` is on the
+// device, [resample_space(axes)], for the axes' matrices.
+ptrdiff_t resample_space(const ResampleAxis* axes);
+void resample_launch(const cuda::Stream& stream, const Operand& x, const ResampleAxis* axes,
+                     int64_t* space, const Operand& y);
 
 }  // namespace striate

@@ -61,5 +61,10 @@ void layer_norm_launch(const cuda::Stream& stream, const LayerNormProblem& probl
 // dweight and dbias may be null.
 void layer_norm_backward(const LayerNormProblem& problem, const void* dy, void* dx, void* dweight,
                          void* dbias);
+// The same on a GPU, but that dweight and dbias are [layer_norm_parts(rows), n], yet to be added
+// up.
+ptrdiff_t layer_norm_parts(ptrdiff_t rows);
+void layer_norm_backward_launch(const cuda::Stream& stream, const LayerNormProblem& problem,
+                                const void* dy, void* dx, void* dweight, void* dbias);
 
 }  // namespace striate

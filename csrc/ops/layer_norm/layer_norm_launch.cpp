@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+
 #include "cuda/driver/kernel.h"
 #include "ops/layer_norm/layer_norm.h"
 #include "ops/layer_norm/layer_norm_cuda.h"
@@ -8,33 +10,45 @@ namespace {
 
 constexpr unsigned kThreads = 256, kRowsOfWarps = 8;
 constexpr ptrdiff_t kLongestOfWarp = 1024;
+constexpr ptrdiff_t kPart = 128, kMostParts = 65535;  // rows; of a grid's second axis
 
 cuda::Module module("ops/layer_norm/layer_norm_cuda.cu");
 
 template <class T>
 struct Kernels {  // a block a row, and a warp a row
   cuda::Kernel<LayerNormCuda<T>> layer[2], rms[2];
+  cuda::Kernel<LayerNormBackwardCuda<T>> layer_bwd[2], rms_bwd[2], layer_columns, rms_columns;
 };
-#define KERNELS(dtype)                                                                             \
-  {                                                                                                \
-    {{module, "layer_norm_fwd_" dtype "_cuda"}, {module, "layer_norm_fwd_" dtype "_cuda_warp"}}, { \
-      {module, "rms_norm_fwd_" dtype "_cuda"}, {module, "rms_norm_fwd_" dtype "_cuda_warp"}        \
-    }                                                                                              \
-  }
+#define PAIR(name) {{module, name}, {module, name "_warp"}}
+#define KERNELS(dtype)                                \
+  {PAIR("layer_norm_fwd_" dtype "_cuda"),             \
+   PAIR("rms_norm_fwd_" dtype "_cuda"),               \
+   PAIR("layer_norm_bwd_" dtype "_cuda"),             \
+   PAIR("rms_norm_bwd_" dtype "_cuda"),               \
+   {module, "layer_norm_bwd_columns_" dtype "_cuda"}, \
+   {module, "rms_norm_bwd_columns_" dtype "_cuda"}}
 Kernels<float> kernels_f32 = KERNELS("f32");
 Kernels<double> kernels_f64 = KERNELS("f64");
 #undef KERNELS
+#undef PAIR
 
 Kernels<float>& kernels_of(const float*) { return kernels_f32; }
 Kernels<double>& kernels_of(const double*) { return kernels_f64; }
+
+ptrdiff_t ceil_of(ptrdiff_t a, ptrdiff_t b) { return a / b + (a % b != 0); }
+
+cuda::Grid grid_of(const cuda::Stream& stream, const LayerNormProblem& p) {
+  return {{cuda::blocks_to_fill(stream, p.rows, p.n <= kLongestOfWarp ? kRowsOfWarps : 1)},
+          {kThreads}};
+}
+
+ptrdiff_t rows_of_part(ptrdiff_t rows) { return std::max(kPart, ceil_of(rows, kMostParts)); }
 
 }  // namespace
 
 void layer_norm_launch(const cuda::Stream& stream, const LayerNormProblem& p, double eps, void* y) {
   const cuda::OnDevice here(stream.device);
   const int warp = p.n <= kLongestOfWarp;
-  const cuda::Grid grid{{cuda::blocks_to_fill(stream, p.rows, warp ? kRowsOfWarps : 1)},
-                        {kThreads}};
   dispatch(p.dtype, [&](auto* t) {
     using T = pointee<decltype(t)>;
     const LayerNormCuda<T> arguments{static_cast<const T*>(p.x),
@@ -47,7 +61,39 @@ void layer_norm_launch(const cuda::Stream& stream, const LayerNormProblem& p, do
                                      static_cast<T*>(p.invstd),
                                      static_cast<T*>(y)};
     auto& kernels = p.mean ? kernels_of(t).layer : kernels_of(t).rms;
-    kernels[warp].launch(stream, grid, {{"x", {p.rows, p.n}}}, arguments);
+    kernels[warp].launch(stream, grid_of(stream, p), {{"x", {p.rows, p.n}}}, arguments);
+  });
+}
+
+ptrdiff_t layer_norm_parts(ptrdiff_t rows) {
+  return std::max<ptrdiff_t>(ceil_of(rows, rows_of_part(rows)), 1);
+}
+
+void layer_norm_backward_launch(const cuda::Stream& stream, const LayerNormProblem& p,
+                                const void* dy, void* dx, void* dweight, void* dbias) {
+  const cuda::OnDevice here(stream.device);
+  const int warp = p.n <= kLongestOfWarp;
+  dispatch(p.dtype, [&](auto* t) {
+    using T = pointee<decltype(t)>;
+    const LayerNormBackwardCuda<T> arguments{static_cast<const T*>(p.x),
+                                             static_cast<const T*>(dy),
+                                             static_cast<const T*>(p.weight),
+                                             static_cast<const T*>(p.mean),
+                                             static_cast<const T*>(p.invstd),
+                                             p.rows,
+                                             p.n,
+                                             static_cast<T*>(dx),
+                                             rows_of_part(p.rows),
+                                             static_cast<T*>(dweight),
+                                             static_cast<T*>(dbias)};
+    Kernels<T>& kernels = kernels_of(t);
+    const cuda::Operands shown = {{"x", {p.rows, p.n}}};
+    (p.mean ? kernels.layer_bwd : kernels.rms_bwd)[warp].launch(stream, grid_of(stream, p), shown,
+                                                                arguments);
+    if (!dweight && !dbias) return;
+    (p.mean ? kernels.layer_columns : kernels.rms_columns)
+        .launch(stream, {{cuda::blocks_for(p.n, 32), unsigned(layer_norm_parts(p.rows))}, {32, 8}},
+                shown, arguments);
   });
 }
 

@@ -10,6 +10,10 @@
 
 namespace striate {
 
+namespace cuda {
+struct Stream;
+}
+
 // dst[j * dst_row + i] = src[i * src_row + j]      i < rows, j < cols. Any alignment; no overlap.
 template <class T>
 using TransposeFn = void(const T* src, ptrdiff_t src_row, ptrdiff_t rows, ptrdiff_t cols, T* dst,
@@ -43,6 +47,9 @@ void padded_shape(const Operand& x, const ptrdiff_t* before, const ptrdiff_t* af
                   ptrdiff_t* shape);  // that shape; throws std::invalid_argument
 void pad(const Operand& x, const ptrdiff_t* before, const ptrdiff_t* after, double value,
          const Operand& out);
+// The same on a GPU; what is behind follows from the shapes.
+void pad_launch(const cuda::Stream& stream, const Operand& x, const ptrdiff_t* before, double value,
+                const Operand& out);
 
 // x, rank 3 to 5, in dense channels-last memory: where it lies, or a copy. For image kernels, which
 // read nothing else.

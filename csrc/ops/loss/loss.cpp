@@ -37,11 +37,7 @@ double total_weight(const CrossEntropy& p, int axis, ptrdiff_t rows, Workspace<i
   for (ptrdiff_t r = 0; r < rows; ++r) {
     const int64_t label = labels[size_t(r)] = read_once(p.labels->data + r);
     if (label == p.ignored) continue;
-    if (label < 0 || label >= classes)
-      throw std::out_of_range("cross_entropy: target: expected a class from 0 to " +
-                              std::to_string(classes - 1) + ", or ignore_index " +
-                              std::to_string(p.ignored) + ", got " + std::to_string(label) +
-                              " at index " + place(p.x, axis, r));
+    if (label < 0 || label >= classes) refuse_label(p, r, label);
     total += weight ? double(weight[label]) : 1;
   }
   return total;
@@ -125,6 +121,14 @@ void run_pointwise(const Pointwise& problem, const Operand& loss, const Operand&
 }
 
 }  // namespace
+
+void refuse_label(const CrossEntropy& p, ptrdiff_t row, int64_t label) {
+  const int axis = p.x.rank == 1 ? 0 : 1;
+  throw std::out_of_range("cross_entropy: target: expected a class from 0 to " +
+                          std::to_string(p.x.shape[axis] - 1) + ", or ignore_index " +
+                          std::to_string(p.ignored) + ", got " + std::to_string(label) +
+                          " at index " + place(p.x, axis, row));
+}
 
 LossReduction reduction_by_name(const char* op, const char* name) {
   const char* expected = "\"mean\", \"sum\" or \"none\"";

@@ -19,6 +19,10 @@
 
 namespace striate {
 
+namespace cuda {
+struct Stream;
+}
+
 template <class T>
 struct CrossEntropyRows {
   const T* x;  // [rows, classes], classes at unit stride
@@ -81,6 +85,14 @@ int cross_entropy_shape(const CrossEntropy& problem, ptrdiff_t* shape);
 // rows of probabilities. Throws std::out_of_range for a label that is no class; labels are copied
 // first, since another thread may write to the caller's.
 void cross_entropy(const CrossEntropy& problem, const Operand& loss, const Operand& dx);
+// Refuses the label that stands in row `row`.
+[[noreturn]] void refuse_label(const CrossEntropy& problem, ptrdiff_t row, int64_t label);
+
+// On a GPU, x, target and dx dense with the classes innermost, [rows, classes]: the losses of all
+// rows, those of a mean to be added up. Labels have been checked; `total` is what a mean divides
+// by.
+void cross_entropy_launch(const cuda::Stream& stream, const CrossEntropy& problem, double total,
+                          void* losses, void* dx);
 
 // The loss of x against target, element by element in `loss`, or its sum or mean in one element
 // there, times `factor`; and its gradient in dx, unless its data is null. x, target, dx and, where
@@ -92,5 +104,10 @@ struct Pointwise {
   LossReduction reduction;
 };
 void pointwise_loss(const Pointwise& problem, const Operand& loss, const Operand& dx);
+
+// On a GPU: `loss` is like x, or [pointwise_parts(n)], yet to be added up.
+ptrdiff_t pointwise_parts(ptrdiff_t n);
+void pointwise_loss_launch(const cuda::Stream& stream, const Pointwise& problem,
+                           const Operand& loss, const Operand& dx);
 
 }  // namespace striate

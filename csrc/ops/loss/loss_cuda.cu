@@ -73,7 +73,7 @@ inline void cross_entropy_row(const CrossEntropyCuda<T>& a, int64 r) {
   const bool ignored = a.labels && label == a.ignored;
   if (ignored || (a.labels && (label < 0 || label >= n))) {
     const T all = ignored ? T(0) : T(__uint_as_float(0x7fc00000u));
-    if (Row::thread() == 0) a.loss[r] = all;
+    if (Row::thread() == 0) a.loss[r] = a.factor * all;
     return write([all](T, int64) { return all; });
   }
   const T top = Row::template reduce_row<Max, T>(n, [](T v) { return v; }, x);
@@ -92,7 +92,7 @@ inline void cross_entropy_row(const CrossEntropyCuda<T>& a, int64 r) {
     sum = Row::template reduce<Sum>(part[0]);
     distance = Row::template reduce<Sum>(part[1]);
   }
-  if (Row::thread() == 0) a.loss[r] = sum * log(Vec<T>{total}).v - distance;
+  if (Row::thread() == 0) a.loss[r] = a.factor * (sum * log(Vec<T>{total}).v - distance);
   const T factor = a.scale * sum / total, scale = a.scale;
   write([=](T v, int64 c) { return exp_of(v - top) * factor - weights(c) * scale; });
 }

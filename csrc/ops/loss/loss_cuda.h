@@ -16,8 +16,9 @@ struct CrossEntropyCuda {
   const T* weight;  // [classes], or null for 1
   long long ignored;
   T smoothing, scale;
-  T* loss;  // [rows]
-  T* dx;    // [rows, classes], rows dx_row apart, or null; not x
+  T factor;  // of the losses, as scale is the gradients'
+  T* loss;   // [rows]
+  T* dx;     // [rows, classes], rows dx_row apart, or null; not x
   long long dx_row;
 };
 

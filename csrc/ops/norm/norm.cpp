@@ -109,11 +109,15 @@ void check_groups(const char* op, ptrdiff_t groups, const Operand& x) {
          std::to_string(groups));
 }
 
-void batch_norm_train(const Operand& x, const Channels& channels, const Running& running,
-                      double eps, const Operand& y) {
+void check_batch(const Operand& x) {
   if (x.shape[0] * x.shape[2] * x.shape[3] == 1)
     fail("batch_norm", "x", "more than one value a channel in training",
          "1 value in each of " + std::to_string(x.shape[1]));
+}
+
+void batch_norm_train(const Operand& x, const Channels& channels, const Running& running,
+                      double eps, const Operand& y) {
+  check_batch(x);
   if (x.size() == 0) {
     for (void* made : {channels.mean, channels.invstd}) fill_nan(x.dtype, made, x.shape[1]);
     return;

@@ -16,6 +16,10 @@
 
 namespace striate {
 
+namespace cuda {
+struct Stream;
+}
+
 enum class Norm {
   batch_norm_stats,
   batch_norm_fwd,
@@ -80,6 +84,8 @@ struct Channels {
   void *mean, *invstd;
 };
 
+// Throws unless there is more than one value a channel to train by.
+void check_batch(const Operand& x);
 // y, and the batch's statistics in channels.mean and channels.invstd (NaN where there are no rows).
 // running_mean and running_var, unless null, move towards the batch's by `momentum` (the variance
 // over M - 1).
@@ -111,5 +117,9 @@ struct Lrn {
 void local_response_norm(const Operand& x, const Lrn& lrn, const Operand& y);
 void local_response_norm_backward(const Operand& dy, const Operand& x, const Lrn& lrn,
                                   const Operand& dx);
+// On a GPU, dense matrices [rows, channels]: y, or dx where there is a dy. scratch: [rows,
+// channels], of the gradient.
+void lrn_launch(const cuda::Stream& stream, const Lrn& lrn, const Operand& x, const void* dy,
+                void* scratch, void* y);
 
 }  // namespace striate

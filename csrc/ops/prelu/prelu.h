@@ -12,6 +12,10 @@
 
 namespace striate {
 
+namespace cuda {
+struct Stream;
+}
+
 // Steps in elements; w_step is 0 (one slope for the run) or 1 (one an element). Any alignment.
 template <class T>
 using PreluFn = void(const T* x, const T* w, ptrdiff_t w_step, T* y, ptrdiff_t n);
@@ -34,5 +38,9 @@ void check_slopes(const char* op, const Operand& w, const Operand& x);  // throw
 void prelu(const Operand& x, const Operand& w, const Operand& y);
 void prelu_backward(const Operand& x, const Operand& w, const Operand& dy, const Operand& dx,
                     const Operand& dw);
+// The same on a GPU.
+void prelu_launch(const cuda::Stream& stream, const Operand& x, const Operand& w, const Operand& y);
+void prelu_backward_launch(const cuda::Stream& stream, const Operand& x, const Operand& w,
+                           const Operand& dy, const Operand& dx, const Operand& dw);
 
 }  // namespace striate

@@ -9,6 +9,10 @@
 
 namespace striate {
 
+namespace cuda {
+struct Stream;
+}
+
 enum class NormSum { squares, absolute, largest };
 
 template <class T>
@@ -22,5 +26,9 @@ NormSum norm_sum_by_name(const char* name);  // throws std::invalid_argument wit
 
 // *to = the sum; x is dense, in any order.
 void vector_norm(NormSum what, const Operand& x, const Operand& to);
+// On a GPU: of the parts of x, [vector_norm_parts(n)], yet to be joined; not of an empty x.
+ptrdiff_t vector_norm_parts(ptrdiff_t n);
+void vector_norm_launch(const cuda::Stream& stream, NormSum what, const Operand& x,
+                        const Operand& parts);
 
 }  // namespace striate

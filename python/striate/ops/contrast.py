@@ -10,12 +10,13 @@ map transposed.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from striate import _C
 from striate.autograd import Node
+from striate.device import beside
 from striate.ops.conv2d import pair
 from striate.ops.layout import c_order
 from striate.ops.norm import check_input
@@ -28,7 +29,12 @@ __all__ = [
     "subtractive_norm",
 ]
 
-Window = tuple[Array, Array]  # a column's weights and a row's, each of sum 1
+
+class Window(NamedTuple):
+    """A column's weights and a row's, each of sum 1; on the CPU, wherever the images are."""
+
+    column: Array
+    row: Array
 
 
 def _correlated(maps: Array, weights: Array) -> Array:
@@ -39,7 +45,7 @@ def _correlated(maps: Array, weights: Array) -> Array:
     reach = len(weights) // 2
     y = _C.conv2d(
         columns,
-        filters.reshape(w, 1, len(weights), 1),
+        beside(filters.reshape(w, 1, len(weights), 1), maps),
         stride=(1, 1),
         padding=((reach, reach), (0, 0)),
         dilation=(1, 1),
@@ -58,7 +64,7 @@ def _inside(weights: Array, n: int) -> Array:
 def _smooth(maps: Array, window: Window, adjoint: bool = False) -> Array:
     """The mean of (N, H, W) maps under the window, of what lies inside; or its adjoint."""
     for weights in window:
-        share = _inside(weights, maps.shape[1]).astype(maps.dtype)[:, None]
+        share = beside(_inside(weights, maps.shape[1]).astype(maps.dtype)[:, None], maps)
         if adjoint:
             maps = _correlated(_C.mul(maps, share), weights)
         else:
@@ -90,7 +96,7 @@ def _divisive_norm(ctx: Node, x: Array, window: Window, threshold: float | None)
         area = spread.shape[1] * spread.shape[2]
         least = _C.mul(_C.sum(spread, (1, 2)), 1 / area)[:, None, None]
     else:
-        least = np.asarray(threshold, x.dtype)
+        least = beside(np.asarray(threshold, x.dtype), x)
     divisor = _C.maximum(spread, least)
     divisor[divisor == 0] = 1  # an image without contrast stays zero
     y = _C.div(x, divisor[:, None])
@@ -129,7 +135,7 @@ def window_of(name: str, kernel_size: Any, sigma: float | None) -> Window:
         weights = np.exp(-0.5 * ((np.arange(n) - n // 2) / (sigma or n / 4)) ** 2)
         return np.asarray(weights / weights.sum())
 
-    return factor(sizes[0]), factor(sizes[1])
+    return Window(factor(sizes[0]), factor(sizes[1]))
 
 
 def threshold_of(name: str, threshold: Any) -> float | None:

@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from striate import _C
+from striate.arrays import as_it_lies
 from striate.autograd import Node
+from striate.device import beside, placed
 from striate.explain import explained
 from striate.ops.loss_pointwise import check_reduction, times
 from striate.ops.record import op
@@ -18,9 +20,17 @@ from striate.tensor import Array, Tensor
 __all__ = ["ctc_loss"]
 
 
+class Labels(NamedTuple):
+    """What is to be found; on the CPU, wherever the probabilities are."""
+
+    targets: Array
+    input_lengths: Array
+    target_lengths: Array
+
+
 @op("(T, N, C) -> (N)", name="ctc_loss")
-def _ctc(ctx: Node, log_probs: Array, **options: Any) -> Array:
-    loss, gradient = _C.ctc_loss(log_probs, gradient=ctx.needs[0], **options)
+def _ctc(ctx: Node, log_probs: Array, labels: Labels, **options: Any) -> Array:
+    loss, gradient = _C.ctc_loss(log_probs, *labels, gradient=ctx.needs[0], **options)
     ctx.save(gradient)
     return loss
 
@@ -33,7 +43,7 @@ def _(ctx: Node, grad: Array) -> Any:
 
 def _integers(argument: str, values: Any) -> Array:
     """A tensor, tuple, list or number of integers as an int64 array."""
-    array = np.asarray(getattr(values, "_array", values))
+    array = placed("ctc_loss", as_it_lies(values), "cpu")
     if array.size and array.dtype.kind not in "iu":
         raise TypeError(f"ctc_loss: {argument}: expected integers, got {array.dtype}")
     return np.ascontiguousarray(array, np.int64).reshape(array.shape)
@@ -109,14 +119,13 @@ def ctc_loss(
     counts = _integers("target_lengths", target_lengths).reshape(-1)
     losses = _ctc(
         log_probs,
-        targets=_labels(targets, samples, counts),
-        input_lengths=steps,
-        target_lengths=counts,
+        labels=Labels(_labels(targets, samples, counts), steps, counts),
         blank=blank,
         zero_infinity=zero_infinity,
     )
     if reduction == "mean":
-        return mean(losses / Tensor._wrap(np.maximum(counts, 1).astype(losses.dtype)))
+        divisors = np.maximum(counts, 1).astype(losses.dtype)
+        return mean(losses / Tensor._wrap(beside(divisors, losses._array)))
     if reduction == "sum":
         return sum(losses)
     return losses.reshape(()) if single else losses

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from striate.arrays import running
 from striate.autograd import Node
 from striate.ops.indexing import gather, narrow
 from striate.ops.joining import cat
@@ -77,7 +78,7 @@ def _(ctx: Node, grad: Array) -> Any:
 @op("(..., N, ...) -> (..., N, ...)", name="logcumsumexp")
 def _logcumsumexp(ctx: Node, x: Array, axis: int) -> Array:
     with np.errstate(all="ignore"):
-        y = in_order_of(x, np.logaddexp.accumulate(x, axis=axis))
+        y = in_order_of(x, running(np.logaddexp, x, axis))
     ctx.save(x, y, axis)
     return y
 
@@ -89,7 +90,7 @@ def _(ctx: Node, grad: Array) -> Any:
     ahead = [slice(None)] * x.ndim
     behind = list(ahead)
     ahead[axis], behind[axis] = slice(1, None), slice(None, -1)
-    decay = np.zeros(y.shape)
+    decay = np.zeros_like(y, dtype=np.float64)
     with np.errstate(all="ignore"):
         decay[tuple(ahead)] = np.exp(y[tuple(behind)] - y[tuple(ahead)])
         share = np.exp(x - y)

@@ -15,7 +15,6 @@ import numpy as np
 
 from striate import _C
 from striate.autograd import Node
-from striate.ops import composed
 from striate.ops.record import op
 from striate.random import generator
 from striate.tensor import Array, Tensor
@@ -58,13 +57,13 @@ def _alpha_rule(p: float) -> Rule:
 def _dropout(ctx: Node, x: Array, rule: Rule, key: int) -> Array:
     ctx.save(rule, key)
     p, scale, kept, dropped = rule
-    return composed.dropout(x, p, key, scale, kept, dropped)
+    return _C.dropout(x, p, key, scale, kept, dropped)
 
 
 @_dropout.backward
 def _(ctx: Node, grad: Array) -> Any:
     (p, scale, _, _), key = ctx.saved
-    return composed.dropout(grad, p, key, scale)
+    return _C.dropout(grad, p, key, scale)
 
 
 @op("(N, C, ...) -> (N, C, ...)", name="feature_dropout")
@@ -72,12 +71,12 @@ def _feature_dropout(ctx: Node, x: Array, rule: Rule, key: int) -> Array:
     n, c, *spatial = x.shape
     shape = (n, c, *[1] * len(spatial))
     p, scale, kept, dropped = rule
-    mask = composed.dropout(np.ones_like(x, shape=shape), p, key, scale)
+    mask = _C.dropout(np.ones_like(x, shape=shape), p, key, scale)
     ctx.save(mask)
     y = _C.mul(x, mask)
     if dropped:
         nothing = np.zeros_like(x, shape=shape)
-        _C.add(y, composed.dropout(nothing, p, key, 1.0, kept, dropped), out=y)
+        _C.add(y, _C.dropout(nothing, p, key, 1.0, kept, dropped), out=y)
     return y
 
 

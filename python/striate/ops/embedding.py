@@ -3,15 +3,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from striate import _C
 from striate.arrays import in_c_order, put_along_axis
 from striate.autograd import Node
+from striate.device import beside, placed
 from striate.explain import explained
-from striate.ops import composed
 from striate.ops.operand import check_tensor
 from striate.ops.record import op
 from striate.tensor import Array, Tensor
@@ -25,7 +25,7 @@ __all__ = [
 
 @op("(V, D) -> (..., D)", name="embedding")
 def _embedding(ctx: Node, weight: Array, indices: Array, padding: int, by_frequency: bool) -> Array:
-    y = composed.embedding(weight, indices)
+    y = _C.embedding(weight, indices)
     if ctx.needs[0]:
         ctx.save(indices.copy(), weight.shape, padding, by_frequency)
     return y
@@ -35,7 +35,7 @@ def _embedding(ctx: Node, weight: Array, indices: Array, padding: int, by_freque
 def _(ctx: Node, grad: Array) -> Any:
     indices, (rows, columns), padding, by_frequency = ctx.saved
     dy = grad.reshape(-1, columns) if columns else np.zeros((indices.size, 0), grad.dtype)
-    return composed.embedding_backward(
+    return _C.embedding_backward(
         dy, indices.reshape(-1), rows, padding=padding, by_frequency=by_frequency
     )
 
@@ -124,53 +124,59 @@ def embedding(
     return y
 
 
+class Bags(NamedTuple):
+    """Where each bag begins, and where the last one ends; on the CPU, wherever the table is."""
+
+    begin: Array
+
+
 @op("(V, D), (n,)? -> (B, D)", name="embedding_bag")
 def _embedding_bag(
     ctx: Node,
     weight: Array,
     *weights: Array,
     indices: Array,
-    begin: Array,
-    kept: Array | None,
+    bags: Bags,
+    kept: Array | slice | None,
     mode: str,
     by_frequency: bool,
 ) -> Array:
-    counts = np.diff(begin)
+    counts = np.diff(bags.begin)
     shares = None
     if weights:
         shares = weights[0].reshape(-1)
         shares = shares if kept is None else shares[kept]
     elif mode == "mean":
         each = (1 / np.maximum(counts, 1)).astype(weight.dtype)
-        shares = np.repeat(each, counts)
+        shares = beside(np.repeat(each, counts), weight)
     if any(ctx.needs):
-        bags = np.repeat(np.arange(len(counts)), counts)
+        bag = beside(np.repeat(np.arange(len(counts)), counts), weight)
         whole = weights[0].shape if weights else None
         table = weight if whole is not None and ctx.needs[1] else None
-        ctx.save(table, weight.shape[0], indices.copy(), bags, shares, by_frequency, kept, whole)
-    return _C.embedding_sum(weight, indices, begin, shares)
+        ctx.save(table, weight.shape[0], indices.copy(), bag, shares, by_frequency, kept, whole)
+    return _C.embedding_sum(weight, indices, bags.begin, shares)
 
 
 @_embedding_bag.backward
 def _(ctx: Node, grad: Array) -> Any:
-    table, rows, indices, bags, shares, by_frequency, kept, whole = ctx.saved
+    table, rows, indices, bag, shares, by_frequency, kept, whole = ctx.saved
     dweight = dshares = None
     if ctx.needs[0]:
         dweight = _C.embedding_backward(
-            grad, indices, rows, positions=bags, shares=shares, by_frequency=by_frequency
+            grad, indices, rows, positions=bag, shares=shares, by_frequency=by_frequency
         )
     if whole is None:
         return dweight
     if table is not None:
-        part = _C.sum(_C.mul(_C.embedding(table, indices), _C.embedding(grad, bags)), (1,))
-        dshares = np.zeros(whole, grad.dtype)
+        part = _C.sum(_C.mul(_C.embedding(table, indices), _C.embedding(grad, bag)), (1,))
+        dshares = np.zeros_like(grad, shape=whole)
         dshares.reshape(-1)[slice(None) if kept is None else kept] = part
     return dweight, dshares
 
 
 @op("(V, D) -> (B, D)", name="embedding_bag_max")
-def _embedding_bag_max(ctx: Node, weight: Array, indices: Array, begin: Array) -> Array:
-    y, which = _C.embedding_max(weight, indices, begin)
+def _embedding_bag_max(ctx: Node, weight: Array, indices: Array, bags: Bags) -> Array:
+    y, which = _C.embedding_max(weight, indices, bags.begin)
     ctx.save(which, weight.shape[0])
     return y
 
@@ -181,7 +187,7 @@ def _(ctx: Node, grad: Array) -> Any:
 
 
 def _bags(name: str, input: Tensor, offsets: Tensor | None, last: bool) -> tuple[Array, Array]:
-    """All numbers in one row, and where each bag's begin, and where the last one's end."""
+    """All numbers in one row, and, on the CPU, where each bag's begin and the last one's end."""
     indices = _whole(name, "input", input)
     if indices.ndim == 2:
         if offsets is not None:
@@ -191,7 +197,7 @@ def _bags(name: str, input: Tensor, offsets: Tensor | None, last: bool) -> tuple
         raise ValueError(f"{name}: input: expected (B, n) or (n,), got shape {input.shape}")
     if offsets is None:
         raise ValueError(f"{name}: offsets: expected where each bag begins, got None")
-    begin = _whole(name, "offsets", offsets)
+    begin = placed(name, _whole(name, "offsets", offsets), "cpu")
     if begin.ndim != 1 or (last and not len(begin)):
         raise ValueError(f"{name}: offsets: expected (B,), got shape {offsets.shape}")
     if not last:
@@ -253,22 +259,22 @@ def embedding_bag(
         _check_sample_weights(name, per_sample_weights, input, weight, mode)
         weights = (per_sample_weights,)
     padding = padding_row(name, padding_idx, weight.shape[0])
-    kept = None
+    kept: Array | slice | None = None
     if padding >= 0 and np.any(indices == padding):
         kept = np.flatnonzero(indices != padding)
-        indices, begin = indices[kept], np.searchsorted(kept, begin)
+        indices, begin = indices[kept], np.searchsorted(placed(name, kept, "cpu"), begin)
     if weights and kept is None and len(indices) < per_sample_weights._array.size:  # type: ignore[union-attr]
-        kept = np.arange(len(indices))
+        kept = slice(len(indices))
     if max_norm is not None:
         _shorten(name, weight, indices, max_norm, norm_type)
     if mode == "max":
-        largest: Tensor = _embedding_bag_max(weight, indices=indices, begin=begin)
+        largest: Tensor = _embedding_bag_max(weight, indices=indices, bags=Bags(begin))
         return largest
     y: Tensor = _embedding_bag(
         weight,
         *weights,
         indices=indices,
-        begin=begin,
+        bags=Bags(begin),
         kept=kept,
         mode=mode,
         by_frequency=bool(scale_grad_by_freq),

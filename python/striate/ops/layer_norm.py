@@ -10,7 +10,6 @@ import numpy as np
 
 from striate import _C
 from striate.autograd import Node
-from striate.ops import composed
 from striate.ops.conv2d import images
 from striate.ops.norm import check_eps
 from striate.ops.record import op
@@ -41,7 +40,7 @@ def _layer_norm(
 @_layer_norm.backward
 def _(ctx: Node, grad: Array) -> Any:
     x, mean, invstd, weight, axes, biased = ctx.saved
-    grads = composed.layer_norm_backward(grad, x, axes, mean, invstd, weight, biased)
+    grads = _C.layer_norm_backward(grad, x, axes, mean, invstd, weight, biased)
     return tuple(g for g in grads if g is not None)
 
 
@@ -56,7 +55,7 @@ def _rms_norm(ctx: Node, x: Array, *weights: Array, axes: int, eps: float) -> Ar
 @_rms_norm.backward
 def _(ctx: Node, grad: Array) -> Any:
     x, invstd, weight, axes = ctx.saved
-    grads = composed.rms_norm_backward(grad, x, axes, invstd, weight)
+    grads = _C.rms_norm_backward(grad, x, axes, invstd, weight)
     return tuple(g for g in grads if g is not None)
 
 

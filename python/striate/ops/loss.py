@@ -11,7 +11,6 @@ from striate import _C
 from striate.arrays import in_c_order
 from striate.autograd import Node
 from striate.explain import explained
-from striate.ops import composed
 from striate.ops.activation import as_float
 from striate.ops.loss_pointwise import check_reduction, times
 from striate.ops.record import op
@@ -22,7 +21,7 @@ __all__ = ["cross_entropy"]
 
 @op("(N, C, ...), (N, ...) or (N, C, ...) -> () or (N, ...)", name="cross_entropy")
 def _cross_entropy(ctx: Node, x: Array, target: Array, **options: Any) -> Array:
-    loss, gradient = composed.cross_entropy(x, target, gradient=ctx.needs[0], **options)
+    loss, gradient = _C.cross_entropy(x, target, gradient=ctx.needs[0], **options)
     ctx.save(gradient, _target_gradient(x, **options) if ctx.needs[1] else None)
     return loss
 

@@ -11,7 +11,6 @@ import numpy as np
 from striate import _C
 from striate.autograd import Node
 from striate.dtypes import get_default_dtype, result_type
-from striate.ops import composed
 from striate.ops.activation import softplus
 from striate.ops.arithmetic import cast
 from striate.ops.record import Op, op
@@ -99,10 +98,10 @@ def _of_difference(name: str, kernel: Callable[..., Any]) -> Op:
     return record
 
 
-_mse = _of_difference("mse_loss", composed.mse_loss)
-_l1 = _of_difference("l1_loss", composed.l1_loss)
-_huber = _of_difference("huber_loss", composed.huber_loss)
-_smooth_l1 = _of_difference("smooth_l1_loss", composed.huber_loss)
+_mse = _of_difference("mse_loss", _C.mse_loss)
+_l1 = _of_difference("l1_loss", _C.l1_loss)
+_huber = _of_difference("huber_loss", _C.huber_loss)
+_smooth_l1 = _of_difference("smooth_l1_loss", _C.huber_loss)
 
 
 def _call(record: Op, input: Tensor, target: Tensor, reduction: str, **options: Any) -> Tensor:
@@ -148,7 +147,7 @@ def smooth_l1_loss(
 
 @op("(...), (...) -> () or (...)", name="binary_cross_entropy_with_logits")
 def _binary_logits(ctx: Node, x: Array, target: Array, reduction: str) -> Array:
-    loss, gradient = composed.binary_cross_entropy_with_logits(
+    loss, gradient = _C.binary_cross_entropy_with_logits(
         x, target, reduction=reduction, gradient=ctx.needs[0]
     )
     ctx.save(gradient, x if ctx.needs[1] else None, reduction)

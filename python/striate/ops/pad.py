@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from striate import _C
 from striate.autograd import Node
-from striate.ops import composed
 from striate.ops.indexing import getitem
 from striate.ops.interpolate import resample
 from striate.ops.operand import check_tensor
@@ -27,13 +27,13 @@ MODES = ("reflect", "replicate", "circular")
 @op("(...) -> (...)", name="pad")
 def _pad(ctx: Node, x: Array, widths: tuple[int, ...], value: float) -> Array:
     ctx.save(widths)
-    return composed.pad(x, widths, value)
+    return _C.pad(x, widths, value)
 
 
 @_pad.backward
 def _(ctx: Node, grad: Array) -> Any:
     (widths,) = ctx.saved
-    return composed.pad(grad, tuple(-w for w in widths), 0.0)
+    return _C.pad(grad, tuple(-w for w in widths), 0.0)
 
 
 def _repeated(input: Tensor, widths: tuple[int, ...], mode: str) -> Tensor:

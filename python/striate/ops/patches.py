@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from striate import _C
+from striate.arrays import strided_view
 from striate.autograd import Node
 from striate.ops.conv2d import pair
 from striate.ops.indexing import getitem
@@ -62,7 +63,7 @@ def _taps(padded: Array, places: Pair, windows: list[Pair]) -> Array:
     n, c, h, w = padded.strides
     shape = (*padded.shape[:2], r, s, *places)
     strides = (n, c, h * dh, w * dw, h * uh, w * uw)
-    return np.lib.stride_tricks.as_strided(padded, shape, strides)
+    return strided_view(padded, shape, strides)
 
 
 def _columns(x: Array, windows: list[Pair]) -> Array:
@@ -78,7 +79,7 @@ def _image(columns: Array, size: Pair, windows: list[Pair]) -> Array:
     n, c = columns.shape[0], columns.shape[1] // (r * s)
     places = _positions("fold", size, windows)
     taps = c_order(columns).reshape(n, c, r, s, *places)
-    padded = np.zeros((n, c, size[0] + 2 * ph, size[1] + 2 * pw), columns.dtype)
+    padded = np.zeros_like(columns, shape=(n, c, size[0] + 2 * ph, size[1] + 2 * pw), order="C")
     views = _taps(padded, places, windows)
     for i in range(r):
         for j in range(s):

@@ -10,7 +10,6 @@ import numpy as np
 from striate import _C
 from striate.autograd import Node
 from striate.explain import explained
-from striate.ops import composed
 from striate.ops.activation import as_float, leaky_relu, number
 from striate.ops.arithmetic import same_dtype
 from striate.ops.record import op
@@ -29,13 +28,13 @@ METHODS = [
 @op("(N, C, ...), (C,) -> (N, C, ...)", name="prelu")
 def _prelu(ctx: Node, x: Array, weight: Array) -> Array:
     ctx.save(x, weight)
-    return composed.prelu(x, _along_channels(weight, x.ndim))
+    return _C.prelu(x, _along_channels(weight, x.ndim))
 
 
 @_prelu.backward
 def _(ctx: Node, grad: Array) -> Any:
     x, weight = ctx.saved
-    dx, dw = composed.prelu_backward(x, _along_channels(weight, x.ndim), grad)
+    dx, dw = _C.prelu_backward(x, _along_channels(weight, x.ndim), grad)
     if not ctx.needs[1]:
         return dx, None
     if weight.size == 1:
@@ -68,13 +67,13 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
 @op("(...) -> (...)", name="rrelu")
 def _rrelu(ctx: Node, x: Array, slopes: Array) -> Array:
     ctx.save(x, slopes)
-    return composed.prelu(x, slopes)
+    return _C.prelu(x, slopes)
 
 
 @_rrelu.backward
 def _(ctx: Node, grad: Array) -> Any:
     x, slopes = ctx.saved
-    return composed.prelu_backward(x, slopes, grad)[0]
+    return _C.prelu_backward(x, slopes, grad)[0]
 
 
 @explained

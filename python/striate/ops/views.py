@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from striate.arrays import strided_view
 from striate.autograd import Node
 from striate.explain import explained
 from striate.ops.operand import of_tensor
@@ -105,10 +106,11 @@ def flipud(input: Tensor) -> Tensor:
 def _unfold(ctx: Node, x: Array, axis: int, size: int, step: int) -> Array:
     """Windows that overlap can't be written to."""
     ctx.save(x.shape, axis, size, step)
-    windows = np.lib.stride_tricks.sliding_window_view(
-        x, size, axis, writeable=bool(x.flags.writeable and step >= size)
-    )
-    return windows[(*[slice(None)] * axis, slice(None, None, step))]
+    shape, strides = list(x.shape), list(x.strides)
+    shape[axis] = (shape[axis] - size) // step + 1
+    strides[axis] *= step
+    apart = step >= size and (not isinstance(x, np.ndarray) or bool(x.flags.writeable))
+    return strided_view(x, (*shape, size), (*strides, x.strides[axis]), apart)
 
 
 @_unfold.backward

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from striate import _C
+from striate.arrays import as_result
 from striate.dtypes import result_type
 from striate.explain import explained
 from striate.nn.arguments import number
@@ -64,8 +65,8 @@ def get_total_norm(
         return Tensor(0.0)
     dtype = result_type(*given)
     with np.errstate(all="ignore"):
-        norms = np.array([_norm(t._array, order) for t in given], dtype)
-        total = np.asarray(_norm(norms, order), dtype)
+        norms = np.stack([_norm(t._array, order) for t in given]).astype(dtype)
+        total = as_result(_norm(norms, order)).astype(dtype, copy=False)
     if error_if_nonfinite and not np.isfinite(total):
         raise RuntimeError(
             f"{name}: the norm of order {order:g} of the gradients is {total}: not scaled. Pass "

@@ -39,8 +39,9 @@ def _options(x: Array, weighted: bool, ignored: int | None, **more: Any) -> dict
 def _function(x: Tensor, weighted: bool = False, ignored: int | None = None, **more: Any) -> Any:
     options = _options(x._array, weighted, ignored, **more)
     if options["weight"] is not None:
-        options["weight"] = Tensor(options["weight"])
-    return striate.ops.cross_entropy(x, Tensor(_labels(x.shape, ignored)), **options)
+        options["weight"] = Tensor(options["weight"]).to(x.device)
+    labels = Tensor(_labels(x.shape, ignored)).to(x.device)
+    return striate.ops.cross_entropy(x, labels, **options)
 
 
 def _kernel(x: Array, weighted: bool = False, ignored: int | None = None, **more: Any) -> Any:
@@ -138,7 +139,8 @@ def _probabilities(shape: tuple[int, ...]) -> Array:
 
 
 def _probability_loss(x: Tensor, **options: Any) -> Any:
-    return striate.ops.cross_entropy(x, Tensor(_probabilities(x.shape).astype(x.dtype)), **options)
+    target = Tensor(_probabilities(x.shape).astype(x.dtype)).to(x.device)
+    return striate.ops.cross_entropy(x, target, **options)
 
 
 def _probability_kernel(x: Array, out: Any = None, **options: Any) -> Any:
