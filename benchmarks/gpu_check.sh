@@ -124,7 +124,7 @@ sanitize() {
     [[ -z "$why" ]] || { absent "$tool" "$why" && continue; }
     # Without CuPy's pool every array has bounds of its own.
     step "$tool" 175 env STRIATE_TEST_NO_POOL=1 compute-sanitizer --tool "$tool" --error-exitcode 9 \
-      --print-limit 20 "${on_gpu[@]}" tests/device/test_!(bench|cases|commands|training).py
+      --print-limit 20 "${on_gpu[@]}" tests/device/test_!(measuring|cases|commands|training).py
   done
 }
 

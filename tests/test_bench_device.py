@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`striate bench --device` as far as it goes without a GPU; else see tests/device/test_bench.py."""
+"""`striate bench --device` as far as it goes without a GPU; else see tests/device/test_measuring.py."""
 
 import pytest
 import striate

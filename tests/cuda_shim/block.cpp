@@ -12,17 +12,14 @@ namespace {
 constexpr size_t kStack = 128 << 10, kPage = 4096;
 constexpr int kMostThreads = 1024;
 
-// All stacks in one piece, each above a page that can't be touched.
-char* make_stacks() {
-  void* made = mmap(nullptr, kStack * kMostThreads, PROT_READ | PROT_WRITE,
-                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  char* stacks = static_cast<char*>(made);
-  for (int i = 0; i < kMostThreads; ++i) mprotect(stacks + kStack * i, kPage, PROT_NONE);
-  return stacks;
-}
-
+// All stacks in one piece, each above a page that can't be touched. Such a page splits a mapping,
+// of which a process has some 65,000 for all libraries: those of threads that ran are closed.
 char* stack_of(int thread) {
-  static char* const stacks = make_stacks();
+  static char* const stacks =
+      static_cast<char*>(mmap(nullptr, kStack * kMostThreads, PROT_READ | PROT_WRITE,
+                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+  static int closed = 0;
+  for (; closed <= thread; ++closed) mprotect(stacks + kStack * closed, kPage, PROT_NONE);
   return stacks + kStack * thread + kPage;
 }
 
