@@ -21,7 +21,7 @@ from striate.device import device_of, placed
 Function = Callable[..., Any]
 
 
-def _for(kernel: Function) -> Callable[[Function], Function]:
+def standing_for(kernel: Function) -> Callable[[Function], Function]:
     """Decorator: `kernel` for a first array on the CPU, the function for one on a GPU."""
 
     def make(composed: Function) -> Function:
@@ -48,7 +48,7 @@ def _window_axis(window: tuple[int, ...], axis: int, size: int, out: int) -> tup
     return at * stride - padding, dilation, kernel
 
 
-@_for(_C.max_pool2d_indices)
+@standing_for(_C.max_pool2d_indices)
 def max_pool2d_indices(
     taps: Array, y: Array, size: tuple[int, int], window: tuple[int, ...]
 ) -> Array:
@@ -66,7 +66,7 @@ def max_pool2d_indices(
     return h * width + w
 
 
-@_for(_C.max_unpool2d)
+@standing_for(_C.max_unpool2d)
 def max_unpool2d(x: Array, indices: Array, size: tuple[int, int]) -> Array:
     """Of equal indices any one stays."""
     n, c, p, q = x.shape
@@ -82,7 +82,7 @@ def max_unpool2d(x: Array, indices: Array, size: tuple[int, int]) -> Array:
     return np.moveaxis(y.reshape(n, *size, c), -1, 1)
 
 
-@_for(_C.max_unpool2d_backward)
+@standing_for(_C.max_unpool2d_backward)
 def max_unpool2d_backward(dy: Array, indices: Array) -> Array:
     n, c, h, w = dy.shape
     flat = np.moveaxis(dy, 1, -1).reshape(n, h * w, c)

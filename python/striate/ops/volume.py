@@ -20,7 +20,7 @@ import numpy as np
 
 from striate import _C
 from striate.arrays import Array
-from striate.ops.composed import _for
+from striate.ops.composed import standing_for
 from striate.ops.layout import channels_last
 
 Options = dict[str, Any]
@@ -68,7 +68,7 @@ def _finished(y: Array, bias: Array | None, activation: str | None, parameter: A
     return y if activation is None else getattr(_C, activation)(y, parameter)
 
 
-@_for(_C.conv3d)
+@standing_for(_C.conv3d)
 def conv3d(
     x: Array,
     weight: Array,
@@ -92,7 +92,7 @@ def conv3d(
     return _finished(y, bias, activation, parameter)
 
 
-@_for(_C.conv3d_bwd_data)
+@standing_for(_C.conv3d_bwd_data)
 def conv3d_bwd_data(
     dy: Array,
     weight: Array,
@@ -110,7 +110,7 @@ def conv3d_bwd_data(
     return _finished(dx, bias, None, 0.0)
 
 
-@_for(_C.conv3d_bwd_weight)
+@standing_for(_C.conv3d_bwd_weight)
 def conv3d_bwd_weight(
     x: Array, dy: Array, *, size: tuple[int, ...], groups: int, **options: Any
 ) -> Array:
