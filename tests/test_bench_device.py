@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`striate bench --device` as far as it goes without a GPU; else see tests/device/test_measuring.py."""
+"""`striate bench --device` as far as it goes without a GPU; tests/device/test_measuring.py is
+for the rest."""
 
 import pytest
 import striate
