@@ -107,6 +107,23 @@ def add_train(add: Callable[..., Parser]) -> None:
     option("--epochs", type=whole(1, 100_000), metavar="N", help="passes over the data")
     option("--batch-size", type=whole(1, 1 << 20), metavar="N", help="images a step")
     option("--lr", type=positive, metavar="RATE", help="highest learning rate")
+    add_recipe(option)
+    option("--seed", type=whole(0), metavar="N", help="of weights, order, held-out part (0)")
+    option("--threads", type=whole(1, 1024), metavar="N", help="for kernels (all usable CPUs)")
+    add_device(parser)
+    option("--name", metavar="NAME", help="of the run's folder (DATA-MODEL, numbered)")
+    option("--out", metavar="DIR", help="where the run's folder goes (runs)")
+    option("--resume", metavar="RUN", help="go on with a run that was interrupted")
+    option(
+        "--profile",
+        action="store_true",
+        help="where the time of 20 steps goes, as tables and trace.json",
+    )
+    option("--no-progress", action="store_true", help="no progress bar")
+
+
+def add_recipe(option: Callable[..., Any]) -> None:
+    """How `striate train` steps."""
     option(
         "--optimizer",
         type=one_of("sgd", "adam", "adamw", "rmsprop", "adagrad", "adadelta"),
@@ -127,18 +144,6 @@ def add_train(add: Callable[..., Parser]) -> None:
         metavar="NORM",
         help="scale longer gradients down to this norm (default for lstm, gru, rnn: 1)",
     )
-    option("--seed", type=whole(0), metavar="N", help="of weights, order, held-out part (0)")
-    option("--threads", type=whole(1, 1024), metavar="N", help="for kernels (all usable CPUs)")
-    add_device(parser)
-    option("--name", metavar="NAME", help="of the run's folder (DATA-MODEL, numbered)")
-    option("--out", metavar="DIR", help="where the run's folder goes (runs)")
-    option("--resume", metavar="RUN", help="go on with a run that was interrupted")
-    option(
-        "--profile",
-        action="store_true",
-        help="where the time of 20 steps goes, as tables and trace.json",
-    )
-    option("--no-progress", action="store_true", help="no progress bar")
 
 
 def add_predict(add: Callable[..., Parser]) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import striate
+from devices import TOLERANCE
 from striate import cupy_arrays
 
 HERE = Path(__file__).parent
@@ -28,3 +29,11 @@ def _on_a_gpu():
         pytest.skip(f"runs on fakes in test_cuda_tensors.py; here {lacks}")
     if os.environ.get("STRIATE_TEST_NO_POOL"):  # compute-sanitizer sees every array's bounds
         cupy_arrays.cupy().cuda.set_allocator(None)
+
+
+@pytest.fixture(params=TOLERANCE)
+def precision(request):
+    before = striate.get_float32_precision()
+    striate.set_float32_precision(request.param)
+    yield request.param
+    striate.set_float32_precision(before)

@@ -5,6 +5,7 @@ import numpy as np
 import striate
 
 RNG = np.random.default_rng(6)
+TOLERANCE = {"highest": 1e-5, "high": 1e-5, "medium": 2e-2}  # of products, by precision
 
 
 def normal(shape, dtype=np.float32):

@@ -5,17 +5,7 @@ import numpy as np
 import pytest
 import striate
 import striate.nn.functional as F
-from devices import alike, both, normal
-
-TOLERANCE = {"highest": 1e-5, "high": 1e-5, "medium": 2e-2}
-
-
-@pytest.fixture(params=TOLERANCE)
-def precision(request):
-    before = striate.get_float32_precision()
-    striate.set_float32_precision(request.param)
-    yield request.param
-    striate.set_float32_precision(before)
+from devices import TOLERANCE, alike, both, normal
 
 
 def padded(x, pads):

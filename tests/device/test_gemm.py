@@ -5,18 +5,9 @@ import numpy as np
 import pytest
 import striate
 import striate.nn.functional as F
-from devices import alike, normal
+from devices import TOLERANCE, alike, normal
 
 SIZES = [(1, 1, 1), (5, 7, 3), (130, 9, 33), (17, 140, 64), (3, 2, 0), (0, 4, 2), (1, 300, 5)]
-TOLERANCE = {"highest": 1e-5, "high": 1e-5, "medium": 2e-2}
-
-
-@pytest.fixture(params=TOLERANCE)
-def precision(request):
-    before = striate.get_float32_precision()
-    striate.set_float32_precision(request.param)
-    yield request.param
-    striate.set_float32_precision(before)
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -37,20 +37,26 @@ def mlp():
     )  # fmt: skip
 
 
-def trained(device, optimizer, steps):
-    """(losses, parameters) after some steps on batches of 20."""
-    model = mlp().to(device)
-    step = OPTIMIZERS[optimizer](model.parameters())
-    x, labels = (striate.tensor(a, device=device) for a in data())
+def losses_of(model, step, x, labels, steps, batch):
+    """Of so many steps, over the first 60 again and again."""
     losses = []
-    striate.manual_seed(2)
     for i in range(steps):
-        at = slice(i * 20 % 60, i * 20 % 60 + 20)
+        at = slice(i * batch % 60, i * batch % 60 + batch)
         loss = nn.functional.cross_entropy(model(x[at]), labels[at])
         step.zero_grad()
         loss.backward()
         step.step()
         losses.append(loss.item())
+    return losses
+
+
+def trained(device, optimizer, steps):
+    """(losses, parameters) after some steps on batches of 20."""
+    model = mlp().to(device)
+    step = OPTIMIZERS[optimizer](model.parameters())
+    x, labels = (striate.tensor(a, device=device) for a in data())
+    striate.manual_seed(2)
+    losses = losses_of(model, step, x, labels, steps, batch=20)
     return losses, [p.detach().cpu().numpy() for p in model.parameters()]
 
 
@@ -147,15 +153,7 @@ def network_trained(make, draw, device, steps):
     x, labels = (striate.tensor(a, device=device) for a in draw(np.random.default_rng(5)))
     model = make().to(device)
     step = optim.Adam(model.parameters(), lr=0.03)
-    losses = []
-    for i in range(steps):
-        at = slice(i * 10 % 60, i * 10 % 60 + 10)
-        loss = nn.functional.cross_entropy(model(x[at]), labels[at])
-        step.zero_grad()
-        loss.backward()
-        step.step()
-        losses.append(loss.item())
-    return losses
+    return losses_of(model, step, x, labels, steps, batch=10)
 
 
 @NETWORKS

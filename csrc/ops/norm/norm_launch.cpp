@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <climits>
 
+#include "core/blocks.h"
 #include "cuda/driver/kernel.h"
 #include "ops/norm/norm_cuda.h"
 #include "ops/norm/norm_device.h"
@@ -31,9 +32,7 @@ Kernels<double> kernels_f64 = KERNELS("f64");
 Kernels<float>& kernels_of(const float*) { return kernels_f32; }
 Kernels<double>& kernels_of(const double*) { return kernels_f64; }
 
-ptrdiff_t ceil_of(ptrdiff_t a, ptrdiff_t b) { return a / b + (a % b != 0); }
-
-ptrdiff_t rows_of_part(ptrdiff_t rows) { return std::max(kPart, ceil_of(rows, kMostOf)); }
+ptrdiff_t rows_of_part(ptrdiff_t rows) { return std::max(kPart, ceil_div(rows, kMostOf)); }
 
 template <class T>
 class Launches {
@@ -109,11 +108,11 @@ class Launches {
 
 }  // namespace
 
-ptrdiff_t norm_parts(ptrdiff_t rows) { return ceil_of(rows, rows_of_part(rows)); }
+ptrdiff_t norm_parts(ptrdiff_t rows) { return ceil_div(rows, rows_of_part(rows)); }
 
 void check_norm_size(const char* op, const NormOnDevice& p) {
   // Kernels count 16 bytes of channels, and a group's parts, by 31 bits.
-  const ptrdiff_t packs = ceil_of(p.channels * ptrdiff_t(item_size(p.dtype)), 16);
+  const ptrdiff_t packs = ceil_div(p.channels * ptrdiff_t(item_size(p.dtype)), 16);
   if (p.images * p.rows * packs > INT_MAX || norm_parts(p.rows) * p.channels > INT_MAX)
     fail(op, "x", "at most 2^31 times 16 bytes on a GPU",
          shape_text({p.images, p.rows, p.channels}) + ", images, pixels and channels");
