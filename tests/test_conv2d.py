@@ -11,7 +11,7 @@ ROWS = [r["name"] for r in _C.rows()]
 ISAS = [
     isa
     for isa, why_not in _C.isas().items()
-    if not why_not and f"conv2d_depthwise_pixel_f32_{isa}" in ROWS
+    if not why_not and f"conv2d_depthwise_blocks_f32_{isa}" in ROWS
 ]
 FAR = 2**39
 OPTIONS = {
@@ -79,7 +79,9 @@ def test_depthwise_taps_beside_the_image_meet_nothing(isa, stride, channels):
     w = np.ones((channels, 1, 3, 3), np.float32)
     options = {"stride": (stride,) * 2, "dilation": (1, 1), "groups": channels}
     w[:, :, 0], w[:, :, :, 0] = np.inf, np.inf
-    with _C.pin_rows([f"conv2d_depthwise_{what}_f32_{isa}" for what in ("pixel", "weight")]):
+    with _C.pin_rows(
+        [f"conv2d_depthwise_{what}_f32_{isa}" for what in ("blocks", "weight_blocks")]
+    ):
         y = _C.conv2d(x, w, None, padding=((1, 1), (1, 1)), **options)
         assert np.isinf(y[:, :, 1:]).all() and np.isinf(y[:, :, :, 1:]).all()
         assert (y[:, :, 0, 0] == 4).all()

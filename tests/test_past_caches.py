@@ -7,7 +7,7 @@ from striate import _C
 
 ISAS = [isa for isa, why_not in _C.isas().items() if not why_not]
 ROWS = [r["name"] for r in _C.rows()]
-CONVOLUTION_ISAS = [isa for isa in ISAS if f"conv2d_depthwise_pixel_f32_{isa}" in ROWS]
+CONVOLUTION_ISAS = [isa for isa in ISAS if f"conv2d_depthwise_blocks_f32_{isa}" in ROWS]
 MANY = 64 * (1 << 17) + 77  # parts of 512 KiB, and a tail
 
 
@@ -156,7 +156,7 @@ def test_depthwise_convolution(isa):
     def backward(x, out):
         return _C.conv2d_bwd_data(x, w, size=(184, 180), out=out, groups=64, **SAME)
 
-    with _C.pin_rows([f"conv2d_depthwise_pixel_f32_{isa}"]):
+    with _C.pin_rows([f"conv2d_depthwise_blocks_f32_{isa}"]):
         for convolution in (forward, backward):
             written_whole(convolution, x, channels=64)
 

@@ -138,7 +138,8 @@ class Model {
         return copies(pixels_ * c_) + parts();
       case ConvMethod::depthwise: {
         const double parts = weight ? double(ceil_div(s_.n * s_.p, kDepthwiseRows)) : 1;
-        return item_ * parts * taps_ * groups_;
+        const double line = 64 / item_;  // whole ones of channels
+        return item_ * parts * taps_ * std::ceil(groups_ / line) * line;
       }
       case ConvMethod::winograd_f4x4:
         return winograd_workspace(s_, pass_, 4, dtype_);

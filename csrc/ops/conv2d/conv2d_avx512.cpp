@@ -5,9 +5,21 @@
 
 namespace striate {
 
-void conv2d_depthwise_pixel_f32_avx512(const DepthwisePixels<float>& a) { pixel(a); }
-void conv2d_depthwise_pixel_f64_avx512(const DepthwisePixels<double>& a) { pixel(a); }
-void conv2d_depthwise_weight_f32_avx512(const DepthwiseWeight<float>& a) { weight(a); }
-void conv2d_depthwise_weight_f64_avx512(const DepthwiseWeight<double>& a) { weight(a); }
+void conv2d_depthwise_blocks_f32_avx512(const DepthwiseBlocks<float>& a) { blocks(a); }
+void conv2d_depthwise_blocks_f64_avx512(const DepthwiseBlocks<double>& a) { blocks(a); }
+void conv2d_depthwise_taps_f32_avx512(const DepthwiseTaps<float>& a) { taps(a); }
+void conv2d_depthwise_taps_f64_avx512(const DepthwiseTaps<double>& a) { taps(a); }
+void conv2d_depthwise_weight_blocks_f32_avx512(const DepthwiseWeightBlocks<float>& a) {
+  weight_blocks(a);
+}
+void conv2d_depthwise_weight_blocks_f64_avx512(const DepthwiseWeightBlocks<double>& a) {
+  weight_blocks(a);
+}
+void conv2d_depthwise_weight_taps_f32_avx512(const DepthwiseWeightTaps<float>& a) {
+  weight_taps(a);
+}
+void conv2d_depthwise_weight_taps_f64_avx512(const DepthwiseWeightTaps<double>& a) {
+  weight_taps(a);
+}
 
 }  // namespace striate

@@ -5,9 +5,21 @@
 
 namespace striate {
 
-void conv2d_depthwise_pixel_f32_scalar(const DepthwisePixels<float>& a) { pixel(a); }
-void conv2d_depthwise_pixel_f64_scalar(const DepthwisePixels<double>& a) { pixel(a); }
-void conv2d_depthwise_weight_f32_scalar(const DepthwiseWeight<float>& a) { weight(a); }
-void conv2d_depthwise_weight_f64_scalar(const DepthwiseWeight<double>& a) { weight(a); }
+void conv2d_depthwise_blocks_f32_scalar(const DepthwiseBlocks<float>& a) { blocks(a); }
+void conv2d_depthwise_blocks_f64_scalar(const DepthwiseBlocks<double>& a) { blocks(a); }
+void conv2d_depthwise_taps_f32_scalar(const DepthwiseTaps<float>& a) { taps(a); }
+void conv2d_depthwise_taps_f64_scalar(const DepthwiseTaps<double>& a) { taps(a); }
+void conv2d_depthwise_weight_blocks_f32_scalar(const DepthwiseWeightBlocks<float>& a) {
+  weight_blocks(a);
+}
+void conv2d_depthwise_weight_blocks_f64_scalar(const DepthwiseWeightBlocks<double>& a) {
+  weight_blocks(a);
+}
+void conv2d_depthwise_weight_taps_f32_scalar(const DepthwiseWeightTaps<float>& a) {
+  weight_taps(a);
+}
+void conv2d_depthwise_weight_taps_f64_scalar(const DepthwiseWeightTaps<double>& a) {
+  weight_taps(a);
+}
 
 }  // namespace striate

@@ -2,83 +2,121 @@
 // Depthwise convolution: every channel has one filter of its own. No reduction over channels, so it
 // is bound by memory, and vectorised over channels.
 //
-// A line of channels slides along a row: each pixel of x is read once and meets all columns of the
-// filter, in the sums of the outputs that it is a part of. Where several rows of outputs are made
-// at once it meets those of all.
+// Square filters of 3 or 5 at stride 1 or 2 go by blocks: two pixels of up to four rows of outputs
+// are made at once, all channels one vector after the other. Memory is read in its own order, each
+// pixel once for all outputs of the block that it meets, and a vector's weights stay in registers:
 //
-//            x   . . . . k . . .      columns 0, 1, 2 of the filter meet pixel k
-//                    | | |
-//          sums      2 1 0            in outputs k - 2, which is then written, k - 1 and k
+//           x                  outputs
+//      . . . . . .             a b         3x3 at stride 1: pixel p meets a, b, c and d, each by a
+//      . . p . . .             c d         tap of its own
+//      . . . . . .
+//
+// All other filters go tap by tap, over up to eight pixels of a row that meet the same taps.
+//
+// Weights and their sums lie [C / channels of a line][tap][channels of a line], so that all taps of
+// a vector of channels are near one pointer.
 #pragma once
 #include "ops/conv2d/conv2d.h"
 
 namespace striate {
 
-// Columns of x beside each other: `columns` + (pixels - 1) * stride of them belong to a run of
-// outputs, from `lead` on `present` lie in the image; the others count as zeros, and are not read.
-struct DepthwiseRun {
-  ptrdiff_t pixels, columns, stride, lead, present;
-};
-
-// The rows that the next call works on, asked for in the order of memory, so many lines a pixel:
-// the kernels themselves take a line of channels of one pixel after the other, which the hardware
-// does not foresee.
-struct DepthwiseAhead {
-  const void *x = nullptr, *y = nullptr;  // y: the outputs or their gradient
-  ptrdiff_t x_lines = 0, y_lines = 0;
-  bool far = false;  // no cache holds the images
-};
-
-// Rows of outputs under a filter of `rows` by 1 to kMostColumns taps, stride 1 or 2:
-//
-//   out[o][i][c] = clamp(sum over r, s of x[o * stride + r][i * stride + s - lead][c] *
-//                  w[r][s * w_column + c] + bias[c], low, high)    o < outs, i < pixels, c <
-//                  channels
+// Channels of a line, and where those of channel c begin in filters of so many taps.
 template <class T>
-struct DepthwisePixels {
-  DepthwiseRun run;
-  ptrdiff_t rows, outs;  // 1, 2 or 4 outs, up to depthwise_together
-  const T* const* x;     // [rows + (outs - 1) * stride], at the first column that is present
-  const T* const* w;     // [rows]
-  T* const* out;         // [outs]
-  ptrdiff_t x_step, w_column, out_step, channels;
-  const T* bias;  // or null
-  T low, high;
-  bool past;  // out is written past the caches: it, out_step and the channels are whole lines
-  DepthwiseAhead ahead;
-};
+constexpr ptrdiff_t kLineChannels = 64 / ptrdiff_t(sizeof(T));
 template <class T>
-using DepthwisePixelFn = void(const DepthwisePixels<T>&);
-
-// How many rows of outputs the kernel takes at once, at most.
-constexpr ptrdiff_t depthwise_together(ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t stride) {
-  return rows == 3 && columns == 3 && stride <= 2 ? 4 : 1;
+constexpr ptrdiff_t depthwise_at(ptrdiff_t c, ptrdiff_t taps) {
+  return c + c / kLineChannels<T> * kLineChannels<T> * (taps - 1);
 }
 
-constexpr ptrdiff_t kMostColumns = 5;
+// Rows of outputs, in blocks of two columns. Block b begins at column x_first + 2 b stride of x and
+// out_first + 2 b of the outputs; `spread`, the data gradient at stride 2, at x_first + b:
+//
+//   out[o][i][c] = clamp(sum of x[r][j][c] * w[tap][tap'][c] + bias[c], low, high)
+//
+// over taps = r - o * stride and tap' = j - i * stride of the filter, counted from the first row of
+// x and a block's first columns; `spread`: filter - 2 + o - 2 r and so on.
+template <class T>
+struct DepthwiseBlocks {
+  ptrdiff_t filter, stride;  // 3 or 5 square, 1 or 2
+  bool spread;
+  ptrdiff_t outs;                // rows: 1, 2 or depthwise_together; `spread` 2
+  const T* const* x;             // depthwise_rows() of them; null beside the image
+  T* const* out;                 // [outs]; `spread`: null beside the image
+  ptrdiff_t x_columns, columns;  // of a row of x and of outputs
+  ptrdiff_t x_first, out_first;
+  const T* w;  // as above
+  ptrdiff_t channels;
+  const T* bias;  // or null
+  T low, high;
+  bool past;  // out is written past the caches: it and the channels are whole lines
+};
+
+// The gradient of weights, of `outs` rows of dy, added to `out`:
+//
+//   out[r][s][c] += sum over o, i of x[o * stride + r][i * stride + s + x_first][c] * dy[o][i][c]
+template <class T>
+struct DepthwiseWeightBlocks {
+  ptrdiff_t filter, stride, outs;
+  const T* const* x;  // depthwise_rows() of them; null beside the image
+  const T* dy;        // [outs][columns][channels]
+  ptrdiff_t x_columns, columns, x_first;
+  T* out;
+  ptrdiff_t channels;
+  bool far;  // no cache holds the images
+};
+
+// How many rows of outputs, or of dy for the weights' gradient, a block has at most, where vectors
+// hold so many bytes. Four wait the least for their sums and want 32 registers.
+constexpr ptrdiff_t depthwise_together(ptrdiff_t filter, ptrdiff_t stride, ptrdiff_t vector,
+                                       bool weight) {
+  return vector >= 64 && stride == 1 && (filter == 3 || !weight) ? 4 : 2;
+}
+// Rows of x that meet so many rows of outputs.
+constexpr ptrdiff_t depthwise_rows(ptrdiff_t filter, ptrdiff_t stride, bool spread,
+                                   ptrdiff_t outs) {
+  return spread ? (filter + 1) / 2 : (outs - 1) * stride + filter;
+}
+constexpr ptrdiff_t kMostDepthwiseRows = 8, kMostDepthwiseOuts = 4;
+
+// Pixels of a row that meet the same taps:
+//
+//   out[i][c] = clamp(sum over t of x[t][i * x_step + c] * w[t][c] + bias[c], low, high)
+template <class T>
+struct DepthwiseTaps {
+  ptrdiff_t taps, pixels, filter;  // filter: taps that it has in all
+  const T *const *x, *const *w;    // [taps]
+  T* out;
+  ptrdiff_t x_step, out_step, channels;
+  const T* bias;  // or null
+  T low, high;
+};
+
+// The gradient of the weights of taps that meet the same pixels of a row of dy:
+//
+//   out[t][c] += sum over i of x[t][i * x_step + c] * dy[i * dy_step + c]
+template <class T>
+struct DepthwiseWeightTaps {
+  ptrdiff_t taps, pixels, filter;
+  const T* const* x;  // [taps]
+  const T* dy;
+  T* const* out;  // [taps]
+  ptrdiff_t x_step, dy_step, channels;
+};
+
 constexpr ptrdiff_t kDepthwiseRows = 16;  // image rows a part of the weight gradient; fixed
 
-// The gradient of weights, of `outs` rows of dy, as many as depthwise_together allows:
-//
-//   out[r][s][c] += sum over o, i of x[o * stride + r][i * stride + s - lead][c] * dy[o][i][c]
-template <class T>
-struct DepthwiseWeight {
-  DepthwiseRun run;
-  ptrdiff_t rows, outs;
-  const T* const* x;  // [rows + (outs - 1) * stride], at the first column that is present
-  T* const* out;      // [rows]
-  const T* dy;
-  ptrdiff_t x_step, dy_step, dy_row, out_column, channels;
-  DepthwiseAhead ahead;
+enum class Depthwise {
+  depthwise_blocks,
+  depthwise_taps,
+  depthwise_weight_blocks,
+  depthwise_weight_taps
 };
-template <class T>
-using DepthwiseWeightFn = void(const DepthwiseWeight<T>&);
 
-enum class Depthwise { depthwise_pixel, depthwise_weight };
-
-#define depthwise_pixel_TYPE(T) DepthwisePixelFn<T>
-#define depthwise_weight_TYPE(T) DepthwiseWeightFn<T>
-#define ROW(name, T, isa, what) STRIATE_WITH_##isa(what##_TYPE(T) name;)
+#define depthwise_blocks_TYPE(T) DepthwiseBlocks<T>
+#define depthwise_taps_TYPE(T) DepthwiseTaps<T>
+#define depthwise_weight_blocks_TYPE(T) DepthwiseWeightBlocks<T>
+#define depthwise_weight_taps_TYPE(T) DepthwiseWeightTaps<T>
+#define ROW(name, T, isa, what) STRIATE_WITH_##isa(void name(const what##_TYPE(T) &);)
 #include "ops/conv2d/kernels.inc"
 #undef ROW
 

@@ -1,14 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// A line of channels slides along a row of x. M outputs are open at a time: pixel k * U + t meets
-// column U m + t of output k - m. Weights of nine taps are loaded once a line, and lie in registers
-// or on the stack.
-//
-// Bound in caches, 3x3 at stride 1: L2, which gives each row of x three times to a row of outputs,
-// twice where two rows are made at once and 1.5 times where four are; registers for four are there
-// where vectors are lines. Two rows and one vector at once took 1.3 times as long (Zen 5).
+// Bound in caches, 3x3: L3, which gives x once and takes the outputs once. Channels are innermost,
+// so that lines come in the order of memory, as the hardware foresees it, and in whole pages. A
+// line of channels that slides along a row, one pass a row for each, loaded a third less from L1
+// and took 1.2 to 2.6 times as long (Zen 5): 64-byte steps of a pixel apart are what L3 gives
+// worst.
 #include <algorithm>
-#include <cstdint>
-#include <cstdlib>
 #include <type_traits>
 
 #include "core/blocks.h"
@@ -18,351 +14,326 @@
 namespace striate {
 namespace {
 
-constexpr ptrdiff_t kWeightRun = 32;  // pixels between two meetings with the sums in memory
-
-// Pixels so many bytes apart share eight sets of L1, or fewer: the second half of a line comes from
-// L2 again, where a run of them lies between the two.
-constexpr ptrdiff_t kCrowded = 512;
-
-// Whether a vector is a line; there are 32 registers then. Otherwise lines are two vectors.
 template <class T>
-constexpr bool kWide = Vec<T>::lanes * sizeof(T) >= 64;
+constexpr ptrdiff_t kVector = Vec<T>::lanes * ptrdiff_t(sizeof(T));
+template <class T>
+constexpr int kRegisters = kVector<T> >= 64 ? 32 : 16;
 
-// Asks for the next lines of the rows ahead; Write: y is about to be written. Processors whose
-// vectors are lines do better by themselves (Zen 5, 3x3 from L3: 130 to 140 GF/s and 115 to 125),
-// but for what comes from memory, where rows of x are asked for, and at stride 1 those of a dy that
-// is read (8 x 128 x 56 x 56 1.03 and 0.76 ms; at stride 2 0.96 and 1.02).
-template <class T, bool Write>
-class Fetch {
- public:
-  explicit Fetch(const DepthwiseAhead& a)
-      : x_(uintptr_t(a.x)),
-        y_(uintptr_t(a.y)),
-        x_lines_(kWide<T> && !a.far ? 0 : a.x_lines),
-        y_lines_(kWide<T> && (Write || !a.far) ? 0 : a.y_lines) {}
-  // What a line of one pixel asks for, times `lines`.
-  inline __attribute__((always_inline)) void next(int lines) {
-    for (ptrdiff_t i = 0; i < x_lines_ * lines; ++i, x_ += 64)
-      __builtin_prefetch(reinterpret_cast<const void*>(x_));
-    for (ptrdiff_t i = 0; i < y_lines_ * lines; ++i, y_ += 64)
-      __builtin_prefetch(reinterpret_cast<const void*>(y_), Write);
+// How a block's pixels and outputs meet along an axis: pixel x and output `out`, of `outs` rows or
+// two columns, by tap(out, x); -1: they do not.
+template <int K, int U, int O>
+struct Gather {
+  static constexpr int taps = K, outs = O, step = 2 * U;  // columns of x from block to block
+  static constexpr int rows = int(depthwise_rows(K, U, false, O));
+  static constexpr int columns = int(depthwise_rows(K, U, false, 2));
+  static constexpr int tap(int out, int x) {
+    const int t = x - out * U;
+    return t >= 0 && t < K ? t : -1;
   }
-
- private:
-  uintptr_t x_, y_;
-  ptrdiff_t x_lines_, y_lines_;
+  static constexpr bool is_new(int out) { return out == 0; }  // whether it meets its tap first
+};
+template <int K>
+struct Spread {
+  static constexpr int taps = K, outs = 2, step = 1;
+  static constexpr int rows = int(depthwise_rows(K, 2, true, 2)), columns = rows;
+  static constexpr int tap(int out, int x) {
+    const int t = K - 2 + out - 2 * x;
+    return t >= 0 && t < K ? t : -1;
+  }
+  static constexpr bool is_new(int) { return true; }
 };
 
-// NV vectors of channels from c on, the last of `left` elements. R: rows of the filter, 0 for
-// those of `a`; O: rows of outputs, whose filters lie U rows of x apart.
-template <class T, int S, int R, int U, int O, int NV>
-inline __attribute__((always_inline)) void slide(const DepthwisePixels<T>& a, ptrdiff_t c,
-                                                 ptrdiff_t left, Fetch<T, true>& ahead) {
-  static_assert(R > 0 || O == 1, "rows that are not known share no pixel");
-  constexpr int lanes = Vec<T>::lanes, M = (S + U - 1) / U, held = R > 0 ? R : 1;
-  constexpr int rows = held + U * (O - 1);
-  const DepthwiseRun run = a.run;
-  const ptrdiff_t x_step = a.x_step, out_step = a.out_step;
-  const Vec<T> low = broadcast(a.low), high = broadcast(a.high);
-  Vec<T> begin[NV], acc[O][M][NV], weight[held][S][NV];
-  const T* x[rows];
-  T* out[O];
-#pragma GCC unroll 2
-  for (int v = 0; v < NV; ++v)
-    begin[v] = a.bias ? load_filled(a.bias + c + v * lanes, left, T(0)) : broadcast(T(0));
-#pragma GCC unroll 4
-  for (int o = 0; o < O; ++o) {
-    out[o] = a.out[o] + c;
-#pragma GCC unroll 5
-    for (int m = 0; m < M; ++m)
-#pragma GCC unroll 2
-      for (int v = 0; v < NV; ++v) acc[o][m][v] = begin[v];
+// Rows of pixels from a column on; null where there is no row.
+template <class T, int R>
+struct Rows {
+  const T* row[R];
+  ptrdiff_t column, columns;  // the first, and how many a row has
+  Rows(const T* const* x, ptrdiff_t column, ptrdiff_t columns, ptrdiff_t channels)
+      : column(column), columns(columns) {
+    for (int r = 0; r < R; ++r) row[r] = x[r] ? x[r] + column * channels : nullptr;
   }
-  auto row = [&](const T* w, Vec<T>(&of)[S][NV]) __attribute__((always_inline)) {
-#pragma GCC unroll 5
-    for (int s = 0; s < S; ++s)
-#pragma GCC unroll 2
-      for (int v = 0; v < NV; ++v)
-        of[s][v] = load_filled(w + c + s * a.w_column + v * lanes, left, T(0));
-  };
-  if constexpr (R > 0) {
-#pragma GCC unroll 9
-    for (int r = 0; r < rows; ++r) x[r] = a.x[r] + c;
-#pragma GCC unroll 5
-    for (int r = 0; r < R; ++r) row(a.w[r], weight[r]);
+  bool whole() const {
+    return std::all_of(row, row + R, [](const T* x) { return x != nullptr; });
   }
-  // Column t of a stride: pixels of row r, the weights of row `of` in output row o.
-  auto meet = [&](const Vec<T>(&pixel)[NV], int t, int o, const Vec<T>(&of)[S][NV])
-                  __attribute__((always_inline)) {
-#pragma GCC unroll 5
-                    for (int m = 0; U * m + t < S; ++m)
-#pragma GCC unroll 2
-                      for (int v = 0; v < NV; ++v)
-                        acc[o][m][v] = fma(pixel[v], of[U * m + t][v], acc[o][m][v]);
-                  };
-  auto read = [&](const T* p, Vec<T>(&pixel)[NV]) __attribute__((always_inline)) {
-#pragma GCC unroll 2
-    for (int v = 0; v < NV; ++v) pixel[v] = load_filled(p + v * lanes, left, T(0));
-  };
-  // At an edge, columns that are not there are not read, and outputs that are not there not
-  // written.
-  auto step = [&](ptrdiff_t k, auto edge) __attribute__((always_inline)) {
-#pragma GCC unroll 2
-    for (int t = 0; t < U; ++t) {
-      const ptrdiff_t column = k * U + t - run.lead;
-      if (edge.value && size_t(column) >= size_t(run.present)) continue;
-      const ptrdiff_t at = column * x_step;
-      Vec<T> pixel[NV];
-      if constexpr (R > 0) {
-#pragma GCC unroll 9
-        for (int r = 0; r < rows; ++r) {
-          read(x[r] + at, pixel);
-#pragma GCC unroll 4
-          for (int o = 0; o < O; ++o)
-            if (r >= U * o && r < U * o + R) meet(pixel, t, o, weight[r - U * o]);
-        }
-      } else {
-        for (ptrdiff_t r = 0; r < a.rows; ++r) {
-          read(a.x[r] + c + at, pixel);
-          row(a.w[r], weight[0]);
-          meet(pixel, t, 0, weight[0]);
-        }
-      }
-    }
-    ahead.next(kWide<T> ? NV : 1);
-#pragma GCC unroll 4
-    for (int o = 0; o < O; ++o) {
-      if (!edge.value || k >= M - 1) {
-#pragma GCC unroll 2
-        for (int v = 0; v < NV; ++v) {
-          const Vec<T> sum = max(low, min(high, acc[o][M - 1][v]));
-          if (a.past)
-            stream(out[o] + v * lanes, sum);
-          else
-            store_first(out[o] + v * lanes, sum, left);
-        }
-        out[o] += out_step;
-      }
-#pragma GCC unroll 2
-      for (int v = 0; v < NV; ++v) {
-#pragma GCC unroll 5
-        for (int m = M - 1; m > 0; --m) acc[o][m][v] = acc[o][m - 1][v];
-        acc[o][0][v] = begin[v];
-      }
-    }
-  };
-  const ptrdiff_t from = std::max<ptrdiff_t>(M - 1, ceil_div(run.lead, U));
-  const ptrdiff_t to = std::min(run.pixels, (run.lead + run.present) / U), end = run.pixels + M - 1;
-  ptrdiff_t k = 0;
-  for (; k < end && k < from; ++k) step(k, std::true_type());
-  for (; k < end && k < to; ++k) step(k, std::false_type());
-  for (; k < end; ++k) step(k, std::true_type());
+  bool has(int r, int s) const { return row[r] && size_t(column + s) < size_t(columns); }
+};
+
+// Calls f(begin, end) for runs of channels whose weights, taps of each, lie in L1 beside the
+// pixels: else every block has all of them from L2 (8 x 672 x 14 x 14 under 5x5 at stride 2: 2
+// times as long).
+template <class T, class F>
+void each_run(ptrdiff_t channels, ptrdiff_t taps, F&& f) {
+  constexpr ptrdiff_t bytes = 16384, line = kLineChannels<T>;
+  const ptrdiff_t lines = ceil_div(channels, line), most = bytes / (64 * taps);
+  const ptrdiff_t run = ceil_div(lines, ceil_div(lines, most)) * line;
+  for (ptrdiff_t c = 0; c < channels; c += run) f(c, std::min(c + run, channels));
 }
 
-// By value: what is stored might lie in `a` for all that the compiler knows.
-template <class T, int S, int R, int U, int O, int NV = 2>
-void pixels_of(const DepthwisePixels<T> a) {
-  constexpr int lanes = Vec<T>::lanes;
-  Fetch<T, true> ahead(a.ahead);
-  ptrdiff_t c = 0;
-  for (; c + NV * lanes <= a.channels; c += NV * lanes)
-    slide<T, S, R, U, O, NV>(a, c, lanes, ahead);
-  row_each<T>(c, a.channels, [&](ptrdiff_t at, ptrdiff_t left) __attribute__((always_inline)) {
-    slide<T, S, R, U, O, 1>(a, at, left, ahead);
+// Channels [begin, end) of the block whose outputs begin at column `first`. At an edge, pixels that
+// are not there are not read, and outputs that are not there not written.
+template <class Shape, bool Edge, class T>
+inline __attribute__((always_inline)) void block(const DepthwiseBlocks<T> a,
+                                                 const Rows<T, Shape::rows>& x, ptrdiff_t first,
+                                                 ptrdiff_t begin, ptrdiff_t end) {
+  constexpr int K = Shape::taps, O = Shape::outs;
+  const ptrdiff_t channels = a.channels;
+  const Vec<T> low = broadcast(a.low), high = broadcast(a.high);
+  T* out[O];
+#pragma GCC unroll 4
+  for (int o = 0; o < O; ++o) out[o] = a.out[o] ? a.out[o] + first * channels : nullptr;
+  row_each<T>(begin, end, [&](ptrdiff_t c, ptrdiff_t left) __attribute__((always_inline)) {
+    const Vec<T> bias = a.bias ? load_filled(a.bias + c, left, T(0)) : broadcast(T(0));
+    constexpr auto tap = Shape::tap;
+    const T* const w = a.w + depthwise_at<T>(c, K * K);
+    Vec<T> weight[K][K], sum[O][2];
+#pragma GCC unroll 4
+    for (int o = 0; o < O; ++o) sum[o][0] = sum[o][1] = bias;
+#pragma GCC unroll 8
+    for (int r = 0; r < Shape::rows; ++r) {
+#pragma GCC unroll 4
+      for (int o = 0; o < O; ++o)
+#pragma GCC unroll 5
+        for (int s = 0; s < K; ++s)
+          if (tap(o, r) >= 0 && Shape::is_new(o))
+            weight[tap(o, r)][s] =
+                load_filled(w + (tap(o, r) * K + s) * kLineChannels<T>, left, T(0));
+#pragma GCC unroll 8
+      for (int s = 0; s < Shape::columns; ++s) {
+        if (Edge && !x.has(r, s)) continue;
+        const Vec<T> pixel = load_filled(x.row[r] + s * channels + c, left, T(0));
+#pragma GCC unroll 4
+        for (int o = 0; o < O; ++o)
+#pragma GCC unroll 2
+          for (int m = 0; m < 2; ++m)
+            if (tap(o, r) >= 0 && tap(m, s) >= 0)
+              sum[o][m] = fma(pixel, weight[tap(o, r)][tap(m, s)], sum[o][m]);
+      }
+    }
+#pragma GCC unroll 4
+    for (int o = 0; o < O; ++o)
+#pragma GCC unroll 2
+      for (int m = 0; m < 2; ++m) {
+        if (Edge && !(out[o] && size_t(first + m) < size_t(a.columns))) continue;
+        T* const to = out[o] + m * channels + c;
+        const Vec<T> y = max(low, min(high, sum[o][m]));
+        if (a.past)
+          stream(to, y);
+        else
+          store_first(to, y, left);
+      }
+  });
+}
+
+template <class Shape, class T>
+void blocks_of(const DepthwiseBlocks<T>& a) {
+  const bool rows = std::all_of(a.out, a.out + Shape::outs, [](T* o) { return o != nullptr; }) &&
+                    Rows<T, Shape::rows>(a.x, 0, a.x_columns, a.channels).whole();
+  each_run<T>(a.channels, Shape::taps * Shape::taps, [&](ptrdiff_t begin, ptrdiff_t end) {
+    ptrdiff_t column = a.x_first;
+    for (ptrdiff_t first = a.out_first; first < a.columns; first += 2, column += Shape::step) {
+      const Rows<T, Shape::rows> x(a.x, column, a.x_columns, a.channels);
+      if (rows && column >= 0 && column + Shape::columns <= a.x_columns && first >= 0 &&
+          first + 2 <= a.columns)
+        block<Shape, false>(a, x, first, begin, end);
+      else
+        block<Shape, true>(a, x, first, begin, end);
+    }
   });
   if (a.past) drain();
 }
 
-// Outputs in 1, 2 or 4 rows. Four together want 32 registers, and pixels that are near each other
-// or few: with wider ones two rows by two vectors are as fast from L1 and faster from L3, which
-// gives lines in pairs.
-template <class T, int S, int U>
-void rows_of(const DepthwisePixels<T>& a) {
-  if (a.outs == 1) return pixels_of<T, S, S, U, 1>(a);
-  if constexpr (depthwise_together(S, S, U) > 1) {
-    if constexpr (kWide<T>) {
-      constexpr ptrdiff_t near = 256 / ptrdiff_t(sizeof(T)), few = 16;
-      if (a.outs == 4 && a.run.pixels <= few) return pixels_of<T, S, S, U, 4>(a);
-      if (a.outs == 4 && a.x_step <= near) return pixels_of<T, S, S, U, 4, 1>(a);
-    }
-    if (a.outs == 2 && (kWide<T> || U == 1)) return pixels_of<T, S, S, U, 2>(a);
-    DepthwisePixels<T> half = a;  // the upper one asks for rows of x, the lower one for those of y
-    half.outs /= 2, half.ahead.y_lines = 0;
-    rows_of<T, S, U>(half);
-    half.x += U * half.outs, half.out += half.outs;
-    half.ahead = a.ahead, half.ahead.x_lines = 0;
-    rows_of<T, S, U>(half);
-  }
-}
-
-template <class T, int S>
-void columns_of(const DepthwisePixels<T>& a) {
-  const bool two = a.run.stride == 2;
-  if constexpr (S == 3 || S == 5)
-    if (a.rows == S) return two ? rows_of<T, S, 2>(a) : rows_of<T, S, 1>(a);
-  if constexpr (S <= 2) {  // residue classes of the data gradient of 3x3 with stride 2
-    if (a.rows == 1 && !two) return pixels_of<T, S, 1, 1, 1>(a);
-  }
-  if constexpr (S <= 3) {  // and rows at the edge of 3x3
-    if (a.rows == 2) return two ? pixels_of<T, S, 2, 2, 1>(a) : pixels_of<T, S, 2, 1, 1>(a);
-  }
-  if constexpr (S > 1)
-    if (two) return pixels_of<T, S, 0, 2, 1>(a);
-  return pixels_of<T, S, 0, 1, 1>(a);
+template <int K, int U, class T>
+void rows_of(const DepthwiseBlocks<T>& a) {
+  if constexpr (depthwise_together(K, U, kVector<T>, false) == 4)
+    if (a.outs == 4) return blocks_of<Gather<K, U, 4>>(a);
+  if (a.outs == 2) return blocks_of<Gather<K, U, 2>>(a);
+  blocks_of<Gather<K, U, 1>>(a);
 }
 
 template <class T>
-void pixel(const DepthwisePixels<T>& a) {
-  switch (a.run.columns) {
-    case 1:
-      return columns_of<T, 1>(a);
-    case 2:
-      return columns_of<T, 2>(a);
-    case 3:
-      return columns_of<T, 3>(a);
-    case 4:
-      return columns_of<T, 4>(a);
-    case 5:
-      return columns_of<T, 5>(a);
-  }
+void blocks(const DepthwiseBlocks<T>& a) {
+  if (a.filter == 3)
+    return a.spread ? blocks_of<Spread<3>>(a) : a.stride == 1 ? rows_of<3, 1>(a) : rows_of<3, 2>(a);
+  a.spread ? blocks_of<Spread<5>>(a) : a.stride == 1 ? rows_of<5, 1>(a) : rows_of<5, 2>(a);
 }
 
-// Columns of x of strides [begin, end), under R rows of the filter and D rows of dy.
-template <class T, int S, int R, int U, int D, int NV>
-inline __attribute__((always_inline)) void columns(const DepthwiseWeight<T>& a, ptrdiff_t begin,
-                                                   ptrdiff_t end, ptrdiff_t c, ptrdiff_t left,
-                                                   Fetch<T, false>& ahead) {
-  constexpr int lanes = Vec<T>::lanes, M = (S + U - 1) / U, rows = R + U * (D - 1);
-  const DepthwiseRun run = a.run;
-  const bool fetches = c * ptrdiff_t(sizeof(T)) % 64 == 0;
-  Vec<T> acc[R][S][NV];
-  const T *x[rows], *dy = a.dy + c;
-#pragma GCC unroll 9
-  for (int r = 0; r < rows; ++r) x[r] = a.x[r] + c;
-#pragma GCC unroll 3
-  for (int r = 0; r < R; ++r)
+// P pixels of a row from pixel i on.
+template <int P, class T>
+inline __attribute__((always_inline)) void pixels(const DepthwiseTaps<T> a, ptrdiff_t i) {
+  const Vec<T> low = broadcast(a.low), high = broadcast(a.high);
+  row_each<T>(0, a.channels, [&](ptrdiff_t c, ptrdiff_t left) __attribute__((always_inline)) {
+    const ptrdiff_t w = depthwise_at<T>(c, a.filter);
+    Vec<T> sum[P];
+#pragma GCC unroll 8
+    for (int p = 0; p < P; ++p)
+      sum[p] = a.bias ? load_filled(a.bias + c, left, T(0)) : broadcast(T(0));
+    for (ptrdiff_t t = 0; t < a.taps; ++t) {
+      const Vec<T> weight = load_filled(a.w[t] + w, left, T(0));
+      const T* const x = a.x[t] + i * a.x_step + c;
+#pragma GCC unroll 8
+      for (int p = 0; p < P; ++p)
+        sum[p] = fma(load_filled(x + p * a.x_step, left, T(0)), weight, sum[p]);
+    }
+#pragma GCC unroll 8
+    for (int p = 0; p < P; ++p)
+      store_first(a.out + (i + p) * a.out_step + c, max(low, min(high, sum[p])), left);
+  });
+}
+
+// The last four may have been made before.
+template <class T>
+void taps(const DepthwiseTaps<T>& a) {
+  ptrdiff_t i = 0;
+  for (; i + 8 <= a.pixels; i += 8) pixels<8>(a, i);
+  if (i + 4 <= a.pixels) pixels<4>(a, i), i += 4;
+  if (i < a.pixels && a.pixels >= 4)
+    pixels<4>(a, a.pixels - 4);
+  else
+    for (; i < a.pixels; ++i) pixels<1>(a, i);
+}
+
+// Adds to the sums of rows [Base, Base + Height) of the filter.
+template <int K, int U, int Base, int Height, bool Edge, int O, int M, class T>
+inline __attribute__((always_inline)) void weight_sums(
+    const DepthwiseWeightBlocks<T>& a, ptrdiff_t c, ptrdiff_t left,
+    const Rows<T, depthwise_rows(K, U, false, O)>& x, const Vec<T> (&dy)[O][M]) {
+  T* const out = a.out + depthwise_at<T>(c, K * K) + Base * K * kLineChannels<T>;
+  Vec<T> sum[Height][K];
 #pragma GCC unroll 5
-    for (int s = 0; s < S; ++s)
-#pragma GCC unroll 4
-      for (int v = 0; v < NV; ++v)
-        acc[r][s][v] = load_filled(a.out[r] + s * a.out_column + c + v * lanes, left, T(0));
-  // At an edge, columns and outputs that are not there are not read: they meet not even a NaN.
-  auto step = [&](ptrdiff_t k, auto edge) __attribute__((always_inline)) {
-    if (fetches) ahead.next(1);
-#pragma GCC unroll 4
-    for (int v = 0; v < NV; ++v) {
-      Vec<T> d[D][M];
-#pragma GCC unroll 4
-      for (int o = 0; o < D; ++o)
+  for (int r = 0; r < Height; ++r)
 #pragma GCC unroll 5
-        for (int m = 0; m < M; ++m)
-          d[o][m] =
-              !edge.value || size_t(k - m) < size_t(run.pixels)
-                  ? load_filled(dy + o * a.dy_row + (k - m) * a.dy_step + v * lanes, left, T(0))
-                  : broadcast(T(0));
+    for (int s = 0; s < K; ++s)
+      sum[r][s] = load_filled(out + (r * K + s) * kLineChannels<T>, left, T(0));
+#pragma GCC unroll 8
+  for (int r = 0; r < (O - 1) * U + Height; ++r)
+#pragma GCC unroll 8
+    for (int s = 0; s < (M - 1) * U + K; ++s) {
+      if (Edge && !x.has(Base + r, s)) continue;
+      const Vec<T> pixel = load_filled(x.row[Base + r] + s * a.channels + c, left, T(0));
+#pragma GCC unroll 4
+      for (int o = 0; o < O; ++o)
 #pragma GCC unroll 2
-      for (int t = 0; t < U; ++t) {
-        const ptrdiff_t column = k * U + t - run.lead;
-        if (edge.value && size_t(column) >= size_t(run.present)) continue;
-#pragma GCC unroll 9
-        for (int row = 0; row < rows; ++row) {
-          const Vec<T> pixel = load_filled(x[row] + column * a.x_step + v * lanes, left, T(0));
-#pragma GCC unroll 4
-          for (int o = 0; o < D; ++o) {
-            const int r = row - U * o;
-            if (r < 0 || r >= R) continue;
-#pragma GCC unroll 5
-            for (int m = 0; U * m + t < S; ++m)
-              if (!edge.value || size_t(k - m) < size_t(run.pixels))
-                acc[r][U * m + t][v] = fma(pixel, d[o][m], acc[r][U * m + t][v]);
-          }
+        for (int m = 0; m < M; ++m) {
+          const int i = r - o * U, t = s - m * U;
+          if (i >= 0 && i < Height && t >= 0 && t < K) sum[i][t] = fma(pixel, dy[o][m], sum[i][t]);
         }
-      }
     }
-  };
-  const ptrdiff_t from = std::max<ptrdiff_t>(M - 1, ceil_div(run.lead, U));
-  const ptrdiff_t to = std::min(run.pixels, (run.lead + run.present) / U);
-  ptrdiff_t k = begin;
-  for (; k < end && k < from; ++k) step(k, std::true_type());
-  for (; k < end && k < to; ++k) step(k, std::false_type());
-  for (; k < end; ++k) step(k, std::true_type());
-#pragma GCC unroll 3
-  for (int r = 0; r < R; ++r)
 #pragma GCC unroll 5
-    for (int s = 0; s < S; ++s)
+  for (int r = 0; r < Height; ++r)
+#pragma GCC unroll 5
+    for (int s = 0; s < K; ++s) store_first(out + (r * K + s) * kLineChannels<T>, sum[r][s], left);
+}
+
+// Adds what channels [begin, end) of M columns of O rows of dy from column `first` on meet, as many
+// rows of the filter at a time as have registers for their sums.
+template <int K, int U, int O, int M, bool Edge, class T>
+inline __attribute__((always_inline)) void weight_block(
+    const DepthwiseWeightBlocks<T> a, const Rows<T, depthwise_rows(K, U, false, O)>& x,
+    ptrdiff_t first, ptrdiff_t begin, ptrdiff_t end) {
+  constexpr int fit = (kRegisters<T> - O * M - 2) / K, held = fit < K ? fit : K;
+  static_assert(held > 0 && 3 * held >= K, "rows of the filter by at most three parts");
+  const ptrdiff_t channels = a.channels, row = a.columns * channels;
+  const T* const dy = a.dy + first * channels;
+  row_each<T>(begin, end, [&](ptrdiff_t c, ptrdiff_t left) __attribute__((always_inline)) {
+    Vec<T> d[O][M];
 #pragma GCC unroll 4
-      for (int v = 0; v < NV; ++v)
-        store_first(a.out[r] + s * a.out_column + c + v * lanes, acc[r][s][v], left);
+    for (int o = 0; o < O; ++o)
+#pragma GCC unroll 2
+      for (int m = 0; m < M; ++m)
+        d[o][m] = load_filled(dy + o * row + m * channels + c, left, T(0));
+    if (a.far && !Edge) {  // what the next block reads anew
+#pragma GCC unroll 4
+      for (int o = 0; o < O; ++o)
+#pragma GCC unroll 2
+        for (int m = 0; m < M; ++m) {
+          __builtin_prefetch(dy + o * row + (m + M) * channels + c);
+#pragma GCC unroll 4
+          for (int u = 0; u < U * U; ++u)
+            __builtin_prefetch(x.row[K - U + o * U + u / U] +
+                               ((M - 1) * U + K + m * U + u % U) * channels + c);
+        }
+    }
+    auto part = [&](auto base) __attribute__((always_inline)) {
+      constexpr int b = decltype(base)::value, height = K - b < held ? K - b : held;
+      if constexpr (height > 0) weight_sums<K, U, b, height, Edge>(a, c, left, x, d);
+    };
+    part(std::integral_constant<int, 0>());
+    part(std::integral_constant<int, held>());
+    part(std::integral_constant<int, 2 * held>());
+  });
 }
 
-// Rows r to r + R.
-template <class T, int S, int R, int U, int D, int NV>
-void weight_rows(const DepthwiseWeight<T>& all, ptrdiff_t r) {
-  constexpr int lanes = Vec<T>::lanes, M = (S + U - 1) / U;
-  DepthwiseWeight<T> a = all;
-  a.x += r, a.out += r;
-  if (r > 0) a.ahead = {};
-  if (kWide<T> && U > 1) a.ahead.y_lines = 0;
-  Fetch<T, false> ahead(a.ahead);
-  const ptrdiff_t strides = a.run.pixels + M - 1;
-  for (ptrdiff_t k = 0; k < strides; k += kWeightRun) {
-    const ptrdiff_t end = std::min(k + kWeightRun, strides);
-    ptrdiff_t c = 0;
-    for (; c + NV * lanes <= a.channels; c += NV * lanes)
-      columns<T, S, R, U, D, NV>(a, k, end, c, lanes, ahead);
-    row_each<T>(c, a.channels, [&](ptrdiff_t at, ptrdiff_t left) __attribute__((always_inline)) {
-      columns<T, S, R, U, D, 1>(a, k, end, at, left, ahead);
-    });
-  }
+template <int K, int U, int O, class T>
+void weight_rows(const DepthwiseWeightBlocks<T>& a) {
+  using X = Rows<T, depthwise_rows(K, U, false, O)>;
+  constexpr ptrdiff_t columns = U + K;
+  const bool rows = X(a.x, 0, a.x_columns, a.channels).whole();
+  each_run<T>(a.channels, K * K, [&](ptrdiff_t begin, ptrdiff_t end) {
+    ptrdiff_t column = a.x_first, first = 0;
+    for (; first + 2 <= a.columns; first += 2, column += 2 * U) {
+      const X x(a.x, column, a.x_columns, a.channels);
+      if (rows && column >= 0 && column + columns <= a.x_columns)
+        weight_block<K, U, O, 2, false>(a, x, first, begin, end);
+      else
+        weight_block<K, U, O, 2, true>(a, x, first, begin, end);
+    }
+    if (first < a.columns)
+      weight_block<K, U, O, 1, true>(a, X(a.x, column, a.x_columns, a.channels), first, begin, end);
+  });
 }
 
-// A row of dy.
-template <class T, int S, int U>
-void weight_of_row(const DepthwiseWeight<T>& a) {
-  // Sums: eight to twelve, as two ports of four cycles and sixteen registers want.
-  const bool crowd = !kWide<T> && a.dy_step * ptrdiff_t(sizeof(T)) % kCrowded == 0;
-  ptrdiff_t r = 0;
-  if constexpr (S == 3 && !kWide<T>)
-    for (; crowd && r + 2 <= a.rows; r += 2) weight_rows<T, S, 2, U, 1, 2>(a, r);
-  if constexpr (S == 3 || S == 5)
-    for (constexpr int R = S == 3 ? 3 : 2; !crowd && r + R <= a.rows; r += R)
-      weight_rows<T, S, R, U, 1, 1>(a, r);
-  for (; r < a.rows; ++r) weight_rows<T, S, 1, U, 1, S <= 3 ? 4 : 2>(a, r);
-}
-
-// Two and four rows of dy share rows of x and meet the sums in memory once; at a stride of two by
-// two vectors, as L3 gives lines in pairs (1.07 to 1.33 times the speed on a Zen 5; at one 0.95).
-template <class T, int S, int U>
-void weight_of(const DepthwiseWeight<T>& a) {
-  if constexpr (depthwise_together(S, S, U) > 1 && kWide<T>) {
-    if (a.outs == 4) return weight_rows<T, S, S, U, 4, U>(a, 0);
-    if (a.outs == 2) return weight_rows<T, S, S, U, 2, U>(a, 0);
-  }
-  DepthwiseWeight<T> one = a;
-  for (ptrdiff_t o = 0; o < a.outs; ++o) {
-    weight_of_row<T, S, U>(one);
-    one.x += U, one.dy += a.dy_row;
-    one.ahead = {};
-  }
+template <int K, int U, class T>
+void weight_of(const DepthwiseWeightBlocks<T>& a) {
+  if constexpr (depthwise_together(K, U, kVector<T>, true) == 4)
+    if (a.outs == 4) return weight_rows<K, U, 4>(a);
+  if (a.outs == 2) return weight_rows<K, U, 2>(a);
+  weight_rows<K, U, 1>(a);
 }
 
 template <class T>
-void weight(const DepthwiseWeight<T>& a) {
-  const bool two = a.run.stride == 2;
-  switch (a.run.columns) {
-    case 1:
-      return weight_of<T, 1, 1>(a);
-    case 2:
-      return two ? weight_of<T, 2, 2>(a) : weight_of<T, 2, 1>(a);
-    case 3:
-      return two ? weight_of<T, 3, 2>(a) : weight_of<T, 3, 1>(a);
-    case 4:
-      return two ? weight_of<T, 4, 2>(a) : weight_of<T, 4, 1>(a);
-    case 5:
-      return two ? weight_of<T, 5, 2>(a) : weight_of<T, 5, 1>(a);
-  }
+void weight_blocks(const DepthwiseWeightBlocks<T>& a) {
+  if (a.filter == 3) return a.stride == 1 ? weight_of<3, 1>(a) : weight_of<3, 2>(a);
+  a.stride == 1 ? weight_of<5, 1>(a) : weight_of<5, 2>(a);
 }
-static_assert(kMostColumns == 5);
+
+// Taps [t, t + G) over P pixels from pixel i on.
+template <int G, int P, class T>
+inline __attribute__((always_inline)) void weight_pixels(const DepthwiseWeightTaps<T> a,
+                                                         ptrdiff_t t, ptrdiff_t i) {
+  const T *const dy = a.dy + i * a.dy_step, *x[G];
+  T* out[G];
+#pragma GCC unroll 8
+  for (int g = 0; g < G; ++g) x[g] = a.x[t + g] + i * a.x_step, out[g] = a.out[t + g];
+  row_each<T>(0, a.channels, [&](ptrdiff_t c, ptrdiff_t left) __attribute__((always_inline)) {
+    const ptrdiff_t at = depthwise_at<T>(c, a.filter);
+    Vec<T> d[P];
+#pragma GCC unroll 4
+    for (int p = 0; p < P; ++p) d[p] = load_filled(dy + p * a.dy_step + c, left, T(0));
+#pragma GCC unroll 8
+    for (int g = 0; g < G; ++g) {
+      Vec<T> sum = load_filled(out[g] + at, left, T(0));
+#pragma GCC unroll 4
+      for (int p = 0; p < P; ++p)
+        sum = fma(load_filled(x[g] + p * a.x_step + c, left, T(0)), d[p], sum);
+      store_first(out[g] + at, sum, left);
+    }
+  });
+}
+
+template <int P, class T>
+void weight_taps_of(const DepthwiseWeightTaps<T>& a, ptrdiff_t i) {
+  ptrdiff_t t = 0;
+  for (; t + 8 <= a.taps; t += 8) weight_pixels<8, P>(a, t, i);
+  for (; t + 3 <= a.taps; t += 3) weight_pixels<3, P>(a, t, i);
+  for (; t < a.taps; ++t) weight_pixels<1, P>(a, t, i);
+}
+
+template <class T>
+void weight_taps(const DepthwiseWeightTaps<T>& a) {
+  ptrdiff_t i = 0;
+  for (; i + 4 <= a.pixels; i += 4) weight_taps_of<4>(a, i);
+  for (; i < a.pixels; ++i) weight_taps_of<1>(a, i);
+}
 
 }  // namespace
 }  // namespace striate

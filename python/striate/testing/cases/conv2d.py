@@ -123,8 +123,9 @@ _LAYERS = [
 ]
 
 
-# One filter a channel: all columns that a line slides over, and more; rows in pairs and alone;
-# channels around lines and vectors; edges with no pixel, and images smaller than the filter.
+# One filter a channel: filters that go by blocks, and all others tap by tap; every rest of rows and
+# columns that blocks leave; channels around lines and vectors; edges with no pixel, paddings on one
+# side, and images smaller than the filter.
 _DEPTHWISE_LAYERS = [
     *(_layer(2, c, 7, w, c, r, s, stride=u, pad=p, groups=c) for c, w, r, s, u, p in (
         (16, 9, 3, 3, 1, 1), (33, 8, 3, 3, 1, 0), (40, 10, 3, 3, 2, 1), (24, 7, 3, 3, (2, 1), 1),
@@ -137,6 +138,9 @@ _DEPTHWISE_LAYERS = [
     *(_layer(1, 20, 11, 12, 20, 3, s, stride=u, pad=3, dilation=d, groups=20) for s, u, d in (
         (3, 1, 2), (3, 2, 2), (5, 1, (1, 3)), (2, 3, (2, 1)), (7, 1, 2)
     )),
+    *(_layer(1, 19, h, 13 - h, 19, k, k, stride=u, pad=p, groups=19)
+      for h in range(5, 9) for k in (3, 5) for u in (1, 2)
+      for p in (0, 1, ((2, 0), (0, 1)), ((0, 3), (1, 2)))),
     _layer(1, 18, 5, 6, 18, 3, 3, pad=((0, 2), (2, 0)), groups=18),
     _layer(0, 4, 5, 5, 4, 3, 3, pad=1, groups=4),
 ]  # fmt: skip
@@ -381,7 +385,7 @@ CASES = [
     ),
     Case(
         name="conv2d_depthwise",
-        rows=("conv2d_depthwise_pixel_",),
+        rows=("conv2d_depthwise_blocks_", "conv2d_depthwise_taps_"),
         function=None,
         kernel=_fwd_kernel,
         reference=_fwd,
@@ -390,7 +394,7 @@ CASES = [
     ),
     Case(
         name="conv2d_depthwise_bwd_data",
-        rows=("conv2d_depthwise_pixel_",),
+        rows=("conv2d_depthwise_blocks_", "conv2d_depthwise_taps_"),
         function=None,
         kernel=_bwd_data_kernel,
         reference=_bwd_data,
