@@ -142,7 +142,7 @@ void by_blocks(const ConvShape& s, const ByBlocks& pass, const T* x, const T* w,
       for (ptrdiff_t o = 0; o < count; ++o)
         outs[o] = size_t(h + o) < size_t(pass.h) ? to + (h + o) * row : nullptr;
       kernel.run({s.r, pass.stride, pass.spread, count, rows, outs, pass.x_w, pass.w, pass.along.x,
-                  pass.along.out, w, s.c, e.bias, e.low, e.high, past});
+                  pass.along.out, w, s.c, e.bias, e.low, e.high, is_far<T>(s), past});
     }
     const ptrdiff_t from = std::max<ptrdiff_t>(begin, 0);
     if (e.activation)

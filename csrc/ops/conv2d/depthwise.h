@@ -48,6 +48,7 @@ struct DepthwiseBlocks {
   ptrdiff_t channels;
   const T* bias;  // or null
   T low, high;
+  bool far;   // no cache holds the images
   bool past;  // out is written past the caches: it and the channels are whole lines
 };
 

@@ -5,6 +5,7 @@
 // and took 1.2 to 2.6 times as long (Zen 5): 64-byte steps of a pixel apart are what L3 gives
 // worst.
 #include <algorithm>
+#include <cstdint>
 #include <type_traits>
 
 #include "core/blocks.h"
@@ -26,6 +27,7 @@ struct Gather {
   static constexpr int taps = K, outs = O, step = 2 * U;  // columns of x from block to block
   static constexpr int rows = int(depthwise_rows(K, U, false, O));
   static constexpr int columns = int(depthwise_rows(K, U, false, 2));
+  static constexpr int shared = rows - O * U;  // rows of x with the block above
   static constexpr int tap(int out, int x) {
     const int t = x - out * U;
     return t >= 0 && t < K ? t : -1;
@@ -36,6 +38,7 @@ template <int K>
 struct Spread {
   static constexpr int taps = K, outs = 2, step = 1;
   static constexpr int rows = int(depthwise_rows(K, 2, true, 2)), columns = rows;
+  static constexpr int shared = rows - 1;
   static constexpr int tap(int out, int x) {
     const int t = K - 2 + out - 2 * x;
     return t >= 0 && t < K ? t : -1;
@@ -43,19 +46,35 @@ struct Spread {
   static constexpr bool is_new(int) { return true; }
 };
 
-// Rows of pixels from a column on; null where there is no row.
+// p + n, of which null and what lies beside the array are not read.
+template <class T>
+T* offset(T* p, ptrdiff_t n) {
+  return reinterpret_cast<T*>(uintptr_t(p) + uintptr_t(n) * sizeof(T));
+}
+
+// p, which the compiler takes for a new pointer: else it keeps one for each of a block's pixels,
+// and makes them anew for every block (8 x 16 x 112 x 112 1.3 times as long).
+template <class T>
+inline T* hidden(T* p) {
+  asm("" : "+r"(p));
+  return p;
+}
+
+// Rows of pixels, null where there is no row, from a column on.
 template <class T, int R>
 struct Rows {
-  const T* row[R];
+  const T* const* x;
+  const T* row[R];            // at the column; not to be read where there is no row
   ptrdiff_t column, columns;  // the first, and how many a row has
   Rows(const T* const* x, ptrdiff_t column, ptrdiff_t columns, ptrdiff_t channels)
-      : column(column), columns(columns) {
-    for (int r = 0; r < R; ++r) row[r] = x[r] ? x[r] + column * channels : nullptr;
+      : x(x), column(column), columns(columns) {
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) row[r] = offset(x[r], column * channels);
   }
   bool whole() const {
-    return std::all_of(row, row + R, [](const T* x) { return x != nullptr; });
+    return std::all_of(x, x + R, [](const T* x) { return x != nullptr; });
   }
-  bool has(int r, int s) const { return row[r] && size_t(column + s) < size_t(columns); }
+  bool has(int r, int s) const { return x[r] && size_t(column + s) < size_t(columns); }
 };
 
 // Calls f(begin, end) for runs of channels whose weights, taps of each, lie in L1 beside the
@@ -80,7 +99,7 @@ inline __attribute__((always_inline)) void block(const DepthwiseBlocks<T> a,
   const Vec<T> low = broadcast(a.low), high = broadcast(a.high);
   T* out[O];
 #pragma GCC unroll 4
-  for (int o = 0; o < O; ++o) out[o] = a.out[o] ? a.out[o] + first * channels : nullptr;
+  for (int o = 0; o < O; ++o) out[o] = offset(a.out[o], first * channels);
   row_each<T>(begin, end, [&](ptrdiff_t c, ptrdiff_t left) __attribute__((always_inline)) {
     const Vec<T> bias = a.bias ? load_filled(a.bias + c, left, T(0)) : broadcast(T(0));
     constexpr auto tap = Shape::tap;
@@ -88,6 +107,15 @@ inline __attribute__((always_inline)) void block(const DepthwiseBlocks<T> a,
     Vec<T> weight[K][K], sum[O][2];
 #pragma GCC unroll 4
     for (int o = 0; o < O; ++o) sum[o][0] = sum[o][1] = bias;
+    if (a.far && !Edge) {  // what the next block reads anew
+      constexpr int fresh = Shape::rows - Shape::shared;
+#pragma GCC unroll 8
+      for (int r = 0; r < fresh; ++r) {
+        const T* at = hidden(x.row[Shape::shared + r] + Shape::columns * channels + c);
+#pragma GCC unroll 4
+        for (int s = 0; s < Shape::step; ++s) __builtin_prefetch(at + s * channels);
+      }
+    }
 #pragma GCC unroll 8
     for (int r = 0; r < Shape::rows; ++r) {
 #pragma GCC unroll 4
@@ -97,10 +125,12 @@ inline __attribute__((always_inline)) void block(const DepthwiseBlocks<T> a,
           if (tap(o, r) >= 0 && Shape::is_new(o))
             weight[tap(o, r)][s] =
                 load_filled(w + (tap(o, r) * K + s) * kLineChannels<T>, left, T(0));
+      const T* at = hidden(x.row[r] + c);
 #pragma GCC unroll 8
       for (int s = 0; s < Shape::columns; ++s) {
+        if (s > 0 && s % 3 == 0) at = hidden(at + 3 * channels);
         if (Edge && !x.has(r, s)) continue;
-        const Vec<T> pixel = load_filled(x.row[r] + s * channels + c, left, T(0));
+        const Vec<T> pixel = load_filled(at + s % 3 * channels, left, T(0));
 #pragma GCC unroll 4
         for (int o = 0; o < O; ++o)
 #pragma GCC unroll 2
@@ -113,7 +143,7 @@ inline __attribute__((always_inline)) void block(const DepthwiseBlocks<T> a,
     for (int o = 0; o < O; ++o)
 #pragma GCC unroll 2
       for (int m = 0; m < 2; ++m) {
-        if (Edge && !(out[o] && size_t(first + m) < size_t(a.columns))) continue;
+        if (Edge && !(a.out[o] && size_t(first + m) < size_t(a.columns))) continue;
         T* const to = out[o] + m * channels + c;
         const Vec<T> y = max(low, min(high, sum[o][m]));
         if (a.past)
@@ -205,11 +235,13 @@ inline __attribute__((always_inline)) void weight_sums(
     for (int s = 0; s < K; ++s)
       sum[r][s] = load_filled(out + (r * K + s) * kLineChannels<T>, left, T(0));
 #pragma GCC unroll 8
-  for (int r = 0; r < (O - 1) * U + Height; ++r)
+  for (int r = 0; r < (O - 1) * U + Height; ++r) {
+    const T* at = hidden(x.row[Base + r] + c);
 #pragma GCC unroll 8
     for (int s = 0; s < (M - 1) * U + K; ++s) {
+      if (s > 0 && s % 3 == 0) at = hidden(at + 3 * a.channels);
       if (Edge && !x.has(Base + r, s)) continue;
-      const Vec<T> pixel = load_filled(x.row[Base + r] + s * a.channels + c, left, T(0));
+      const Vec<T> pixel = load_filled(at + s % 3 * a.channels, left, T(0));
 #pragma GCC unroll 4
       for (int o = 0; o < O; ++o)
 #pragma GCC unroll 2
@@ -218,14 +250,15 @@ inline __attribute__((always_inline)) void weight_sums(
           if (i >= 0 && i < Height && t >= 0 && t < K) sum[i][t] = fma(pixel, dy[o][m], sum[i][t]);
         }
     }
+  }
 #pragma GCC unroll 5
   for (int r = 0; r < Height; ++r)
 #pragma GCC unroll 5
     for (int s = 0; s < K; ++s) store_first(out + (r * K + s) * kLineChannels<T>, sum[r][s], left);
 }
 
-// Adds what channels [begin, end) of M columns of O rows of dy from column `first` on meet, as many
-// rows of the filter at a time as have registers for their sums.
+// Adds what channels [begin, end) of M columns of O rows of dy from column `first` on meet, as
+// many rows of the filter at a time as have registers for their sums.
 template <int K, int U, int O, int M, bool Edge, class T>
 inline __attribute__((always_inline)) void weight_block(
     const DepthwiseWeightBlocks<T> a, const Rows<T, depthwise_rows(K, U, false, O)>& x,
