@@ -105,9 +105,9 @@ class Model {
       case ConvMethod::depthwise:
         return 2.5 * pixels_ * groups_ * taps_;
       case ConvMethod::winograd_f4x4:
-        return winograd_cost(s_, pass_, 4, lanes_, masked_store());
+        return winograd_cost(s_, pass_, 4, item_, lanes_, masked_store());
       case ConvMethod::winograd_f2x2:
-        return winograd_cost(s_, pass_, 2, lanes_, masked_store());
+        return winograd_cost(s_, pass_, 2, item_, lanes_, masked_store());
       case ConvMethod::scatter: {
         const double windows = pixels_ * double(s_.r), window = double(s_.s) * c_;
         return 1.15 * pixels_ * columns(taps_ * c_) * steps(k_) +

@@ -142,7 +142,7 @@ ptrdiff_t winograd_section(double tiles, double tile_bytes, double u_bytes, doub
 bool winograd_accepts(const ConvShape& s, ptrdiff_t m);
 // What it takes, in multiply-adds of whole vectors of so many lanes; so is what the store of a
 // vector that is not whole takes.
-double winograd_cost(const ConvShape& s, ConvPass pass, ptrdiff_t m, double lanes,
+double winograd_cost(const ConvShape& s, ConvPass pass, ptrdiff_t m, double item, double lanes,
                      double masked_store);
 // Bytes that its threads share.
 double winograd_workspace(const ConvShape& s, ConvPass pass, ptrdiff_t m, Dtype dtype);

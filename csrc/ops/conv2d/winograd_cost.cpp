@@ -11,6 +11,8 @@ namespace {
 
 constexpr ptrdiff_t kSectionBytes = 16 << 20;  // of V of a section
 constexpr double kFarFilters = 12 << 20;       // bytes of U beyond which it is far away
+constexpr double kBlockTiles = 14;             // of a small block
+constexpr double kPackedFilters = 8 << 20;     // and from which on it shows that filters are packed
 
 // Calls f(down, across) for the axes of each problem of a pass.
 template <class F>
@@ -63,7 +65,7 @@ double winograd_workspace(const ConvShape& s, ConvPass pass, ptrdiff_t m, Dtype 
   return most;
 }
 
-double winograd_cost(const ConvShape& s, ConvPass pass, ptrdiff_t m, double lanes,
+double winograd_cost(const ConvShape& s, ConvPass pass, ptrdiff_t m, double item, double lanes,
                      double masked_store) {
   auto whole = [&](ptrdiff_t n) { return double(ceil_div(n, ptrdiff_t(lanes))) * lanes; };
   const double c = double(s.c), k = double(s.k);
@@ -72,6 +74,15 @@ double winograd_cost(const ConvShape& s, ConvPass pass, ptrdiff_t m, double lane
   const double products =
       pass == ConvPass::fwd ? whole(s.k) * (c + 3) : whole(s.c) * (weight ? k : k + 3);
   const double in = whole(data ? s.k : s.c), out = whole(data ? s.c : s.k);
+  // What filters of several pieces add, of so many points in all: V of the fewest tiles leaves L2,
+  // and filters are packed to and from L3.
+  auto beyond_caches = [&](double points, double tiles) {
+    const double v = points * in, u = points * c * k;
+    return (v * item * kBlockTiles > double(l2_bytes()) ? v * tiles * lanes : 0) +
+           (pass == ConvPass::fwd && u * item > kPackedFilters
+                ? 2.5 * double(s.r * s.s) * c * k * lanes
+                : 0);
+  };
   double cost = 0;
   each_problem(s, pass, [&](const WinogradAxis& down, const WinogradAxis& across) {
     const double points = double(s.n) * down.points(m) * across.points(m);
@@ -82,6 +93,7 @@ double winograd_cost(const ConvShape& s, ConvPass pass, ptrdiff_t m, double lane
     cost += 1.1 * points * products + (m == 4 ? 400 : 190) * tiles * (share * in + out) +
             (m == 4 ? 406 : 200) * share * whole(s.c) * k +
             (in > double(data ? s.k : s.c) ? xis * share * tiles * masked_store : 0);
+    if (down.count * across.count > 1) cost += beyond_caches(xis * share, tiles);
   });
   return cost;
 }
