@@ -41,6 +41,30 @@ def test_many_products_at_once(dtype, shared):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("beyond", [1, 2])
+@pytest.mark.parametrize("turned", [False, True])
+def test_columns_beyond_whole_vectors(dtype, beyond, turned):
+    """They go by sums along k, with all that the others have: bias, old C, activation."""
+    m, n, k = 61, 32 + beyond, 127
+    a, b = randn(2, m, k, dtype=dtype), randn(n, k, dtype=dtype, seed=1).T
+    old, bias = randn(2, m, n, dtype=dtype, seed=2), randn(n, dtype=dtype, seed=3)
+    made = []
+    for threads in (1, 3):
+        _C.set_num_threads(threads)
+        for activation in ("relu", "tanh"):
+            out = old.copy()
+            if turned:  # C lies by columns
+                out = np.ascontiguousarray(out.transpose(0, 2, 1)).transpose(0, 2, 1)
+            _C.gemm(a, b, bias, activation, beta=1.0, out=out)
+            made.append(out)
+    assert np.array_equal(made[0], made[2]) and np.array_equal(made[1], made[3])
+    expected = wide(a) @ wide(b) + wide(old) + wide(bias)
+    bound = (k + 3) * np.finfo(dtype).eps * (k * np.abs(a).max() * np.abs(b).max() + 8)
+    np.testing.assert_allclose(made[0], np.maximum(expected, 0), 0, bound)
+    np.testing.assert_allclose(made[1], np.tanh(expected), 0, bound)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize(("m", "n"), [(64, 40), (23, 130), (150, 17)])
 def test_both_operands_along_the_sides_of_c(dtype, m, n):
     """A packed by columns, in more than one block of k, dense and not."""
