@@ -233,7 +233,7 @@ class Model {
     const bool data = pass_ == ConvPass::bwd_data;
     const double row = double(s_.s) * (data ? k_ : c_);
     if (pass_ == ConvPass::bwd_weight)
-      return (row > 64 ? 1.5 : 1.1) * pixels_ * columns(k_) * taps_ * c_ +
+      return (row > 64 ? tall_ < 8 ? 1.5 : 1.17 : 1.1) * pixels_ * columns(k_) * taps_ * c_ +
              copy(inputs_ * c_ + pixels_ * k_ / 2);
     const double lines = double(s_.n) * double(data ? s_.h : s_.p);
     const double width = vectors(data ? c_ : k_) * lanes_;

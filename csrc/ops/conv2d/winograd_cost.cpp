@@ -90,10 +90,15 @@ double winograd_cost(const ConvShape& s, ConvPass pass, ptrdiff_t m, double item
     // Of a whole tile, by the points of one piece.
     const double xis = double((m + 2) * (m + 2));
     const double share = down.points_of_tile(m) * across.points_of_tile(m) / xis;
-    cost += 1.1 * points * products + (m == 4 ? 400 : 190) * tiles * (share * in + out) +
+    // The weight gradient at a stride reads its pixels scattered (measured where stores are masked
+    // for nothing: AVX-512).
+    const bool apart = weight && s.stride_w > 1 && masked_store == 0;
+    const bool several = down.count * across.count > 1;
+    cost += (apart ? 1.9 : 1.1) * points * products +
+            (m == 4 ? 400 : 190) * tiles * (share * in + out) +
             (m == 4 ? 406 : 200) * share * whole(s.c) * k +
             (in > double(data ? s.k : s.c) ? xis * share * tiles * masked_store : 0);
-    if (down.count * across.count > 1) cost += beyond_caches(xis * share, tiles);
+    if (several && !weight) cost += beyond_caches(xis * share, tiles);
   });
   return cost;
 }
