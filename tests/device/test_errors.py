@@ -69,6 +69,19 @@ def test_a_launch_that_fails_says_kernel_shapes_and_the_drivers_words():
     assert (x * x).sum().item() == 15
 
 
+@pytest.mark.skipif(not FAKE, reason="a real driver does not fail on demand")
+@pytest.mark.parametrize("launch", [1, 2])
+def test_a_later_launch_of_an_operation_says_the_shapes_too(launch):
+    x, rows = striate.ones(6, 4, device="cuda")._array, striate.ones(6, device="cuda")._array
+    weight = striate.ones(4, device="cuda")._array
+    os.environ["FAKE_FAIL"] = f"cuLaunchKernel:{launch}:1"
+    try:
+        with pytest.raises(RuntimeError, match=r"layer_norm_bwd_\w+: x \(6, 4\), grid"):
+            _C.layer_norm_backward(x, x, 1, rows, rows, weight, True)
+    finally:
+        del os.environ["FAKE_FAIL"]
+
+
 def test_bindings_refuse_what_does_not_fit():
     array = striate.ones(2, 3, device="cuda")._array
     with pytest.raises(TypeError, match="add: b: expected float32 like the first operand"):

@@ -87,13 +87,12 @@ void layer_norm_backward_launch(const cuda::Stream& stream, const LayerNormProbl
                                              static_cast<T*>(dweight),
                                              static_cast<T*>(dbias)};
     Kernels<T>& kernels = kernels_of(t);
-    const cuda::Operands shown = {{"x", {p.rows, p.n}}};
-    (p.mean ? kernels.layer_bwd : kernels.rms_bwd)[warp].launch(stream, grid_of(stream, p), shown,
-                                                                arguments);
+    (p.mean ? kernels.layer_bwd : kernels.rms_bwd)[warp].launch(stream, grid_of(stream, p),
+                                                                {{"x", {p.rows, p.n}}}, arguments);
     if (!dweight && !dbias) return;
     (p.mean ? kernels.layer_columns : kernels.rms_columns)
         .launch(stream, {{cuda::blocks_for(p.n, 32), unsigned(layer_norm_parts(p.rows))}, {32, 8}},
-                shown, arguments);
+                {{"x", {p.rows, p.n}}}, arguments);
   });
 }
 

@@ -25,7 +25,7 @@ void pad_launch(const cuda::Stream& stream, const Operand& x, const ptrdiff_t* b
   PadCuda pad{};
   pad.n = out.size();
   for (int i = 0; i < out.rank; ++i)
-    if (out.shape[i] != 1 || x.shape[i] != 1)
+    if (out.shape[i] != 1 || x.shape[i] != 1 || before[i] != 0)
       pad.axis[pad.rank++] = {out.shape[i], x.shape[i], before[i], x.stride[i], out.stride[i]};
   std::stable_sort(pad.axis, pad.axis + pad.rank,
                    [](const auto& a, const auto& b) { return a.y_stride > b.y_stride; });

@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bindings whose operands or `out` lie in unusual orders on a GPU, against NumPy."""
+
+import numpy as np
+import pytest
+import striate
+import striate.nn.functional as F
+from devices import normal
+from striate import _C
+
+
+def on_gpu(host):
+    return striate.tensor(host, device="cuda")._array
+
+
+@pytest.mark.parametrize("turn", [(-1, 1, 1), (1, -1, 1), (-1, -1, 1)])
+@pytest.mark.parametrize("k", [9, 2100])
+def test_product_into_rows_that_run_backwards(turn, k):
+    """In one part, and in several that are added up."""
+    a, b, c = normal((2, 5, k)), normal((2, k, 6)), normal((2, 5, 6))
+    out = on_gpu(c)
+    steps = tuple(slice(None, None, s) for s in turn)
+    _C.gemm(on_gpu(a), on_gpu(b), beta=0.5, out=out[steps])
+    want = (a.astype("f8") @ b)[steps] + 0.5 * c
+    np.testing.assert_allclose(out.get(), want, 0, 1e-5 * k)
+
+
+@pytest.mark.parametrize("shape", [(1,), (3, 1), (1, 1, 1, 1), (2, 3, 1, 4)])
+def test_padding_that_moves_an_axis_of_one_element(shape):
+    """What was there is cropped, and the axis has one element again."""
+    x = normal(shape)
+    widths = (0, 0, 1, -1) if shape[-1] != 1 else (-1, 1)
+    got = F.pad(striate.tensor(x, device="cuda"), widths, value=7.0)
+    np.testing.assert_array_equal(got.cpu().numpy(), np.full(shape, 7.0))
