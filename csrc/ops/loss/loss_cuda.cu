@@ -43,7 +43,8 @@ class ClassWeights {
   bool only_label() const { return !target_ && each_ == T(0); }
   T operator()(int64 c) const {
     const T t = target_ ? target_[c] * keep_ + each_ : c == label_ ? keep_ + each_ : each_;
-    return weight_ ? t * weight_[c] : t;
+    // What does not count is 0 whatever its weight, an infinite one too.
+    return weight_ && (c == label_ || !only_label()) ? t * weight_[c] : t;
   }
 
  private:
