@@ -122,9 +122,10 @@ sanitize() {
   command -v compute-sanitizer >/dev/null || why="${why:-compute-sanitizer is not on the PATH}"
   for tool in memcheck racecheck initcheck; do
     [[ -z "$why" ]] || { absent "$tool" "$why" && continue; }
-    # Without CuPy's pool every array has bounds of its own.
+    # Without CuPy's pool every array has bounds of its own. Calls that the driver refuses are no
+    # finding: a launcher asks whether there is one parameter more, tests ask for too much memory.
     step "$tool" 175 env STRIATE_TEST_NO_POOL=1 compute-sanitizer --tool "$tool" --error-exitcode 9 \
-      --print-limit 20 "${on_gpu[@]}" tests/device/test_!(measuring|cases|commands|training).py
+      --report-api-errors no --print-limit 20 "${on_gpu[@]}" tests/device/test_!(measuring|cases|commands|training).py
   done
 }
 

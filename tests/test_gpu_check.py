@@ -101,6 +101,7 @@ def test_sanitize_with_a_gpu(tmp_path, with_a_gpu):
     assert done.returncode == 0, done.stdout
     for tool in ("memcheck", "racecheck", "initcheck"):
         assert steps[tool]["state"] == "ok" and f"--tool {tool} " in steps[tool]["said"]
+        assert "--report-api-errors no" in steps[tool]["said"]
     log = (tmp_path / "sanitize.log").read_text()
     assert "tests/device/test_gemm.py" in log and "tests/device/test_measuring.py" not in log
 

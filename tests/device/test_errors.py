@@ -55,6 +55,23 @@ def test_any_allocation_may_fail():
         assert a.tobytes() == b.tobytes() == c.tobytes()
 
 
+@pytest.mark.parametrize("status", [2, 700])
+def test_an_allocator_may_fail_with_an_error_of_the_runtime(status, monkeypatch):
+    """As CuPy's do beside its pool; no other error of theirs is taken for a lack of memory."""
+
+    def full(size):
+        error = RuntimeError(f"error {status} for {size} bytes")
+        error.status = status
+        raise error
+
+    x = striate.ones(8, device="cuda")
+    with monkeypatch.context() as patch:
+        patch.setattr(cupy.cuda, "alloc", full)
+        with pytest.raises(MemoryError if status == 2 else RuntimeError, match="for 32 bytes"):
+            x + 1
+    assert (x + 1).tolist() == [2] * 8
+
+
 @pytest.mark.skipif(not FAKE, reason="a real driver does not fail on demand")
 def test_a_launch_that_fails_says_kernel_shapes_and_the_drivers_words():
     x = striate.ones(3, 5, device="cuda")
