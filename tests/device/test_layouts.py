@@ -14,15 +14,19 @@ def on_gpu(host):
 
 
 @pytest.mark.parametrize("turn", [(-1, 1, 1), (1, -1, 1), (-1, -1, 1)])
-@pytest.mark.parametrize("k", [9, 2100])
-def test_product_into_rows_that_run_backwards(turn, k):
-    """In one part, and in several that are added up."""
-    a, b, c = normal((2, 5, k)), normal((2, k, 6)), normal((2, 5, 6))
-    out = on_gpu(c)
-    steps = tuple(slice(None, None, s) for s in turn)
+def test_products_into_rows_that_run_backwards(turn):
+    a, b, c = normal((2, 5, 9)), normal((2, 9, 6)), normal((2, 5, 6))
+    out, steps = on_gpu(c), tuple(slice(None, None, s) for s in turn)
     _C.gemm(on_gpu(a), on_gpu(b), beta=0.5, out=out[steps])
     want = (a.astype("f8") @ b)[steps] + 0.5 * c
-    np.testing.assert_allclose(out.get(), want, 0, 1e-5 * k)
+    np.testing.assert_allclose(out.get(), want, 0, 1e-5)
+
+
+def test_a_sum_in_parts_into_rows_that_run_backwards():
+    a, b, c = normal((5, 1100)), normal((1100, 6)), normal((5, 6))
+    out = on_gpu(c)
+    _C.gemm(on_gpu(a), on_gpu(b), out=out[::-1])
+    np.testing.assert_allclose(out.get(), (a.astype("f8") @ b)[::-1], 0, 1e-3)
 
 
 @pytest.mark.parametrize("shape", [(1,), (3, 1), (1, 1, 1, 1), (2, 3, 1, 4)])
