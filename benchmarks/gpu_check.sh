@@ -106,8 +106,10 @@ build_test() {
   why="$(lacks)"
   if [[ -n "$why" ]]; then
     absent "tests on the GPU" "$why"
+    absent kernels "$why"
     absent "mma tiles" "$why"
   else
+    step kernels 150 "$python" benchmarks/compile_kernels.py # or each test waits for its own
     step "mma tiles" 60 "$python" benchmarks/mma_tiles.py "$out/mma_tiles.json"
     step "tests on the GPU" 240 "${on_gpu[@]}" --durations=10 tests/device
   fi
