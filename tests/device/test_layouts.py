@@ -29,6 +29,22 @@ def test_a_sum_in_parts_into_rows_that_run_backwards():
     np.testing.assert_allclose(out.get(), (a.astype("f8") @ b)[::-1], 0, 1e-3)
 
 
+@pytest.mark.parametrize("step", [2, -1])
+def test_an_activation_never_runs_past_a_product_with_gaps(step):
+    """Which no clamp does: of rows that are not dense it is refused, or right."""
+    a, b = normal((5, 3)), normal((3, 4))
+    memory = on_gpu(np.zeros((11, 6), np.float32))
+    out = memory[::step][:5, :4]
+    try:
+        _C.gemm(on_gpu(a), on_gpu(b), activation="tanh", out=out)
+    except ValueError as error:
+        assert "on a GPU, got another order" in str(error)
+    else:
+        np.testing.assert_allclose(out.get(), np.tanh(a.astype("f8") @ b), 0, 1e-5)
+    out.fill(0)
+    assert not memory.get().any()
+
+
 @pytest.mark.parametrize("shape", [(1,), (3, 1), (1, 1, 1, 1), (2, 3, 1, 4)])
 def test_padding_that_moves_an_axis_of_one_element(shape):
     """What was there is cropped, and the axis has one element again."""
