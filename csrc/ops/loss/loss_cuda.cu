@@ -7,10 +7,10 @@
 // in L1 or L2. Exponentials are computed twice rather than kept. A label that is no class makes
 // loss and gradient of its row NaN, and reads nothing. Bound: memory, two streams in and one out.
 //
-// cross_entropy_<dtype>_cuda(CrossEntropyCuda<T>)        a block a row: block 256, grid at most
-// rows cross_entropy_<dtype>_cuda_warp(the same)              a warp a row, classes <= 1024: block
-// 256,
-//                                                        grid at most ceil(rows / 8)
+// cross_entropy_<dtype>_cuda(CrossEntropyCuda<T>)
+//   a block a row: block 256, grid at most rows
+// cross_entropy_<dtype>_cuda_warp(the same)
+//   a warp a row, classes <= 1024: block 256, grid at most ceil(rows / 8)
 // {squared_error,absolute_error,huber,binary_logits}_<dtype>_cuda(PointwiseCuda<T>)
 //   block 256, grid at most parts; the parts' sums are added up by sum_row_<dtype>_cuda. Parts of
 //   16384 elements keep rounding errors as small as on the CPU.
