@@ -21,7 +21,8 @@
 enum { INVALID_VALUE = 1, OUT_OF_MEMORY = 2, NO_CONTEXT = 201, NOT_FOUND = 500, HANDLE = 400 };
 
 struct context { int device; };
-struct thing { struct context *owner; char name[64]; }; /* a stream, an event, a module, a function */
+/* A stream, an event, a module, a function, which may have asked for shared memory. */
+struct thing { struct context *owner; char name[64]; int shared; };
 
 static struct context contexts[MOST];
 static __thread struct context *current;
@@ -302,6 +303,16 @@ static int run_on_shim(void *library, const char *kernel, struct shim_launch *la
   return error ? 700 : 0;
 }
 
+/* Of every chip from compute capability 8.0 on: bytes of shared memory that a block may ask for. */
+#define MOST_SHARED (99 << 10)
+
+static int beyond_limits(struct thing *function, const unsigned grid[3], const unsigned block[3],
+                         unsigned shared) {
+  const unsigned unasked = 48 << 10, asked = (unsigned)function->shared;
+  return grid[0] > 0x7fffffffu || grid[1] > 65535 || grid[2] > 65535 || block[2] > 64 ||
+         block[0] * block[1] * block[2] > 1024 || shared > (asked > unasked ? asked : unasked);
+}
+
 API cuModuleLoadData(struct thing **module, const void *image) {
   CALL(cuModuleLoadData, "%d", current ? current->device : -1);
   NEED_CONTEXT;
@@ -319,6 +330,8 @@ API cuModuleGetFunction(struct thing **function, struct thing *module, const cha
 API cuFuncSetAttribute(void *function, int attribute, int value) {
   CALL(cuFuncSetAttribute, "%d %d", attribute, value);
   NEED_OWN(function);
+  if (attribute != 8 || value > MOST_SHARED) return INVALID_VALUE;
+  ((struct thing *)function)->shared = value;
   return 0;
 }
 
@@ -361,7 +374,8 @@ static int launch_probe(struct thing *function, unsigned gx, unsigned gy, unsign
 
 API cuLaunchKernel(struct thing *function, unsigned gx, unsigned gy, unsigned gz, unsigned bx,
                    unsigned by, unsigned bz, unsigned shared, void *stream, void **p, void **extra) {
-  if (extra) return INVALID_VALUE;
+  const unsigned grid[] = {gx, gy, gz}, block[] = {bx, by, bz};
+  if (extra || beyond_limits(function, grid, block, shared)) return INVALID_VALUE;
   if (!strcmp(function->name, "probe_f32_cuda"))
     return launch_probe(function, gx, gy, gz, bx, by, bz, shared, stream, p);
   CALL(cuLaunchKernel, "%s device %d grid %u,%u,%u block %u,%u,%u shared %u own_stream %d",
@@ -371,9 +385,11 @@ API cuLaunchKernel(struct thing *function, unsigned gx, unsigned gy, unsigned gz
   NEED_OWN(function);
   NEED_OWN(stream);
   void *library = library_of(function->name);
-  if (!library) return INVALID_VALUE;
   struct shim_launch launch = {{gx, gy, gz}, {bx, by, bz}, (int)shared, 0, NULL, 0, 0, 0, 0};
-  return run_on_shim(library, function->name, &launch, p);
+  if (!library) return INVALID_VALUE;
+  const int error = run_on_shim(library, function->name, &launch, p);
+  const int most = function->shared ? MOST_SHARED : 48 << 10; /* static arrays counted */
+  return !error && launch.shared_bytes > most ? INVALID_VALUE : error;
 }
 
 /* --- NVRTC: a "cubin" is the text it was made of ------------------------------------------------ */

@@ -829,6 +829,12 @@ def test_a_wrong_argument_is_told_so(kind, words, call):
     assert (error.type, str(error.value)) == (kind, words)
 
 
+@pytest.mark.parametrize(("rule", "shown"), [(None, "None"), ("lion", '"lion"')])
+def test_a_rule_that_there_is_not(rule, shown):
+    with pytest.raises(ValueError, match=f"optimizer_step: rule: expected one of .*got {shown}$"):
+        _C.optimizer_step(rule, ones(4), ones(4), (), rate=0.1)
+
+
 def test_strides_that_are_no_multiple_of_the_item():
     with pytest.raises(ValueError, match="strides that are multiples of the item size, got 6 byt"):
         _C.relu(half_an_item_apart())

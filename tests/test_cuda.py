@@ -161,8 +161,8 @@ def test_doctor_where_there_is_nothing(bare):
         assert any(words in line for line in lines), words
 
 
-def test_doctor_where_all_is_well(fake, cupy):
-    lines = fake.run(FINDINGS, PYTHONPATH=cupy, FAKE_DEVICES="2").splitlines()
+def test_doctor_where_all_is_well(fake):
+    lines = fake.run(FINDINGS, PYTHONPATH=FAKE_CUPY, FAKE_DEVICES="2").splitlines()
     library = fake.environment["STRIATE_LIBCUDA"]
     assert lines[0] == f"ok NVIDIA driver of CUDA 12.4 ({library})"
     for i in 0, 1:
@@ -170,9 +170,31 @@ def test_doctor_where_all_is_well(fake, cupy):
         assert lines[1 + i].startswith(device + "a kernel for sm_90a computes right (0.")
         assert lines[1 + i].endswith(" s at first, then 8 us)")
     assert lines[3] == f"ok NVRTC of CUDA 12.4 ({library}) compiles for sm_80 and sm_90a"
-    assert lines[4] == "ok CuPy 14.2.0"
+    assert lines[4] == "ok CuPy 13.6.0 computes right"
     assert lines[5].startswith(f"ok compiled kernels are kept in {fake.cache} (2 of them, 0.0 MiB)")
     assert lines[6:] == []
+
+
+def test_doctor_where_cupy_is_broken(fake, cupy):
+    lines = fake.run(FINDINGS, PYTHONPATH=cupy).splitlines()
+    assert "note CuPy 14.2.0 does not compute" in lines
+    assert lines[-1] == "wrong CuPy 14.2.0: ModuleNotFoundError: No module named 'cupy'"
+
+
+@pytest.mark.parametrize(
+    ("made", "words"),
+    [
+        ("raise RuntimeError('no libnvrtc')", "wrong CuPy 13.6.0: RuntimeError: no libnvrtc"),
+        ("return numpy.zeros(n)", "wrong CuPy 13.6.0: it computes wrong"),
+    ],
+)
+def test_doctor_where_cupy_does_not_compute(fake, made, words):
+    broken = f"import cupy, numpy\ndef arange(n): {made}\ncupy.arange = arange\n"
+    assert words in fake.run(broken + FINDINGS, PYTHONPATH=FAKE_CUPY).splitlines()
+
+
+def test_doctor_where_there_is_cupy_and_no_gpu(bare, cupy):
+    assert "ok CuPy 14.2.0" in bare.run(FINDINGS, PYTHONPATH=cupy).splitlines()
 
 
 @pytest.mark.parametrize(

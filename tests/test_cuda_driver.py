@@ -4,6 +4,7 @@
 None of this has seen a GPU: what a real driver does otherwise than the fake, these tests can't say.
 """
 
+import ctypes
 import re
 import shutil
 
@@ -30,6 +31,30 @@ def test_a_launch(fake):
         assert counts[0] == counts[1] > 0
     options = {c.partition(" ")[2] for c in calls if c.startswith("option ")}
     assert {"--gpu-architecture=sm_90a", "--fmad=false", "--ftz=true"} <= options
+
+
+def test_the_fake_refuses_launches_that_a_driver_would(fake_library):
+    """Beyond a grid's limits, or with more shared memory than was asked for: so a launcher that
+    forgets either fails wherever it is tested."""
+    driver = ctypes.CDLL(str(fake_library))
+    context, module, kernel = (ctypes.c_void_p() for _ in range(3))
+    driver.cuDevicePrimaryCtxRetain(ctypes.byref(context), 100)
+    driver.cuCtxSetCurrent(context)
+    driver.cuModuleLoadData(ctypes.byref(module), b"FAKE")
+    driver.cuModuleGetFunction(ctypes.byref(kernel), module, b"probe_f32_cuda")
+    nothing = ctypes.c_ulonglong()
+    operands = (ctypes.c_void_p * 4)(*[ctypes.addressof(nothing)] * 4)
+
+    def launch(grid=(1, 1, 1), block=(256, 1, 1), shared=0):
+        return driver.cuLaunchKernel(kernel, *grid, *block, shared, None, operands, None)
+
+    most = 65535
+    assert launch() == launch((1 << 20, most, most)) == launch(shared=48 << 10) == 0
+    assert launch((1, most + 1, 1)) == launch((1, 1, most + 1)) == launch(block=(32, 33, 1)) == 1
+    assert launch(shared=60 << 10) == 1
+    assert driver.cuFuncSetAttribute(kernel, 8, 100 << 10) == 1
+    assert driver.cuFuncSetAttribute(kernel, 8, 60 << 10) == 0
+    assert launch(shared=60 << 10) == 0 and launch(shared=61 << 10) == 1
 
 
 def test_a_kernel_is_loaded_once_a_device(fake):

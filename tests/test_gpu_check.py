@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -101,6 +102,7 @@ def test_sanitize_with_a_gpu(tmp_path, with_a_gpu):
     assert done.returncode == 0, done.stdout
     for tool in ("memcheck", "racecheck", "initcheck"):
         assert steps[tool]["state"] == "ok" and f"--tool {tool} " in steps[tool]["said"]
+        assert "--report-api-errors no" in steps[tool]["said"]
     log = (tmp_path / "sanitize.log").read_text()
     assert "tests/device/test_gemm.py" in log and "tests/device/test_measuring.py" not in log
 
@@ -110,6 +112,8 @@ def test_build_test_with_a_gpu(tmp_path, with_a_gpu):
     done, steps = check("build-test", tmp_path, **with_a_gpu, **few)
     assert " passed" in steps["tests on the GPU"]["said"]
     assert steps["nvidia-smi"]["state"] == steps["cupy"]["state"] == "ok"
+    assert steps["kernels"]["state"] == "ok"
+    assert re.fullmatch(r"(\d+) of \1 files compiled for sm_90a in \d+ s", steps["kernels"]["said"])
     tiles = json.loads((tmp_path / "mma_tiles.json").read_text())["tiles"]
     assert len(tiles) == 9 and all(0 < t["off"] < 2000 for t in tiles)
     assert steps["doctor"]["state"] == "failed"  # this fake has no kernel for the doctor's probe

@@ -96,6 +96,11 @@ py::dict probe(int device) {
   return d;
 }
 
+std::string architecture(int device) {
+  const cuda::DeviceInfo info = cuda::device_info(device);
+  return cuda::architecture_for(info.major, info.minor);
+}
+
 }  // namespace
 
 void bind_cuda(py::module_& m) {
@@ -110,6 +115,8 @@ void bind_cuda(py::module_& m) {
   m.def("cuda_source_folder", &cuda::source_folder, "Where the text of device code lies.");
   m.def("cuda_compile", &compile, py::arg("file"), py::arg("architecture"),
         "A .cu file of cuda_source_folder() as a cubin for 'sm_80' and so on.");
+  m.def("cuda_architecture", &architecture, py::arg("device"),
+        "\"sm_90a\": what kernels are compiled for on this device.");
   m.def("cuda_probe", &probe, py::arg("device"), "Runs a small kernel on the device.");
 }
 

@@ -54,8 +54,15 @@ def empty(
         with module.cuda.Device(device):
             memory = module.cuda.alloc(math.prod(shape) * dtype.itemsize)
             return module.ndarray(shape, dtype, memory, strides)
-    except MemoryError as error:
+    except Exception as error:
+        if not _is_full(error):
+            raise
         raise MemoryError(f"cuda:{device}: {dtype} of shape {shape}: {error}") from None
+
+
+def _is_full(error: Exception) -> bool:
+    """Whether memory was lacking. Without CuPy's pool that is an error of the CUDA runtime, 2."""
+    return isinstance(error, MemoryError) or getattr(error, "status", None) == 2
 
 
 def strided_view(array: Array, shape: tuple[int, ...], strides: tuple[int, ...]) -> Array:

@@ -2,12 +2,12 @@
 """What `striate doctor` says of GPUs: driver, devices, compiler, CuPy, cache.
 
 On each GPU a small kernel is compiled, launched and its result compared, over the way that all
-kernels take (csrc/cuda/probe).
+kernels take (csrc/cuda/probe). CuPy, which compiles its own, is asked for a sum.
 """
 
 from __future__ import annotations
 
-from striate import _C, cuda
+from striate import _C, cuda, cupy_arrays
 
 _PROBE = "cuda/probe/probe_cuda.cu"
 _CHIPS = ("sm_80", "sm_90a")
@@ -21,8 +21,9 @@ def findings() -> tuple[list[tuple[bool, str]], list[str]]:
         line, fault = _device(index)
         lines.append(line)
         wrong += fault
-    lines += [compiler, _cupy(), _cache()]
-    return lines, wrong
+    cupy, fault = _cupy()
+    lines += [compiler, cupy, _cache()]
+    return lines, wrong + fault
 
 
 def _driver() -> tuple[bool, str]:
@@ -66,9 +67,21 @@ def _compiler() -> tuple[tuple[bool, str], list[str]]:
     return (True, f"{line} compiles for {' and '.join(_CHIPS)}"), []
 
 
-def _cupy() -> tuple[bool, str]:
+def _cupy() -> tuple[tuple[bool, str], list[str]]:
     found = cuda.cupy_version()
-    return bool(found), f"CuPy {found}" if found else f"CuPy is missing; {cuda.extra()} brings it"
+    if not found:
+        return (False, f"CuPy is missing; {cuda.extra()} brings it"), []
+    if cuda.device_count() == 0:
+        return (True, f"CuPy {found}"), []
+    try:
+        numbers = cupy_arrays.cupy().arange(5)
+        right = int((numbers * numbers).sum()) == 30
+    except Exception as error:  # whatever an installation may be broken by
+        said = f"CuPy {found}: {type(error).__name__}: {error}"
+        return (False, f"CuPy {found} does not compute"), [said]
+    if not right:
+        return (False, f"CuPy {found} computes WRONG"), [f"CuPy {found}: it computes wrong"]
+    return (True, f"CuPy {found} computes right"), []
 
 
 def _cache() -> tuple[bool, str]:

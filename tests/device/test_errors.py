@@ -55,6 +55,23 @@ def test_any_allocation_may_fail():
         assert a.tobytes() == b.tobytes() == c.tobytes()
 
 
+@pytest.mark.parametrize("status", [2, 700])
+def test_an_allocator_may_fail_with_an_error_of_the_runtime(status, monkeypatch):
+    """As CuPy's do beside its pool; no other error of theirs is taken for a lack of memory."""
+
+    def full(size):
+        error = RuntimeError(f"error {status} for {size} bytes")
+        error.status = status
+        raise error
+
+    x = striate.ones(8, device="cuda")
+    with monkeypatch.context() as patch:
+        patch.setattr(cupy.cuda, "alloc", full)
+        with pytest.raises(MemoryError if status == 2 else RuntimeError, match="for 32 bytes"):
+            x + 1
+    assert (x + 1).tolist() == [2] * 8
+
+
 @pytest.mark.skipif(not FAKE, reason="a real driver does not fail on demand")
 def test_a_launch_that_fails_says_kernel_shapes_and_the_drivers_words():
     x = striate.ones(3, 5, device="cuda")
@@ -67,6 +84,19 @@ def test_a_launch_that_fails_says_kernel_shapes_and_the_drivers_words():
     for words in ("mul_f32_cuda: a (3, 5), b (3, 5)", "grid (1, 1, 1)", "CUDA_ERROR_INVALID_VALUE"):
         assert words in str(caught.value)
     assert (x * x).sum().item() == 15
+
+
+@pytest.mark.skipif(not FAKE, reason="a real driver does not fail on demand")
+@pytest.mark.parametrize("launch", [1, 2])
+def test_a_later_launch_of_an_operation_says_the_shapes_too(launch):
+    x, rows = striate.ones(6, 4, device="cuda")._array, striate.ones(6, device="cuda")._array
+    weight = striate.ones(4, device="cuda")._array
+    os.environ["FAKE_FAIL"] = f"cuLaunchKernel:{launch}:1"
+    try:
+        with pytest.raises(RuntimeError, match=r"layer_norm_bwd_\w+: x \(6, 4\), grid"):
+            _C.layer_norm_backward(x, x, 1, rows, rows, weight, True)
+    finally:
+        del os.environ["FAKE_FAIL"]
 
 
 def test_bindings_refuse_what_does_not_fit():

@@ -135,6 +135,17 @@ def test_cross_entropy(reduction, smoothing, weighted):
     alike(with_shares, normal((6, 5)), rtol=1e-5)
 
 
+@pytest.mark.parametrize("odd", [np.inf, np.nan])
+def test_cross_entropy_leaves_out_weights_of_classes_that_are_no_label(odd):
+    x, labels, weight = normal((4, 3)), np.array([0, 2, 2, 0]), np.array([1, odd, 3], np.float32)
+    there = striate.tensor(x, device="cuda", requires_grad=True)
+    on_gpu = (striate.tensor(t, device="cuda") for t in (labels, weight))
+    F.cross_entropy(there, *on_gpu, reduction="sum").backward()
+    share = np.exp(x) / np.exp(x).sum(1, keepdims=True)
+    want = (share - np.eye(3)[labels]) * weight[labels, None]
+    np.testing.assert_allclose(there.grad.cpu().numpy(), want, 1e-5, 1e-6)
+
+
 def test_cross_entropy_refuses_labels():
     x, labels = striate.zeros(2, 3, device="cuda"), striate.tensor([0, 3], device="cuda")
     with pytest.raises(

@@ -5,9 +5,8 @@
 //                                   the others become 0; both addresses are multiples of B, and of
 //                                   `from` no more than `valid` bytes are touched
 //   copy_commit()                   ends a group of this thread's copies
-//   copy_wait<N>()                  until at most N of this thread's groups are under way. What
-//   other
-//                                   threads copied is there after a barrier too.
+//   copy_wait<N>()                  until at most N of this thread's groups are under way; what
+//                                   other threads copied is there after a barrier too
 #pragma once
 #include "cuda/device/memory.cuh"
 

@@ -3,8 +3,8 @@
 //
 //   mma_tf32(d, a, b)         K = 8, words as to_tf32() gives them
 //   mma_16<T>(d, a, b)        K = 16, T bfloat16 or float16, two neighbours along k to a word
-//   ldmatrix_x4<transposed>(r, row)   four 8 x 8 matrices of 16-bit elements from shared memory;
-//   lane
+//   ldmatrix_x4<transposed>(r, row)
+//                             four 8 x 8 matrices of 16-bit elements from shared memory; lane
 //                             8 i + j gives the address of row j of matrix i, a multiple of 16
 //                             bytes
 //

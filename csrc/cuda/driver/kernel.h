@@ -40,7 +40,8 @@ unsigned blocks_for(ptrdiff_t n, unsigned per_block);
 // grid.
 unsigned blocks_to_fill(const Stream& stream, ptrdiff_t n, unsigned per_block);
 
-// What an error's message says of an operand. Costs nothing where there is no error.
+// What an error's message says of an operand. Costs nothing where there is no error. A shape in
+// braces lasts for the statement that it is written in, so it is written in the launch.
 struct Operand {
   Operand(const char* name, std::initializer_list<ptrdiff_t> shape)
       : name(name), shape(shape.begin()), rank(int(shape.size())) {}

@@ -34,10 +34,18 @@ cuda::Grid grid_of(const cuda::Stream& stream, ptrdiff_t n) {
   return {{cuda::blocks_to_fill(stream, n, kThreads * kAccess / sizeof(T))}, {kThreads}};
 }
 
+// Kernels run through memory from the first element on.
+void expect_one_run(Activation f, const char* argument, const Operand& x, const Operand& y) {
+  if (y.size() > 0 && (!is_dense(x) || !same_strides(x, y)))
+    fail(activation_name(f), argument, "memory without gaps, in the result's order, on a GPU",
+         "another order");
+}
+
 }  // namespace
 
 void activation_launch(const cuda::Stream& stream, Activation f, const Operand& x,
                        Parameters<double> p, const Operand& y) {
+  expect_one_run(f, "x", x, y);
   const cuda::OnDevice here(stream.device);
   const ptrdiff_t n = y.size();
   dispatch(y.dtype, [&](auto* t) {
@@ -49,6 +57,7 @@ void activation_launch(const cuda::Stream& stream, Activation f, const Operand& 
 
 void activation_backward_launch(const cuda::Stream& stream, Activation f, const Operand& saved,
                                 const Operand& dy, Parameters<double> p, const Operand& dx) {
+  expect_one_run(f, "saved", saved, dx), expect_one_run(f, "dy", dy, dx);
   const cuda::OnDevice here(stream.device);
   const ptrdiff_t n = dx.size();
   dispatch(dx.dtype, [&](auto* t) {

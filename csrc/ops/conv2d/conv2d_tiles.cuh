@@ -123,12 +123,12 @@ struct PhaseRows {
   int height, width, first_y, first_x, step_y, step_x;
   Divisor pixels_h, pixels_w;
 
-  // -1 outside the image
+  // kNoRow outside the image
   int64 operator()(int row) const {
     const int line = pixels_w.quotient(row), j = row - line * pixels_w.value;
     const int n = pixels_h.quotient(line), i = line - n * pixels_h.value;
     const int y = first_y + i * step_y, x = first_x + j * step_x;
-    if (y >= height || x >= width) return -1;
+    if (y >= height || x >= width) return kNoRow;
     return group + ((int64(n) * height + y) * width + x) * pixel;
   }
 };

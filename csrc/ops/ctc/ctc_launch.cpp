@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cuda/driver/kernel.h"
+#include "cuda/driver/launchers.h"
 #include "cuda/driver/memory.h"
 #include "ops/ctc/ctc.h"
 #include "ops/ctc/ctc_cuda.h"
@@ -10,11 +10,9 @@ namespace {
 constexpr unsigned kThreads = 256;
 
 cuda::Module module("ops/ctc/ctc_cuda.cu");
-cuda::Kernel<CtcCuda<float>> ctc_f32_cuda(module, "ctc_f32_cuda");
-cuda::Kernel<CtcCuda<double>> ctc_f64_cuda(module, "ctc_f64_cuda");
-
-cuda::Kernel<CtcCuda<float>>& kernel_of(const float*) { return ctc_f32_cuda; }
-cuda::Kernel<CtcCuda<double>>& kernel_of(const double*) { return ctc_f64_cuda; }
+template <class T>
+using CtcKernel = cuda::Kernel<CtcCuda<T>>;
+cuda::ByDtype<CtcKernel> kernels{{module, "ctc_f32_cuda"}, {module, "ctc_f64_cuda"}};
 
 }  // namespace
 
@@ -39,8 +37,8 @@ void ctc_launch(const cuda::Stream& stream, const Ctc& p, const CtcIntegers& int
     arguments.alpha = static_cast<T*>(space.alpha), arguments.rows = static_cast<T*>(space.rows);
     arguments.most = integers.most_states();
     arguments.loss = loss.as<T>(), arguments.gradient = static_cast<T*>(gradient);
-    kernel_of(t).launch(stream, {{cuda::blocks_to_fill(stream, samples, 1)}, {kThreads}},
-                        {{"log_probs", p.log_probs}}, arguments);
+    kernels.of(t).launch(stream, {{cuda::blocks_to_fill(stream, samples, 1)}, {kThreads}},
+                         {{"log_probs", p.log_probs}}, arguments);
   });
 }
 

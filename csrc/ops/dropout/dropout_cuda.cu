@@ -9,12 +9,13 @@
 // calls. Bound: memory, one stream in and one out; a call of Philox is some 60 integer
 // instructions.
 //
-// dropout_<dtype>_cuda(DropoutCuda<T>)            block 256, grid any, ceil(n / 1024) or less
-// dropout_<dtype>_cuda_channels_last(the same)    block 256, grid any, ceil(images * ceil(pixels /
-// 4)
-//                                                 * channels / 256) or less
-// philox_cuda(key, block, high, n, words)         words of the counters {block, high}, {block + 1,
-//   high}, …: block 256, grid any, ceil(n / 1024) or less
+// dropout_<dtype>_cuda(DropoutCuda<T>)
+//   block 256, grid any, ceil(n / 1024) or less
+// dropout_<dtype>_cuda_channels_last(the same)
+//   block 256, grid any, ceil(images * ceil(pixels / 4) * channels / 256) or less
+// philox_cuda(key, block, high, n, words)
+//   words of the counters {block, high}, {block + 1, high}, …
+//   block 256, grid any, ceil(n / 1024) or less
 // No shared memory.
 #include "cuda/device/row.cuh"
 #include "cuda/device/vec.cuh"

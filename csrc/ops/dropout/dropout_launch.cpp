@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cuda/driver/kernel.h"
+#include "cuda/driver/launchers.h"
 #include "ops/dropout/dropout.h"
 #include "ops/dropout/dropout_cuda.h"
 
@@ -14,13 +14,9 @@ template <class T>
 struct Kernels {
   cuda::Kernel<DropoutCuda<T>> flat, channels_last;
 };
-Kernels<float> kernels_f32 = {{module, "dropout_f32_cuda"},
-                              {module, "dropout_f32_cuda_channels_last"}};
-Kernels<double> kernels_f64 = {{module, "dropout_f64_cuda"},
-                               {module, "dropout_f64_cuda_channels_last"}};
-
-Kernels<float>& kernels_of(const float*) { return kernels_f32; }
-Kernels<double>& kernels_of(const double*) { return kernels_f64; }
+cuda::ByDtype<Kernels> kernels{
+    {{module, "dropout_f32_cuda"}, {module, "dropout_f32_cuda_channels_last"}},
+    {{module, "dropout_f64_cuda"}, {module, "dropout_f64_cuda_channels_last"}}};
 
 }  // namespace
 
@@ -38,13 +34,13 @@ void dropout_launch(const cuda::Stream& stream, const Operand& x, const DropoutO
     if (is_c_order(x) && is_c_order(out)) {
       arguments.n = n;
       const unsigned blocks = cuda::blocks_to_fill(stream, n, kThreads * kWords);
-      return kernels_of(t).flat.launch(stream, {{blocks}, {kThreads}}, {{"x", x}}, arguments);
+      return kernels.of(t).flat.launch(stream, {{blocks}, {kThreads}}, {{"x", x}}, arguments);
     }
     arguments.images = x.shape[0], arguments.channels = x.shape[1];
     arguments.pixels = n / (x.shape[0] * x.shape[1]);
     const ptrdiff_t calls = x.shape[0] * ((arguments.pixels + kWords - 1) / kWords) * x.shape[1];
     const unsigned blocks = cuda::blocks_to_fill(stream, calls, kThreads);
-    kernels_of(t).channels_last.launch(stream, {{blocks}, {kThreads}}, {{"x", x}}, arguments);
+    kernels.of(t).channels_last.launch(stream, {{blocks}, {kThreads}}, {{"x", x}}, arguments);
   });
 }
 

@@ -6,17 +6,17 @@
 // Bound: memory, a row read and a row written, 16 bytes a thread. An index that is no row of the
 // table gives a row of NaN, and reads nothing.
 //
-// embedding_<dtype>_cuda(EmbeddingRowsCuda<T>)     a warp a row: block 256, grid at most
-//                                                  ceil(count / 8)
-// embedding_sum_<dtype>_cuda(EmbeddingSumCuda<T>)  a block a group and 512 bytes of columns: block
-//   (32, 8), grid (ceil(n * item size / 512), at most groups): for groups of some 16 k or more
-// embedding_sum_<dtype>_cuda_warp(the same)        a warp a group: block (32, 8), grid (ceil(n *
-// item
-//   size / 512), at most ceil(groups / 8))
-// embedding_max_<dtype>_cuda(EmbeddingMaxCuda<T>)  a lane a column, a warp a group: block (32, 8),
-//   grid (ceil(n / 32), at most ceil(groups / 8))
-// embedding_max_bwd_<dtype>_cuda(EmbeddingMaxBackwardCuda<T>)  block (32, 8), grid (ceil(n / 32),
-//   any)
+// embedding_<dtype>_cuda(EmbeddingRowsCuda<T>)
+//   a warp a row: block 256, grid at most ceil(count / 8)
+// embedding_sum_<dtype>_cuda(EmbeddingSumCuda<T>)
+//   a block a group and 512 bytes of columns, for groups of some 16 k or more:
+//   block (32, 8), grid (ceil(n * item size / 512), at most groups)
+// embedding_sum_<dtype>_cuda_warp(the same)
+//   a warp a group: block (32, 8), grid (ceil(n * item size / 512), at most ceil(groups / 8))
+// embedding_max_<dtype>_cuda(EmbeddingMaxCuda<T>)
+//   a lane a column, a warp a group: block (32, 8), grid (ceil(n / 32), at most ceil(groups / 8))
+// embedding_max_bwd_<dtype>_cuda(EmbeddingMaxBackwardCuda<T>)
+//   block (32, 8), grid (ceil(n / 32), any)
 // Shared memory: static, 8 KiB at most.
 #include "cuda/device/column.cuh"
 #include "cuda/device/row.cuh"

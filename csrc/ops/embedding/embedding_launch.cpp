@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 
-#include "cuda/driver/kernel.h"
+#include "cuda/driver/launchers.h"
 #include "ops/embedding/embedding.h"
 #include "ops/embedding/embedding_cuda.h"
 
@@ -26,12 +26,8 @@ struct Kernels {
    {{module, "embedding_sum_" dtype "_cuda"}, {module, "embedding_sum_" dtype "_cuda_warp"}}, \
    {module, "embedding_max_" dtype "_cuda"},                                                  \
    {module, "embedding_max_bwd_" dtype "_cuda"}}
-Kernels<float> kernels_f32 = KERNELS("f32");
-Kernels<double> kernels_f64 = KERNELS("f64");
+cuda::ByDtype<Kernels> kernels{KERNELS("f32"), KERNELS("f64")};
 #undef KERNELS
-
-Kernels<float>& kernels_of(const float*) { return kernels_f32; }
-Kernels<double>& kernels_of(const double*) { return kernels_f64; }
 
 const long long* numbers(const int64_t* p) { return reinterpret_cast<const long long*>(p); }
 
@@ -51,7 +47,7 @@ void embedding_launch(const cuda::Stream& stream, const Operand& table, const In
                                          table.shape[0],      numbers(index.data),
                                          index.size,          n,
                                          out.as<T>(),         n};
-    kernels_of(t).rows.launch(
+    kernels.of(t).rows.launch(
         stream, {{cuda::blocks_to_fill(stream, index.size, kRowsOfWarps)}, {kThreads}},
         {{"weight", table}, {"input", {index.size}}}, arguments);
   });
@@ -76,7 +72,7 @@ void embedding_sum_launch(const cuda::Stream& stream, const Operand& rows, const
                                         out.as<T>(),
                                         out.shape[1]};
     const unsigned columns = cuda::blocks_for(n, kColumnBytes / sizeof(T));
-    kernels_of(t).sum[warp].launch(
+    kernels.of(t).sum[warp].launch(
         stream, {{columns, groups_to_fill(stream, g.count, warp ? kRowsOfWarps : 1)}, {32, 8}},
         {{"rows", rows}, {"out", out}}, arguments);
   });
@@ -96,7 +92,7 @@ void embedding_max_launch(const cuda::Stream& stream, const Operand& rows, const
                                         n,
                                         out.as<T>(),
                                         reinterpret_cast<long long*>(which)};
-    kernels_of(t).max.launch(
+    kernels.of(t).max.launch(
         stream, {{cuda::blocks_for(n, 32), groups_to_fill(stream, g.count, kRowsOfWarps)}, {32, 8}},
         {{"rows", rows}, {"out", out}}, arguments);
   });
@@ -112,7 +108,7 @@ void embedding_max_backward_launch(const cuda::Stream& stream, const Operand& dy
     using T = pointee<decltype(t)>;
     const EmbeddingMaxBackwardCuda<T> arguments{dy.as<const T>(), numbers(which), dy.shape[0],
                                                 dy.shape[1],      out.shape[0],   out.as<T>()};
-    kernels_of(t).max_bwd.launch(stream, {{cuda::blocks_for(dy.shape[1], 32), ways}, {32, 8}},
+    kernels.of(t).max_bwd.launch(stream, {{cuda::blocks_for(dy.shape[1], 32), ways}, {32, 8}},
                                  {{"dy", dy}, {"dweight", out}}, arguments);
   });
 }

@@ -78,7 +78,10 @@ struct PartOfK {
         end(g.k_part ? smaller(begin + g.k_part, g.k) : g.k) {}
 };
 
-// Where row i of C begins, in elements, or a negative number for a row that C has not: dense rows.
+constexpr int64 kNoRow = -0x7fffffffffffffffll - 1;
+
+// Where row i of C begins, in elements from its first (rows may run backwards), or kNoRow for one
+// that C has not: dense rows.
 struct DenseRows {
   int64 first, ld;
   int64 operator()(int row) const { return first + row * ld; }
@@ -108,7 +111,7 @@ inline void write_run(const GemmCuda& g, C* c, const Rows& rows, int row, int co
                       const float (&sum)[W]) {
   if (row >= g.m || col >= g.n) return;
   const int64 first = rows(row);
-  if (first < 0) return;
+  if (first == kNoRow) return;
   C* to = c + first + col;
   const float of_row = g.bias_axis == 1 ? g.bias[row] : 0.0f;
   Run<W, C> y;

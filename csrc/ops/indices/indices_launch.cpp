@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 
-#include "cuda/driver/kernel.h"
+#include "cuda/driver/launchers.h"
 #include "cuda/driver/memory.h"
 #include "ops/indices/indices.h"
 
@@ -11,11 +11,10 @@ namespace {
 constexpr ptrdiff_t kPart = 4096;  // indices that are worth a block
 
 cuda::Module module("ops/indices/indices_cuda.cu");
-cuda::Kernel<CheckIndicesCuda<float>> check_indices_f32_cuda(module, "check_indices_f32_cuda");
-cuda::Kernel<CheckIndicesCuda<double>> check_indices_f64_cuda(module, "check_indices_f64_cuda");
-
-cuda::Kernel<CheckIndicesCuda<float>>& kernel_of(const float*) { return check_indices_f32_cuda; }
-cuda::Kernel<CheckIndicesCuda<double>>& kernel_of(const double*) { return check_indices_f64_cuda; }
+template <class T>
+using CheckKernel = cuda::Kernel<CheckIndicesCuda<T>>;
+cuda::ByDtype<CheckKernel> kernels{{module, "check_indices_f32_cuda"},
+                                   {module, "check_indices_f64_cuda"}};
 
 }  // namespace
 
@@ -35,8 +34,8 @@ IndexCheck check_indices_launch(const cuda::Stream& stream, const Indices& indic
                                         ignored.has_value(),
                                         static_cast<const T*>(weight),
                                         parts};
-    kernel_of(t).launch(stream, {{unsigned(count)}, {256}}, {{"indices", {indices.size}}},
-                        arguments);
+    kernels.of(t).launch(stream, {{unsigned(count)}, {256}}, {{"indices", {indices.size}}},
+                         arguments);
   });
   IndexPart found[kIndexParts];
   cuda::detail::download(found, parts, size_t(count) * sizeof(IndexPart), stream);

@@ -2,7 +2,7 @@
 #include <climits>
 #include <cstring>
 
-#include "cuda/driver/kernel.h"
+#include "cuda/driver/launchers.h"
 #include "cuda/driver/memory.h"
 #include "ops/interpolate/interpolate.h"
 #include "ops/interpolate/interpolate_cuda.h"
@@ -13,11 +13,10 @@ namespace {
 constexpr unsigned kThreads = 256;
 
 cuda::Module module("ops/interpolate/interpolate_cuda.cu");
-cuda::Kernel<ResampleCuda<float>> interpolate_f32_cuda(module, "interpolate_f32_cuda");
-cuda::Kernel<ResampleCuda<double>> interpolate_f64_cuda(module, "interpolate_f64_cuda");
-
-cuda::Kernel<ResampleCuda<float>>& kernel_of(const float*) { return interpolate_f32_cuda; }
-cuda::Kernel<ResampleCuda<double>>& kernel_of(const double*) { return interpolate_f64_cuda; }
+template <class T>
+using ResampleKernel = cuda::Kernel<ResampleCuda<T>>;
+cuda::ByDtype<ResampleKernel> kernels{{module, "interpolate_f32_cuda"},
+                                      {module, "interpolate_f64_cuda"}};
 
 static_assert(sizeof(double) == sizeof(int64_t) && sizeof(ptrdiff_t) == sizeof(int64_t));
 
@@ -66,8 +65,8 @@ void resample_launch(const cuda::Stream& stream, const Operand& x, const Resampl
     const ResampleCuda<T> arguments{
         x.as<const T>(),         y.as<T>(), {there[0], there[1], there[2]}, int(channels),
         Divisor::of(int(packs)), int(count)};
-    kernel_of(t).launch(stream, {{cuda::blocks_to_fill(stream, count, kThreads)}, {kThreads}},
-                        {{"x", x}, {"y", y}}, arguments);
+    kernels.of(t).launch(stream, {{cuda::blocks_to_fill(stream, count, kThreads)}, {kThreads}},
+                         {{"x", x}, {"y", y}}, arguments);
   });
 }
 

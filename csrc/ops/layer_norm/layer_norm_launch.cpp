@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 
-#include "cuda/driver/kernel.h"
+#include "core/blocks.h"
+#include "cuda/driver/launchers.h"
 #include "ops/layer_norm/layer_norm.h"
 #include "ops/layer_norm/layer_norm_cuda.h"
 
 namespace striate {
 namespace {
 
-constexpr unsigned kThreads = 256, kRowsOfWarps = 8;
-constexpr ptrdiff_t kLongestOfWarp = 1024;
 constexpr ptrdiff_t kPart = 128, kMostParts = 65535;  // rows; of a grid's second axis
 
 cuda::Module module("ops/layer_norm/layer_norm_cuda.cu");
@@ -27,28 +26,21 @@ struct Kernels {  // a block a row, and a warp a row
    PAIR("rms_norm_bwd_" dtype "_cuda"),               \
    {module, "layer_norm_bwd_columns_" dtype "_cuda"}, \
    {module, "rms_norm_bwd_columns_" dtype "_cuda"}}
-Kernels<float> kernels_f32 = KERNELS("f32");
-Kernels<double> kernels_f64 = KERNELS("f64");
+cuda::ByDtype<Kernels> kernels{KERNELS("f32"), KERNELS("f64")};
 #undef KERNELS
 #undef PAIR
 
-Kernels<float>& kernels_of(const float*) { return kernels_f32; }
-Kernels<double>& kernels_of(const double*) { return kernels_f64; }
-
-ptrdiff_t ceil_of(ptrdiff_t a, ptrdiff_t b) { return a / b + (a % b != 0); }
-
 cuda::Grid grid_of(const cuda::Stream& stream, const LayerNormProblem& p) {
-  return {{cuda::blocks_to_fill(stream, p.rows, p.n <= kLongestOfWarp ? kRowsOfWarps : 1)},
-          {kThreads}};
+  return cuda::grid_of_rows(stream, p.rows, p.n);
 }
 
-ptrdiff_t rows_of_part(ptrdiff_t rows) { return std::max(kPart, ceil_of(rows, kMostParts)); }
+ptrdiff_t rows_of_part(ptrdiff_t rows) { return std::max(kPart, ceil_div(rows, kMostParts)); }
 
 }  // namespace
 
 void layer_norm_launch(const cuda::Stream& stream, const LayerNormProblem& p, double eps, void* y) {
   const cuda::OnDevice here(stream.device);
-  const int warp = p.n <= kLongestOfWarp;
+  const int warp = cuda::warp_a_row(p.n);
   dispatch(p.dtype, [&](auto* t) {
     using T = pointee<decltype(t)>;
     const LayerNormCuda<T> arguments{static_cast<const T*>(p.x),
@@ -60,19 +52,19 @@ void layer_norm_launch(const cuda::Stream& stream, const LayerNormProblem& p, do
                                      static_cast<T*>(p.mean),
                                      static_cast<T*>(p.invstd),
                                      static_cast<T*>(y)};
-    auto& kernels = p.mean ? kernels_of(t).layer : kernels_of(t).rms;
-    kernels[warp].launch(stream, grid_of(stream, p), {{"x", {p.rows, p.n}}}, arguments);
+    auto& by_length = p.mean ? kernels.of(t).layer : kernels.of(t).rms;
+    by_length[warp].launch(stream, grid_of(stream, p), {{"x", {p.rows, p.n}}}, arguments);
   });
 }
 
 ptrdiff_t layer_norm_parts(ptrdiff_t rows) {
-  return std::max<ptrdiff_t>(ceil_of(rows, rows_of_part(rows)), 1);
+  return std::max<ptrdiff_t>(ceil_div(rows, rows_of_part(rows)), 1);
 }
 
 void layer_norm_backward_launch(const cuda::Stream& stream, const LayerNormProblem& p,
                                 const void* dy, void* dx, void* dweight, void* dbias) {
   const cuda::OnDevice here(stream.device);
-  const int warp = p.n <= kLongestOfWarp;
+  const int warp = cuda::warp_a_row(p.n);
   dispatch(p.dtype, [&](auto* t) {
     using T = pointee<decltype(t)>;
     const LayerNormBackwardCuda<T> arguments{static_cast<const T*>(p.x),
@@ -86,14 +78,13 @@ void layer_norm_backward_launch(const cuda::Stream& stream, const LayerNormProbl
                                              rows_of_part(p.rows),
                                              static_cast<T*>(dweight),
                                              static_cast<T*>(dbias)};
-    Kernels<T>& kernels = kernels_of(t);
-    const cuda::Operands shown = {{"x", {p.rows, p.n}}};
-    (p.mean ? kernels.layer_bwd : kernels.rms_bwd)[warp].launch(stream, grid_of(stream, p), shown,
-                                                                arguments);
+    Kernels<T>& of_dtype = kernels.of(t);
+    (p.mean ? of_dtype.layer_bwd : of_dtype.rms_bwd)[warp].launch(
+        stream, grid_of(stream, p), {{"x", {p.rows, p.n}}}, arguments);
     if (!dweight && !dbias) return;
-    (p.mean ? kernels.layer_columns : kernels.rms_columns)
+    (p.mean ? of_dtype.layer_columns : of_dtype.rms_columns)
         .launch(stream, {{cuda::blocks_for(p.n, 32), unsigned(layer_norm_parts(p.rows))}, {32, 8}},
-                shown, arguments);
+                {{"x", {p.rows, p.n}}}, arguments);
   });
 }
 

@@ -7,10 +7,10 @@
 // in L1 or L2. Exponentials are computed twice rather than kept. A label that is no class makes
 // loss and gradient of its row NaN, and reads nothing. Bound: memory, two streams in and one out.
 //
-// cross_entropy_<dtype>_cuda(CrossEntropyCuda<T>)        a block a row: block 256, grid at most
-// rows cross_entropy_<dtype>_cuda_warp(the same)              a warp a row, classes <= 1024: block
-// 256,
-//                                                        grid at most ceil(rows / 8)
+// cross_entropy_<dtype>_cuda(CrossEntropyCuda<T>)
+//   a block a row: block 256, grid at most rows
+// cross_entropy_<dtype>_cuda_warp(the same)
+//   a warp a row, classes <= 1024: block 256, grid at most ceil(rows / 8)
 // {squared_error,absolute_error,huber,binary_logits}_<dtype>_cuda(PointwiseCuda<T>)
 //   block 256, grid at most parts; the parts' sums are added up by sum_row_<dtype>_cuda. Parts of
 //   16384 elements keep rounding errors as small as on the CPU.
@@ -43,7 +43,8 @@ class ClassWeights {
   bool only_label() const { return !target_ && each_ == T(0); }
   T operator()(int64 c) const {
     const T t = target_ ? target_[c] * keep_ + each_ : c == label_ ? keep_ + each_ : each_;
-    return weight_ ? t * weight_[c] : t;
+    // What does not count is 0 whatever its weight, an infinite one too.
+    return weight_ && (c == label_ || !only_label()) ? t * weight_[c] : t;
   }
 
  private:

@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 
-#include "cuda/driver/kernel.h"
+#include "cuda/driver/launchers.h"
 #include "ops/loss/loss.h"
 #include "ops/loss/loss_cuda.h"
 
 namespace striate {
 namespace {
 
-constexpr unsigned kThreads = 256, kRowsOfWarps = 8;
-constexpr ptrdiff_t kLongestOfWarp = 1024;
+constexpr unsigned kThreads = 256;
 constexpr ptrdiff_t kPart = 16384;  // elements added up by a block
 
 cuda::Module module("ops/loss/loss_cuda.cu");
@@ -38,12 +37,8 @@ struct Kernels {
    {module, "absolute_error_" dtype "_cuda"},                                                 \
    {module, "huber_" dtype "_cuda"},                                                          \
    {module, "binary_logits_" dtype "_cuda"}}
-Kernels<float> kernels_f32 = KERNELS("f32");
-Kernels<double> kernels_f64 = KERNELS("f64");
+cuda::ByDtype<Kernels> kernels{KERNELS("f32"), KERNELS("f64")};
 #undef KERNELS
-
-Kernels<float>& kernels_of(const float*) { return kernels_f32; }
-Kernels<double>& kernels_of(const double*) { return kernels_f64; }
 
 }  // namespace
 
@@ -52,7 +47,7 @@ void cross_entropy_launch(const cuda::Stream& stream, const CrossEntropy& p, dou
   const ptrdiff_t classes = p.x.shape[p.x.rank == 1 ? 0 : 1], rows = p.x.size() / classes;
   if (rows == 0) return;
   const cuda::OnDevice here(stream.device);
-  const int warp = classes <= kLongestOfWarp;
+  const int warp = cuda::warp_a_row(classes);
   const double scale = p.reduction == LossReduction::mean ? 1 / total : 1;
   dispatch(p.x.dtype, [&](auto* t) {
     using T = pointee<decltype(t)>;
@@ -67,9 +62,8 @@ void cross_entropy_launch(const cuda::Stream& stream, const CrossEntropy& p, dou
     arguments.smoothing = T(p.smoothing);
     arguments.scale = arguments.factor = T(scale);
     arguments.loss = static_cast<T*>(losses), arguments.dx = static_cast<T*>(dx);
-    kernels_of(t).cross_entropy[warp].launch(
-        stream, {{cuda::blocks_to_fill(stream, rows, warp ? kRowsOfWarps : 1)}, {kThreads}},
-        {{"input", p.x}}, arguments);
+    kernels.of(t).cross_entropy[warp].launch(stream, cuda::grid_of_rows(stream, rows, classes),
+                                             {{"input", p.x}}, arguments);
   });
 }
 
@@ -93,7 +87,7 @@ void pointwise_loss_launch(const cuda::Stream& stream, const Pointwise& p, const
                                      each ? loss.as<T>() : nullptr,
                                      dx.as<T>(),
                                      each ? nullptr : loss.as<T>()};
-    kernels_of(t).pointwise(p.what).launch(
+    kernels.of(t).pointwise(p.what).launch(
         stream, {{cuda::blocks_to_fill(stream, pointwise_parts(n), 1)}, {kThreads}},
         {{"input", p.x}, {"target", p.target}}, arguments);
   });

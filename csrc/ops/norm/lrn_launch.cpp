@@ -2,14 +2,12 @@
 #include <algorithm>
 #include <climits>
 
-#include "cuda/driver/kernel.h"
+#include "cuda/driver/launchers.h"
 #include "ops/norm/lrn_cuda.h"
 #include "ops/norm/norm.h"
 
 namespace striate {
 namespace {
-
-constexpr unsigned kThreads = 256, kRowsOfWarps = 8;
 
 cuda::Module module("ops/norm/lrn_cuda.cu");
 
@@ -17,13 +15,9 @@ template <class T>
 struct Kernels {
   cuda::Kernel<LrnCuda<T>> fwd, terms, bwd;
 };
-Kernels<float> kernels_f32 = {
-    {module, "lrn_fwd_f32_cuda"}, {module, "lrn_terms_f32_cuda"}, {module, "lrn_bwd_f32_cuda"}};
-Kernels<double> kernels_f64 = {
-    {module, "lrn_fwd_f64_cuda"}, {module, "lrn_terms_f64_cuda"}, {module, "lrn_bwd_f64_cuda"}};
-
-Kernels<float>& kernels_of(const float*) { return kernels_f32; }
-Kernels<double>& kernels_of(const double*) { return kernels_f64; }
+cuda::ByDtype<Kernels> kernels_by_dtype{
+    {{module, "lrn_fwd_f32_cuda"}, {module, "lrn_terms_f32_cuda"}, {module, "lrn_bwd_f32_cuda"}},
+    {{module, "lrn_fwd_f64_cuda"}, {module, "lrn_terms_f64_cuda"}, {module, "lrn_bwd_f64_cuda"}}};
 
 }  // namespace
 
@@ -35,7 +29,7 @@ void lrn_launch(const cuda::Stream& stream, const Lrn& lrn, const Operand& x, co
   if (channels > INT_MAX / 4)
     fail("local_response_norm", "x", "fewer than 2^29 channels on a GPU", x.text());
   const ptrdiff_t size = std::min(lrn.size, 2 * channels);  // a larger window holds no more
-  const cuda::Grid grid{{cuda::blocks_to_fill(stream, rows, kRowsOfWarps)}, {kThreads}};
+  const cuda::Grid grid{{cuda::blocks_to_fill(stream, rows, cuda::kWarpRows)}, {cuda::kRowThreads}};
   dispatch(x.dtype, [&](auto* t) {
     using T = pointee<decltype(t)>;
     const LrnCuda<T> arguments{x.as<const T>(),
@@ -48,7 +42,7 @@ void lrn_launch(const cuda::Stream& stream, const Lrn& lrn, const Operand& x, co
                                T(lrn.k),
                                static_cast<T*>(scratch),
                                static_cast<T*>(y)};
-    auto& kernels = kernels_of(t);
+    auto& kernels = kernels_by_dtype.of(t);
     if (!dy) return kernels.fwd.launch(stream, grid, {{"x", x}}, arguments);
     kernels.terms.launch(stream, grid, {{"x", x}}, arguments);
     kernels.bwd.launch(stream, grid, {{"x", x}}, arguments);

@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 // Batch and group norm (norm_cuda.h), without atomics: equal bits in every run.
 //
-//   training    norm_stats, norm_join, norm_fwd          x is read twice from L2 or memory, then
-//   once inference   norm_fwd                                 with the mean and invstd that are
-//   given backward    norm_sums, norm_slopes, norm_weights, norm_bwd
+//   training    norm_stats, norm_join, norm_fwd    x is read twice from L2 or memory, then once
+//   inference   norm_fwd                           with the mean and invstd that are given
+//   backward    norm_sums, norm_slopes, norm_weights, norm_bwd
 //
 //   norm_stats    part_a = mean of a part's rows, as a difference from the image's first row;
 //                 part_b = sum of squares of differences from that mean
 //   norm_join     the parts and a group's channels joined: mean, invstd, var, running statistics
 //   norm_fwd      y = (x - mean) invstd weight + bias
 //   norm_sums     part_a = sum of dy, part_b = sum of dy (x - mean), of a part's rows
-//   norm_slopes   slope = -invstd^3 / M sum of weight part_b, shift = -invstd / M sum of weight
-//   part_a norm_weights  dweight = sum of part_b invstd, dbias = sum of part_a norm_bwd      dx =
-//   dy invstd weight + (x - mean) slope + shift
+//   norm_slopes   slope = -invstd^3 / M sum of weight part_b,
+//                 shift = -invstd / M sum of weight part_a
+//   norm_weights  dweight = sum of part_b invstd, dbias = sum of part_a
+//   norm_bwd      dx = dy invstd weight + (x - mean) slope + shift
 //
 // Means are kept as differences from the first row, so neither a large mean nor many rows cost
 // digits; parts are joined in double by the formula of Chan, Golub and LeVeque (1983). Bound:

@@ -3,7 +3,7 @@
 #include <climits>
 
 #include "core/blocks.h"
-#include "cuda/driver/kernel.h"
+#include "cuda/driver/launchers.h"
 #include "ops/norm/norm_cuda.h"
 #include "ops/norm/norm_device.h"
 
@@ -25,12 +25,8 @@ struct Kernels {
    {module, "norm_fwd_" dtype "_cuda"},    {module, "norm_sums_" dtype "_cuda"},    \
    {module, "norm_slopes_" dtype "_cuda"}, {module, "norm_weights_" dtype "_cuda"}, \
    {module, "norm_bwd_" dtype "_cuda"}}
-Kernels<float> kernels_f32 = KERNELS("f32");
-Kernels<double> kernels_f64 = KERNELS("f64");
+cuda::ByDtype<Kernels> kernels{KERNELS("f32"), KERNELS("f64")};
 #undef KERNELS
-
-Kernels<float>& kernels_of(const float*) { return kernels_f32; }
-Kernels<double>& kernels_of(const double*) { return kernels_f64; }
 
 ptrdiff_t rows_of_part(ptrdiff_t rows) { return std::max(kPart, ceil_div(rows, kMostOf)); }
 
@@ -38,7 +34,7 @@ template <class T>
 class Launches {
  public:
   Launches(const cuda::Stream& stream, const NormOnDevice& p)
-      : stream_(stream), p_(p), kernels_(kernels_of(static_cast<const T*>(nullptr))) {
+      : stream_(stream), p_(p), kernels_(kernels.of(static_cast<const T*>(nullptr))) {
     const int pack = int(16 / sizeof(T));
     a_.x = static_cast<const T*>(p.x), a_.dy = static_cast<const T*>(p.dy);
     a_.images = int(p.images), a_.rows = int(p.rows), a_.channels = int(p.channels);

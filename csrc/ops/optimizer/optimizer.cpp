@@ -36,10 +36,11 @@ Rule rule_by_name(const char* name) {
   std::string choices;
   int i = 0;
   for (const char* known : kNames) {
-    if (std::strcmp(name, known) == 0) return Rule(i);
+    if (name != nullptr && std::strcmp(name, known) == 0) return Rule(i);
     choices += (i++ ? ", " : "") + std::string(known);
   }
-  fail("optimizer_step", "rule", "one of " + choices, "\"" + std::string(name) + "\"");
+  fail("optimizer_step", "rule", "one of " + choices,
+       name ? "\"" + std::string(name) + "\"" : "None");
 }
 
 int rule_states(Rule rule) {

@@ -2,8 +2,9 @@
 // The parametric ReLU of prelu.h, of any strides. Bound: memory, two streams forward and four
 // backward; slopes are in L1.
 //
-// prelu_<dtype>_cuda(x, w, y, Strides<3>)                      block 256, grid any, ceil(n / 256)
-// or prelu_backward_<dtype>_cuda(x, w, dy, dx, dw, Strides<5>)    less No shared memory.
+// prelu_<dtype>_cuda(x, w, y, Strides<3>)
+// prelu_backward_<dtype>_cuda(x, w, dy, dx, dw, Strides<5>)
+//   block 256, grid any, ceil(n / 256) or less. No shared memory.
 #include "cuda/device/strided.cuh"
 
 #define KERNELS(dtype, T)                                                               \

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/loops.h"
 #include "cuda/device/strides.h"
-#include "cuda/driver/kernel.h"
+#include "cuda/driver/launchers.h"
 #include "ops/prelu/prelu.h"
 
 namespace striate {
@@ -16,11 +16,8 @@ struct Kernels {
   cuda::Kernel<const T*, const T*, T*, Strides<3>> forward;
   cuda::Kernel<const T*, const T*, const T*, T*, T*, Strides<5>> backward;
 };
-Kernels<float> kernels_f32 = {{module, "prelu_f32_cuda"}, {module, "prelu_backward_f32_cuda"}};
-Kernels<double> kernels_f64 = {{module, "prelu_f64_cuda"}, {module, "prelu_backward_f64_cuda"}};
-
-Kernels<float>& kernels_of(const float*) { return kernels_f32; }
-Kernels<double>& kernels_of(const double*) { return kernels_f64; }
+cuda::ByDtype<Kernels> kernels{{{module, "prelu_f32_cuda"}, {module, "prelu_backward_f32_cuda"}},
+                               {{module, "prelu_f64_cuda"}, {module, "prelu_backward_f64_cuda"}}};
 
 }  // namespace
 
@@ -31,7 +28,7 @@ void prelu_launch(const cuda::Stream& stream, const Operand& x, const Operand& w
   const auto strides = Strides<3>::of(Loops<3>({x, w, y}), n);
   dispatch(x.dtype, [&](auto* t) {
     using T = pointee<decltype(t)>;
-    kernels_of(t).forward.launch(stream, {{cuda::blocks_to_fill(stream, n, kThreads)}, {kThreads}},
+    kernels.of(t).forward.launch(stream, {{cuda::blocks_to_fill(stream, n, kThreads)}, {kThreads}},
                                  {{"x", x}}, x.as<const T>(), w.as<const T>(), y.as<T>(), strides);
   });
 }
@@ -43,7 +40,7 @@ void prelu_backward_launch(const cuda::Stream& stream, const Operand& x, const O
   const auto strides = Strides<5>::of(Loops<5>({x, w, dy, dx, dw}), n);
   dispatch(x.dtype, [&](auto* t) {
     using T = pointee<decltype(t)>;
-    kernels_of(t).backward.launch(stream, {{cuda::blocks_to_fill(stream, n, kThreads)}, {kThreads}},
+    kernels.of(t).backward.launch(stream, {{cuda::blocks_to_fill(stream, n, kThreads)}, {kThreads}},
                                   {{"x", x}, {"dy", dy}}, x.as<const T>(), w.as<const T>(),
                                   dy.as<const T>(), dx.as<T>(), dw.as<T>(), strides);
   });

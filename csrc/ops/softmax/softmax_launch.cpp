@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cuda/driver/kernel.h"
+#include "cuda/driver/launchers.h"
 #include "ops/softmax/softmax.h"
 
 namespace striate {
 namespace {
-
-constexpr unsigned kThreads = 256, kRowsOfWarps = 8;
-constexpr ptrdiff_t kLongestOfWarp = 1024;
 
 cuda::Module module("ops/softmax/softmax_cuda.cu");
 
@@ -29,13 +26,9 @@ struct Kernels {  // of softmax and of log_softmax; a block a row, and a warp a 
       PAIR("softmax_backward_" dtype "_cuda"), PAIR("log_softmax_backward_" dtype "_cuda") \
     }                                                                                      \
   }
-Kernels<float> kernels_f32 = KERNELS("f32");
-Kernels<double> kernels_f64 = KERNELS("f64");
+cuda::ByDtype<Kernels> kernels{KERNELS("f32"), KERNELS("f64")};
 #undef KERNELS
 #undef PAIR
-
-Kernels<float>& kernels_of(const float*) { return kernels_f32; }
-Kernels<double>& kernels_of(const double*) { return kernels_f64; }
 
 }  // namespace
 
@@ -45,16 +38,16 @@ void softmax_launch(const cuda::Stream& stream, Softmax what, const Operand& x, 
   if (out.size() == 0) return;
   const cuda::OnDevice here(stream.device);
   const ptrdiff_t rows = out.size() / n;
-  const int warp = n <= kLongestOfWarp;
+  const int warp = cuda::warp_a_row(n);
   const int log = what == Softmax::log_softmax || what == Softmax::log_softmax_backward;
-  const cuda::Grid grid{{cuda::blocks_to_fill(stream, rows, warp ? kRowsOfWarps : 1)}, {kThreads}};
+  const cuda::Grid grid = cuda::grid_of_rows(stream, rows, n);
   dispatch(out.dtype, [&](auto* t) {
     using T = pointee<decltype(t)>;
     if (dy.data == nullptr)
-      kernels_of(t).forward[log][warp].launch(stream, grid, {{"x", x}}, x.as<const T>(), n,
+      kernels.of(t).forward[log][warp].launch(stream, grid, {{"x", x}}, x.as<const T>(), n,
                                               out.as<T>(), n, rows, n);
     else
-      kernels_of(t).backward[log][warp].launch(stream, grid, {{"y", x}, {"dy", dy}},
+      kernels.of(t).backward[log][warp].launch(stream, grid, {{"y", x}, {"dy", dy}},
                                                x.as<const T>(), n, dy.as<const T>(), n, out.as<T>(),
                                                n, rows, n);
   });
