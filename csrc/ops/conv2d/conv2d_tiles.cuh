@@ -160,14 +160,16 @@ template <class Loop>
 inline void conv2d_bwd_data(const ConvCuda& s) {
   using T = typename Loop::Element;
   GemmCuda g = product_of_group(s);
-  const int a = int(blockIdx.z) / s.w.stride, b = int(blockIdx.z) - a * s.w.stride;
+  const int phases = s.h.stride * s.w.stride;
+  const int part = int(blockIdx.z) / phases, phase = int(blockIdx.z) - part * phases;
+  const int a = phase / s.w.stride, b = phase - a * s.w.stride;
   const Phase h(s.h, a), w(s.w, b);
-  g.k = h.taps * w.taps * s.channels.value;
-  const PartOfK k(g);
+  g.k = h.taps * w.taps * s.channels.value;  // of which a part may have none
+  const PartOfK k(g, part);
   const Operand<Patches<T>, true> patches{
-      {of_group<T>(g.a, g.a_batch), s, h.axis, w.axis, g.m, g.k}};
-  const Operand<Filters<T>, false> filters{{of_group<T>(g.b, g.b_batch), s, h, w, g.k, g.n}};
-  const PhaseRows rows{int64(blockIdx.y) * g.c_batch,
+      {of_group<T>(g.a, g.a_batch), s, h.axis, w.axis, g.m, k.end}};
+  const Operand<Filters<T>, false> filters{{of_group<T>(g.b, g.b_batch), s, h, w, k.end, g.n}};
+  const PhaseRows rows{int64(blockIdx.y) * g.c_batch + part * g.c_part,
                        g.c_ld,
                        s.h.in,
                        s.w.in,
