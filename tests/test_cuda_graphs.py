@@ -2,7 +2,8 @@
 """Sequences that come again as one launch: CUDA graphs, on a driver that is a fake.
 
 It holds a captured stream's kernels and runs them when the graph is launched, and refuses what the
-real one refuses meanwhile. Its log tells what was launched; results are held against NumPy.
+real one refuses meanwhile. Its log tells what was launched; results are held against NumPy. Memory
+comes from a pool as CuPy's does, so addresses come again.
 """
 
 import re
@@ -64,7 +65,7 @@ def on_gpu(fake_gpu, tmp_path):
 
     def run(code, **variables):
         (tmp_path / "log").write_text("")
-        environment = {**fake_gpu, "FAKE_LOG": str(tmp_path / "log"), **variables}
+        environment = {**fake_gpu, "FAKE_LOG": str(tmp_path / "log"), "FAKE_POOL": "1", **variables}
         return subprocesses.succeeds(HEAD + code, 300, **environment)
 
     return run
@@ -191,8 +192,10 @@ print(*counts())
 
 
 def test_while_the_caller_captures(on_gpu):
-    """The launches join the caller's graph, which runs when it is launched."""
+    """The launches join the caller's graph, whose memory the caller keeps."""
     out = on_gpu("""
+held, alloc = [], cupy.cuda.alloc
+cupy.cuda.alloc = lambda size: held.append(alloc(size)) or held[-1]
 stream = cupy.cuda.Stream(non_blocking=True)
 model, x = layer(), striate.zeros(6, 2, 3, device="cuda")
 with stream, striate.no_grad():
