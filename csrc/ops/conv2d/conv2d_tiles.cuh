@@ -117,19 +117,21 @@ struct Filters {
   }
 };
 
-// Where a pixel of a phase lies in dx.
+// Where a pixel of a phase lies in dx, or in a part of it. The block's part and phase wait for the
+// end in shared memory: with them in registers 3xTF32 spilled 120 bytes on sm_90a, now 24.
 struct PhaseRows {
-  int64 group, pixel;
-  int height, width, first_y, first_x, step_y, step_x;
+  Shared<int> block;  // part, first y, first x
+  int64 group, part, pixel;
+  int height, width, step_y, step_x;
   Divisor pixels_h, pixels_w;
 
   // -1 outside the image
   int64 operator()(int row) const {
     const int line = pixels_w.quotient(row), j = row - line * pixels_w.value;
     const int n = pixels_h.quotient(line), i = line - n * pixels_h.value;
-    const int y = first_y + i * step_y, x = first_x + j * step_x;
+    const int y = block[1] + i * step_y, x = block[2] + j * step_x;
     if (y >= height || x >= width) return -1;
-    return group + ((int64(n) * height + y) * width + x) * pixel;
+    return group + block[0] * part + ((int64(n) * height + y) * width + x) * pixel;
   }
 };
 
@@ -169,16 +171,14 @@ inline void conv2d_bwd_data(const ConvCuda& s) {
   const Operand<Patches<T>, true> patches{
       {of_group<T>(g.a, g.a_batch), s, h.axis, w.axis, g.m, k.end}};
   const Operand<Filters<T>, false> filters{{of_group<T>(g.b, g.b_batch), s, h, w, k.end, g.n}};
-  const PhaseRows rows{int64(blockIdx.y) * g.c_batch + part * g.c_part,
-                       g.c_ld,
-                       s.h.in,
-                       s.w.in,
-                       a,
-                       b,
-                       s.h.stride,
-                       s.w.stride,
-                       s.h.pixels,
-                       s.w.pixels};
+  STRIATE_SHARED(int, block, 3);
+  if (threadIdx.x == 0) block[0] = part, block[1] = a, block[2] = b;
+  __syncthreads();
+  const PhaseRows rows{block,      int64(blockIdx.y) * g.c_batch,
+                       g.c_part,   g.c_ld,
+                       s.h.in,     s.w.in,
+                       s.h.stride, s.w.stride,
+                       s.h.pixels, s.w.pixels};
   Loop::run(g, patches, filters, k, rows);
 }
 
