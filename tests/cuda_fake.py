@@ -5,7 +5,8 @@ Variables of the fakes: FAKE_LOG is the file of their calls, a line each with th
 FAKE_FAIL=name:n:error lets the n-th call of that name fail; FAKE_DEVICES, FAKE_VERSION,
 FAKE_CAPABILITY (a list by device), FAKE_PARAMETERS (bytes of each of the kernel's), FAKE_NVRTC (its
 version), FAKE_ARCHITECTURES say what they are; FAKE_SUMMAND makes the probe's kernel compute wrong.
-FAKE_MULTIPROCESSORS is their number;
+FAKE_MULTIPROCESSORS is their number; FAKE_GRAPH_KERNELS is how many a graph says that it has;
+FAKE_POOL lets fake_cupy keep memory that was freed, to give it out again;
 FAKE_KERNELS lists libraries of kernels (cuda_on_cpu.py), by colons, which launches then run.
 """
 

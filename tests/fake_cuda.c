@@ -4,7 +4,8 @@
  *
  * A context is its device's only one, and most calls need one current on the calling thread. Memory
  * is the host's, between pages that can't be touched, and NaN at first. Of kernels it can run the
- * probe's, and those of FAKE_KERNELS: libraries that cuda_on_cpu.py made. */
+ * probe's, and those of FAKE_KERNELS: libraries that cuda_on_cpu.py made. Work is done when it is
+ * queued, but for that of a stream which is captured: it is done when the graph is launched. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <pthread.h>
@@ -19,10 +20,23 @@
 #define API __attribute__((visibility("default"))) int
 #define MOST 8
 enum { INVALID_VALUE = 1, OUT_OF_MEMORY = 2, NO_CONTEXT = 201, NOT_FOUND = 500, HANDLE = 400 };
+enum { ILLEGAL_STATE = 401, UNSUPPORTED = 900, INVALIDATED, ISOLATION = 905, IMPLICIT };
+enum { CAPTURED_EVENT = 907, WRONG_THREAD };
 
 struct context { int device; };
-/* A stream, an event, a module, a function, which may have asked for shared memory. */
-struct thing { struct context *owner; char name[64]; int shared; };
+struct graph;
+struct thing { /* a stream, an event, a module, a function */
+  struct context *owner;
+  char name[64];
+  int shared;          /* that a function has asked for, in bytes */
+  unsigned flags;      /* of a stream */
+  struct graph *graph; /* that a stream is captured into, or an event was */
+  long thread;         /* that began the capture */
+  int broken;          /* a capture that met what it must not */
+};
+
+static __thread struct thing *captured; /* by this thread */
+static struct thing *blocking_capture;  /* of a stream that the default one waits for */
 
 static struct context contexts[MOST];
 static __thread struct context *current;
@@ -73,6 +87,8 @@ static void note(const char *format, ...) {
   } while (0)
 #define NEED_CONTEXT if (!current) return NO_CONTEXT
 #define NEED_OWN(x) if ((x) && ((struct thing *)(x))->owner != current) return HANDLE
+/* What a thread that captures, in a mode other than relaxed, must not call. */
+#define UNSAFE if (captured) return captured->broken = 1, UNSUPPORTED
 
 static struct thing *make(const char *name) {
   struct thing *made = calloc(1, sizeof *made);
@@ -162,6 +178,7 @@ API cuCtxGetDevice(int *device) {
 API cuCtxSynchronize(void) {
   CALL(cuCtxSynchronize, "%d", current ? current->device : -1);
   NEED_CONTEXT;
+  UNSAFE;
   return 0;
 }
 
@@ -217,22 +234,30 @@ API cuMemGetInfo_v2(size_t *free, size_t *total) {
 API cuMemAlloc_v2(unsigned long long *pointer, size_t bytes) {
   CALL(cuMemAlloc_v2, "%zu", bytes);
   NEED_CONTEXT;
+  UNSAFE;
   return (*pointer = (unsigned long long)block_of(bytes)) ? 0 : OUT_OF_MEMORY;
 }
 API cuMemFree_v2(unsigned long long pointer) {
   CALL(cuMemFree_v2, "");
+  UNSAFE;
   free_block((char *)pointer);
   return 0;
 }
+/* Copies in graphs are not modelled, and waits are no work. */
+#define NOT_CAPTURED(s) \
+  if ((s) && ((struct thing *)(s))->graph) return ((struct thing *)(s))->broken = 1, UNSUPPORTED
+
 API cuMemcpyHtoDAsync_v2(unsigned long long to, const void *from, size_t bytes, void *stream) {
   CALL(cuMemcpyHtoDAsync_v2, "%zu", bytes);
   NEED_OWN(stream);
+  NOT_CAPTURED(stream);
   memcpy((void *)to, from, bytes);
   return 0;
 }
 API cuMemcpyDtoHAsync_v2(void *to, unsigned long long from, size_t bytes, void *stream) {
   CALL(cuMemcpyDtoHAsync_v2, "%zu", bytes);
   NEED_OWN(stream);
+  NOT_CAPTURED(stream);
   memcpy(to, (void *)from, bytes);
   return 0;
 }
@@ -241,20 +266,36 @@ API cuStreamCreate(struct thing **stream, unsigned flags) {
   CALL(cuStreamCreate, "%u", flags);
   NEED_CONTEXT;
   *stream = make("stream");
+  (*stream)->flags = flags;
   return 0;
 }
-API cuStreamSynchronize(void *stream) { CALL(cuStreamSynchronize, ""); NEED_OWN(stream); return 0; }
+API cuStreamSynchronize(void *stream) {
+  CALL(cuStreamSynchronize, "");
+  NEED_OWN(stream);
+  NOT_CAPTURED(stream);
+  return 0;
+}
 API cuStreamDestroy_v2(void *stream) { CALL(cuStreamDestroy_v2, ""); free(stream); return 0; }
+API cuStreamWaitEvent(struct thing *stream, struct thing *event, unsigned flags) {
+  CALL(cuStreamWaitEvent, "stream %p event %p", (void *)stream, (void *)event);
+  NEED_OWN(stream);
+  NEED_OWN(event);
+  struct graph *graph = stream ? stream->graph : NULL;
+  if (graph == event->graph) return 0;
+  if (graph) return stream->broken = 1, ISOLATION;
+  return CAPTURED_EVENT; /* it would join the capture, which is not modelled */
+}
 API cuEventCreate(struct thing **event, unsigned flags) {
   CALL(cuEventCreate, "%u", flags);
   NEED_CONTEXT;
   *event = make("event");
   return 0;
 }
-API cuEventRecord(void *event, void *stream) {
-  CALL(cuEventRecord, "");
+API cuEventRecord(struct thing *event, struct thing *stream) {
+  CALL(cuEventRecord, "stream %p event %p", (void *)stream, (void *)event);
   NEED_OWN(event);
   NEED_OWN(stream);
+  event->graph = stream ? stream->graph : NULL;
   return 0;
 }
 API cuEventSynchronize(void *event) { CALL(cuEventSynchronize, ""); NEED_OWN(event); return 0; }
@@ -316,6 +357,7 @@ static int beyond_limits(struct thing *function, const unsigned grid[3], const u
 API cuModuleLoadData(struct thing **module, const void *image) {
   CALL(cuModuleLoadData, "%d", current ? current->device : -1);
   NEED_CONTEXT;
+  UNSAFE;
   if (memcmp(image, "FAKE", 4) && memcmp(image, "\177ELF", 4)) return 200;
   *module = make("module");
   return 0;
@@ -356,40 +398,56 @@ static void run_probe(void **p, long long threads) {
   for (long long i = 0; i < n && i < threads; ++i) y[i] = a * x[i] + atoi(told("FAKE_SUMMAND", "1"));
 }
 
-static int launch_probe(struct thing *function, unsigned gx, unsigned gy, unsigned gz, unsigned bx,
-                        unsigned by, unsigned bz, unsigned shared, void *stream, void **p) {
-  float a;
-  long long n;
-  memcpy(&a, p[2], 4);
-  memcpy(&n, p[3], 8);
-  CALL(cuLaunchKernel, "%s device %d grid %u,%u,%u block %u,%u,%u shared %u own_stream %d a %g n %lld",
-       function->name, current ? current->device : -1, gx, gy, gz, bx, by, bz, shared, stream != NULL,
-       a, n);
-  NEED_CONTEXT;
-  NEED_OWN(function);
-  NEED_OWN(stream);
-  run_probe(p, (long long)gx * bx);
-  return 0;
+/* A launch, with its parameters' values. */
+struct node {
+  struct thing *function;
+  unsigned grid[3], block[3], shared;
+  void **parameters;
+  struct node *next;
+};
+
+static size_t parameter_bytes(const char *kernel, size_t index) {
+  void *library = library_of(kernel);
+  if (library) return ((parameter_function *)dlsym(library, "shim_parameter"))(kernel, index);
+  return index < 4 ? number("8,8,4,8", (int)index) : 0; /* the probe's */
 }
 
+static int run_node(const struct node *n) {
+  if (!strcmp(n->function->name, "probe_f32_cuda")) {
+    run_probe(n->parameters, (long long)n->grid[0] * n->block[0]);
+    return 0;
+  }
+  void *library = library_of(n->function->name);
+  if (!library) return INVALID_VALUE;
+  struct shim_launch launch = {{n->grid[0], n->grid[1], n->grid[2]},
+                               {n->block[0], n->block[1], n->block[2]},
+                               (int)n->shared, 0, NULL, 0, 0, 0, 0};
+  const int error = run_on_shim(library, n->function->name, &launch, n->parameters);
+  const int most = n->function->shared ? MOST_SHARED : 48 << 10; /* static arrays counted */
+  return !error && launch.shared_bytes > most ? INVALID_VALUE : error;
+}
+
+#include "fake_cuda_graphs.h"
+
 API cuLaunchKernel(struct thing *function, unsigned gx, unsigned gy, unsigned gz, unsigned bx,
-                   unsigned by, unsigned bz, unsigned shared, void *stream, void **p, void **extra) {
+                   unsigned by, unsigned bz, unsigned shared, struct thing *stream, void **p,
+                   void **extra) {
   const unsigned grid[] = {gx, gy, gz}, block[] = {bx, by, bz};
+  char tail[128] = "";
   if (extra || beyond_limits(function, grid, block, shared)) return INVALID_VALUE;
   if (!strcmp(function->name, "probe_f32_cuda"))
-    return launch_probe(function, gx, gy, gz, bx, by, bz, shared, stream, p);
-  CALL(cuLaunchKernel, "%s device %d grid %u,%u,%u block %u,%u,%u shared %u own_stream %d",
+    snprintf(tail, sizeof tail, " a %g n %lld", *(float *)p[2], *(long long *)p[3]);
+  CALL(cuLaunchKernel, "%s device %d grid %u,%u,%u block %u,%u,%u shared %u stream %p%s%s",
        function->name, current ? current->device : -1, gx, gy, gz, bx, by, bz, shared,
-       stream != NULL);
+       (void *)stream, tail, stream && stream->graph ? " captured" : "");
   NEED_CONTEXT;
   NEED_OWN(function);
   NEED_OWN(stream);
-  void *library = library_of(function->name);
-  struct shim_launch launch = {{gx, gy, gz}, {bx, by, bz}, (int)shared, 0, NULL, 0, 0, 0, 0};
-  if (!library) return INVALID_VALUE;
-  const int error = run_on_shim(library, function->name, &launch, p);
-  const int most = function->shared ? MOST_SHARED : 48 << 10; /* static arrays counted */
-  return !error && launch.shared_bytes > most ? INVALID_VALUE : error;
+  struct node node = {function, {gx, gy, gz}, {bx, by, bz}, shared, p, NULL};
+  if (!stream && blocking_capture) return blocking_capture->broken = 1, IMPLICIT;
+  if (!stream || !stream->graph) return run_node(&node);
+  append(stream->graph, &node);
+  return 0;
 }
 
 /* --- NVRTC: a "cubin" is the text it was made of ------------------------------------------------ */

@@ -183,17 +183,21 @@ class Run:
         self.launch("fwd", grid, arguments, (self.x, self.w, y, self.bias), reverse)
         return loaded(y)
 
-    def bwd_data(self, epilogue=(), reverse=False):
+    def bwd_data(self, epilogue=(), reverse=False, part=0):
         t = self.problem
-        dx = self.empty((t.n, t.h, t.w, t.c), epilogue and epilogue[3])
         cg, kg = t.c // t.groups, t.k // t.groups
+        parts = -(-t.r * t.s * kg // part) if part else 1  # of a phase with every tap
+        made = self.empty((parts, t.n, t.h, t.w, t.c), not part and epilogue and epilogue[3])
         strides = (0, 0, t.c, kg, kg * t.r * t.s * cg, cg)
         u, v = t.stride
         m = t.n * -(-t.h // u) * -(-t.w // v)
-        arguments = self.passing("bwd_data", self.dy, self.w, dx, (m, cg, 0), strides, epilogue)
-        grid = (tiles(m, cg, self.method.wide), t.groups, u * v)
-        self.launch("bwd_data", grid, arguments, (self.dy, self.w, dx, self.bias), reverse)
-        return loaded(dx)
+        arguments = self.passing(
+            *("bwd_data", self.dy, self.w, made, (m, cg, 0), strides, () if part else epilogue),
+            parts=(part, made[0].size),
+        )
+        grid = (tiles(m, cg, self.method.wide), t.groups, u * v * parts)
+        self.launch("bwd_data", grid, arguments, (self.dy, self.w, made, self.bias), reverse)
+        return self.total(made, t.n * t.h * t.w, t.c, reverse) if part else loaded(made[0])
 
     def bwd_weight(self, part=0, reverse=False):
         t, (p, q) = self.problem, self.problem.out
@@ -281,6 +285,30 @@ def test_epilogue_and_parts(method):
     for problem in (Problem(), Problem(c=16, k=8, groups=2), Problem(c=3, k=5)):
         run = Run(problem, method, seed=1)
         run.check_all((run.bias, 0.0, 1.0, method.dtype != "f4"), part=32)
+
+
+@pytest.mark.parametrize("method", [SIMT, BF16, TF32, METHODS[1]], ids=lambda m: m.name)
+@pytest.mark.parametrize(
+    "problem",
+    [
+        Problem(k=40),
+        Problem(c=16, k=88, groups=2, h=4, w=5),
+        Problem(c=5, k=37, stride=(2, 3), dilation=(2, 1), h=8, w=9),  # phases of other lengths
+        Problem(c=8, k=40, r=1, s=1, stride=(2, 2), before=(0, 0)),  # phases without taps
+        Problem(n=1, c=8, k=70, h=2, w=2, stride=(3, 3), before=(2, 2)),  # without pixels
+        Problem(n=3, c=140, k=24, h=7, w=9),  # more than a tile
+    ],
+    ids=range(6),
+)
+def test_gradient_of_images_in_parts(method, problem):
+    """Parts of filters and taps; of the shorter phases some have nothing to sum."""
+    run = Run(problem, method, seed=3)
+    dy, w = loaded(run.dy), loaded(run.w)
+    size = problem.bwd_data(np.abs(dy), np.abs(w))
+    terms = problem.r * problem.s * problem.k // problem.groups
+    for part in (32, 64):
+        got = [run.bwd_data(reverse=reverse, part=part) for reverse in (False, True)]
+        run.check(*got, problem.bwd_data(dy, w), size, terms)
 
 
 @pytest.mark.parametrize("method", [SIMT, BF16], ids=lambda m: m.name)

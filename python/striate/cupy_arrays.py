@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from striate import _C
+from striate.autograd.streams import note
 
 Array = Any  # cupy.ndarray
 _loaded: ModuleType | None = None
@@ -143,6 +144,13 @@ def _memory_order(array: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
     return tuple(order), tuple(sorted(range(array.ndim), key=order.__getitem__))
 
 
+def note_stream(device: int) -> None:
+    """Something is computed on CuPy's current stream."""
+    note(device, cupy().cuda.get_current_stream(device))
+
+
 def _stream(device: int) -> int:
-    """CuPy's current stream, as the driver knows it."""
-    return int(cupy().cuda.get_current_stream(device).ptr)
+    """CuPy's current stream, as the driver knows it, for a launch."""
+    stream = cupy().cuda.get_current_stream(device)
+    note(device, stream)
+    return int(stream.ptr)

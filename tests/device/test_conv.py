@@ -119,6 +119,14 @@ def test_forward_sums_in_parts(groups, precision):
         )
 
 
+@pytest.mark.parametrize("stride", [(1, 1), (2, 3)])
+@pytest.mark.parametrize("groups", [1, 2])
+def test_gradient_of_images_sums_in_parts(groups, stride, precision):
+    """Few pixels and many filters."""
+    rest = {"stride": stride, "pads": ((1, 1), (1, 1)), "groups": groups}
+    check((1, 6, 4, 5), (544, 3, 3), **rest, tol=TOLERANCE[precision])
+
+
 def test_many_taps_of_depthwise_filters():
     """More than shared memory holds: those of a product instead."""
     check((1, 2, 20, 20), (2, 14, 14), groups=2)

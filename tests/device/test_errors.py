@@ -134,7 +134,7 @@ def test_work_goes_to_the_current_stream():
     if FAKE and "FAKE_LOG" in os.environ:
         with open(os.environ["FAKE_LOG"]) as log:
             launches = [line for line in log if "cuLaunchKernel mul_f32" in line]
-        assert launches[-1].rstrip().endswith("own_stream 1")
+        assert launches[-1].rstrip().endswith(f" stream {stream.ptr:#x}")
 
 
 def test_threads():

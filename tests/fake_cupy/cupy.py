@@ -10,85 +10,28 @@ by name.
 
 import ctypes
 import os
-import threading
-import time
-from collections import Counter
+from collections import Counter, defaultdict
+from heapq import heappop, heappush
+from itertools import count
 from types import SimpleNamespace
 
 import numpy as np
+from cupy_streams import Device, Event, ExternalStream, Stream, current_stream, driver, elapsed
 from cupy_surface import PARAMETERS, UFUNCS
 
 __version__ = "13.6.0"
 CALLS = Counter()
-_driver = ctypes.CDLL(os.environ["STRIATE_LIBCUDA"])
-_thread = threading.local()
 
 
 class _OutOfMemoryError(MemoryError):
     pass
 
 
-class Device:
-    """The current one, or the one of this number; as a context, current inside."""
-
-    def __init__(self, device=None):
-        self.id = getattr(_thread, "device", 0) if device is None else int(device)
-
-    def __enter__(self):
-        self._before = getattr(_thread, "device", 0)
-        self.use()
-        return self
-
-    def __exit__(self, *exc):
-        Device(self._before).use()
-
-    attributes = {"L2CacheSize": 1 << 20}  # noqa: RUF012 (CuPy's is a property)
-
-    def use(self):
-        context = ctypes.c_void_p()
-        assert self.id < int(os.environ.get("FAKE_DEVICES", "1")), "cudaErrorInvalidDevice"
-        assert _driver.cuInit(0) == 0
-        assert _driver.cuDevicePrimaryCtxRetain(ctypes.byref(context), 100 + self.id) == 0
-        assert _driver.cuCtxSetCurrent(context) == 0
-        _thread.device = self.id
-
-
-class Stream:
-    """A queue; current inside its context. The fake driver runs everything at once."""
-
-    def __init__(self, non_blocking=False):
-        Device().use()
-        pointer = ctypes.c_void_p()
-        assert _driver.cuStreamCreate(ctypes.byref(pointer), 1) == 0
-        self.ptr = pointer.value
-
-    def __enter__(self):
-        self._before = getattr(_thread, "stream", None)
-        _thread.stream = self
-
-    def __exit__(self, *exc):
-        _thread.stream = self._before
-
-    def synchronize(self):
-        pass
-
-
-class Event:
-    """A point in time: work is done when it is launched here."""
-
-    def record(self, stream=None):
-        self.at = time.perf_counter()
-
-    def synchronize(self):
-        assert self.at
-
-
-def _elapsed(start, end):
-    return 1e3 * (end.at - start.at)
-
-
-def _current_stream(device_id=-1):
-    return getattr(_thread, "stream", None) or SimpleNamespace(ptr=0)
+# With FAKE_POOL blocks that were freed are given out again, as by CuPy's pool, on the stream that
+# was current when they were made; those made first come first, so a loop finds its addresses again.
+# Without it the driver closes them, and who reads them still fails.
+_POOL = defaultdict(list) if os.environ.get("FAKE_POOL") else None
+_made = count()
 
 
 class _Memory:
@@ -97,15 +40,23 @@ class _Memory:
     def __init__(self, size):
         Device().use()
         self.size, self.device_id = size, Device().id
+        self._place = self.device_id, current_stream().ptr, size
+        if _POOL and _POOL[self._place]:
+            self._number, self.ptr = heappop(_POOL[self._place])
+            return
         pointer = ctypes.c_ulonglong()
-        if _driver.cuMemAlloc_v2(ctypes.byref(pointer), ctypes.c_size_t(max(size, 1))):
+        if driver.cuMemAlloc_v2(ctypes.byref(pointer), ctypes.c_size_t(max(size, 1))):
             raise _OutOfMemoryError(f"Out of memory allocating {size:,} bytes")
-        self.ptr = pointer.value
-        self._free = _driver.cuMemFree_v2
+        self.ptr, self._number = pointer.value, next(_made)
+        self._free = driver.cuMemFree_v2
 
     def __del__(self):
-        if hasattr(self, "ptr"):
+        if not hasattr(self, "ptr"):
+            return
+        if _POOL is None:
             self._free(ctypes.c_ulonglong(self.ptr))
+        else:
+            heappush(_POOL[self._place], (self._number, self.ptr))
 
 
 class MemoryPointer:
@@ -466,10 +417,11 @@ cuda = SimpleNamespace(
     Device=Device,
     Event=Event,
     Stream=Stream,
+    ExternalStream=ExternalStream,
     MemoryPointer=MemoryPointer,
     alloc=_alloc,
-    get_current_stream=_current_stream,
-    get_elapsed_time=_elapsed,
+    get_current_stream=current_stream,
+    get_elapsed_time=elapsed,
     memory=SimpleNamespace(OutOfMemoryError=_OutOfMemoryError),
     runtime=SimpleNamespace(getDevice=lambda: Device().id),
 )

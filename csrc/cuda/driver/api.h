@@ -14,6 +14,9 @@ using ModuleHandle = struct CUmod_st*;
 using Function = struct CUfunc_st*;
 using StreamHandle = struct CUstream_st*;
 using EventHandle = struct CUevent_st*;
+using GraphHandle = struct CUgraph_st*;
+using GraphNode = struct CUgraphNode_st*;
+using GraphExec = struct CUgraphExec_st*;
 using Program = struct _nvrtcProgram*;
 
 enum : Result {
@@ -33,6 +36,7 @@ enum : int {  // CUdevice_attribute, CUfunction_attribute, flags
   kCapabilityMinor = 76,
   kMaxDynamicSharedBytes = 8,
   kStreamNonBlocking = 1,
+  kCaptureOfThread = 1,  // CU_STREAM_CAPTURE_MODE_THREAD_LOCAL
 };
 
 // ENTRY(name in the library, arguments)
@@ -60,6 +64,15 @@ enum : int {  // CUdevice_attribute, CUfunction_attribute, flags
   ENTRY(cuStreamCreate, (StreamHandle * stream, unsigned flags))                                 \
   ENTRY(cuStreamSynchronize, (StreamHandle stream))                                              \
   ENTRY(cuStreamDestroy_v2, (StreamHandle stream))                                               \
+  ENTRY(cuStreamIsCapturing, (StreamHandle stream, int* status))                                 \
+  ENTRY(cuStreamBeginCapture_v2, (StreamHandle stream, int mode))                                \
+  ENTRY(cuStreamEndCapture, (StreamHandle stream, GraphHandle * graph))                          \
+  ENTRY(cuGraphGetNodes, (GraphHandle graph, GraphNode * nodes, size_t* count))                  \
+  ENTRY(cuGraphInstantiateWithFlags,                                                             \
+        (GraphExec * executable, GraphHandle graph, unsigned long long flags))                   \
+  ENTRY(cuGraphLaunch, (GraphExec executable, StreamHandle stream))                              \
+  ENTRY(cuGraphDestroy, (GraphHandle graph))                                                     \
+  ENTRY(cuGraphExecDestroy, (GraphExec executable))                                              \
   ENTRY(cuEventCreate, (EventHandle * event, unsigned flags))                                    \
   ENTRY(cuEventRecord, (EventHandle event, StreamHandle stream))                                 \
   ENTRY(cuEventSynchronize, (EventHandle event))                                                 \

@@ -53,7 +53,8 @@ enum class ConvPass { fwd, bwd_data, bwd_weight };
 
 // --- on a GPU, of float32, by the method of float32_precision() ----------------------------------
 
-// fwd may sum over taps and channels in parts, bwd_weight over pixels.
+// fwd may sum over taps and channels in parts, bwd_data over taps and filters, bwd_weight over
+// pixels.
 // Throws std::invalid_argument, naming `op`, for sizes that kernels with indices of 32 bits can't
 // take.
 SumParts conv2d_parts(const char* op, int device, ConvPass pass, const ConvShape& shape);

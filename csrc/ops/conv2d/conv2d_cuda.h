@@ -35,7 +35,8 @@ struct ConvCuda {
   // a_batch, b_batch and c_batch lead from group to group; c_ld is as the table says (y and dx: all
   // channels); a_ld is K for bwd_weight, else unused; b_ld is R S C/g for fwd, else unused.
   //   bwd_data: m is of the largest phase, for all; k is not read
-  //   bwd_weight: may be cut into parts along k, as gemm_cuda.h says
+  // May be cut into parts along k, as gemm_cuda.h says; bwd_data cuts every phase alike, and its
+  // parts are as dx.
   // The bias runs from group to group.
   GemmCuda product;
   Axis h, w;
@@ -44,7 +45,7 @@ struct ConvCuda {
   long long pixel;   // elements between the pixels that patches are taken of: C; bwd_data K
 
   // Of a block 256: grid (tiles, groups, z) and shared memory as gemm_cuda.h
-  // says. z: fwd 1, bwd_data phases (stride_h * stride_w), bwd_weight parts.
+  // says. z: parts; bwd_data parts of phases (stride_h * stride_w), a part's phases together.
 };
 
 }  // namespace striate

@@ -3,7 +3,8 @@
 // three products of TF32, "medium" by one. Depthwise filters go to depthwise_launch.cpp.
 //
 // Few tiles are the rule in the gradient of weights, which sums over every pixel of every image,
-// and forward in small batches of small images: parts.h. conv_workspace() bounds what parts take.
+// and of the other passes in small batches of small images: parts.h. conv_workspace() bounds what
+// parts take.
 #include <algorithm>
 #include <climits>
 #include <numeric>
@@ -44,7 +45,13 @@ Method by_one{kTile, true, PASSES(tf32, "f32_cuda_tf32_128x128")};
 Method by_one_wide{kWideTile, true, PASSES(tf32, "f32_cuda_tf32_128x256")};
 #undef PASSES
 
-// The product of a group (conv2d_cuda.h), and the grid's third axis but for parts.
+// Taps of an axis that reach the inputs of a phase, of the phase with most.
+ptrdiff_t taps_of_phase(ptrdiff_t taps, ptrdiff_t stride, ptrdiff_t dilation) {
+  return ceil_div(taps, stride / std::gcd(stride, dilation));
+}
+
+// The product of a group (conv2d_cuda.h), of bwd_data's largest phase, and the grid's third axis
+// but for parts.
 struct Sizes {
   ptrdiff_t m, n, k, phases;
   ptrdiff_t tiles(ptrdiff_t columns) const { return ceil_div(m, kTile) * ceil_div(n, columns); }
@@ -53,8 +60,15 @@ Sizes sizes_of(ConvPass pass, const ConvShape& s) {
   const ptrdiff_t taps = s.r * s.s, cg = s.group_c(), kg = s.group_k();
   if (pass == ConvPass::fwd) return {s.n * s.p * s.q, kg, taps * cg, 1};
   if (pass == ConvPass::bwd_weight) return {kg, taps * cg, s.n * s.p * s.q, 1};
-  return {s.n * ceil_div(s.h, s.stride_h) * ceil_div(s.w, s.stride_w), cg, taps * kg,
+  const ptrdiff_t of_phase =
+      taps_of_phase(s.r, s.stride_h, s.dilation_h) * taps_of_phase(s.s, s.stride_w, s.dilation_w);
+  return {s.n * ceil_div(s.h, s.stride_h) * ceil_div(s.w, s.stride_w), cg, of_phase * kg,
           s.stride_h * s.stride_w};
+}
+
+ptrdiff_t result_size(ConvPass pass, const ConvShape& s) {
+  if (pass == ConvPass::fwd) return s.n * s.p * s.q * s.k;
+  return pass == ConvPass::bwd_data ? s.n * s.h * s.w * s.c : s.k * s.r * s.s * s.group_c();
 }
 
 Method& method_for(int device, ConvPass pass, const ConvShape& s) {
@@ -94,7 +108,7 @@ ConvCuda::Axis axis_of(ConvPass pass, ptrdiff_t in, ptrdiff_t out, ptrdiff_t tap
                        ptrdiff_t before, ptrdiff_t dilation) {
   const bool data = pass == ConvPass::bwd_data;
   const ptrdiff_t common = std::gcd(stride, dilation), step = data ? stride / common : 1;
-  const int most = int(ceil_div(taps, step));
+  const int most = int(data ? taps_of_phase(taps, stride, dilation) : taps);
   return {int(in),
           int(out),
           int(taps),
@@ -137,25 +151,26 @@ GemmCuda product_of(ConvPass pass, const ConvShape& s, const ConvLaunch& o) {
 SumParts conv2d_parts(const char* op, int device, ConvPass pass, const ConvShape& s) {
   check_sizes(op, pass, s);
   const bool weight = pass == ConvPass::bwd_weight;
-  const ptrdiff_t result = weight ? s.k * s.r * s.s * s.group_c() : s.n * s.p * s.q * s.k;
-  if (pass == ConvPass::bwd_data || result == 0) return kWholeSum;
+  const ptrdiff_t result = result_size(pass, s);
+  if (result == 0) return kWholeSum;
   const ptrdiff_t bytes = ptrdiff_t(conv_workspace());
   if (depthwise_launch_takes(pass, s)) return weight ? depthwise_parts(s, bytes) : kWholeSum;
   const Sizes sizes = sizes_of(pass, s);
-  const ptrdiff_t blocks = sizes.tiles(method_for(device, pass, s).columns) * s.groups;
-  return cut_sum(device, blocks, sizes.k, result, weight ? kLeastPixels : kLeastDepth, bytes);
+  const ptrdiff_t blocks =
+      sizes.tiles(method_for(device, pass, s).columns) * s.groups * sizes.phases;
+  const SumParts parts =
+      cut_sum(device, blocks, sizes.k, result, weight ? kLeastPixels : kLeastDepth, bytes);
+  return sizes.phases * parts.parts <= kMostBlocks ? parts : kWholeSum;
 }
 
 void conv2d_launch(const cuda::Stream& stream, ConvPass pass, const ConvShape& s,
                    const SumParts& parts, const ConvLaunch& o) {
-  const ptrdiff_t of_y = s.n * s.p * s.q * s.k, of_x = s.n * s.h * s.w * s.c;
-  const ptrdiff_t of_w = s.k * s.r * s.s * s.group_c();
-  if ((pass == ConvPass::fwd ? of_y : pass == ConvPass::bwd_data ? of_x : of_w) == 0) return;
+  if (result_size(pass, s) == 0) return;
   const cuda::OnDevice here(stream.device);
   if (depthwise_launch_takes(pass, s)) return depthwise_launch(stream, pass, s, parts, o);
   Method& method = method_for(stream.device, pass, s);
   const Sizes sizes = sizes_of(pass, s);
-  const bool data = pass == ConvPass::bwd_data;
+  const bool data = pass == ConvPass::bwd_data, weight = pass == ConvPass::bwd_weight;
   ConvCuda c{};
   GemmCuda whole = product_of(pass, s, o);
   c.product = parts.parts == 1 ? whole : part_of(whole, parts, o.space);
@@ -172,8 +187,9 @@ void conv2d_launch(const cuda::Stream& stream, ConvPass pass, const ConvShape& s
       stream, {blocks, {GemmCuda::kThreads}, shared},
       {{"image", {s.n, s.c, s.h, s.w}}, {"weight", {s.k, s.group_c(), s.r, s.s}}}, c);
   if (parts.parts == 1) return;
-  // All groups as one matrix: y [N P Q, K], dw [K, R S C/g].
-  (pass == ConvPass::fwd ? whole.n : whole.m) *= int(s.groups);
+  // All groups, and phases, as one matrix: y [N P Q, K], dx [N H W, C], dw [K, R S C/g].
+  (weight ? whole.m : whole.n) *= int(s.groups);
+  if (data) whole.m = int(s.n * s.h * s.w);
   add_parts_launch(stream, whole, 1, parts, o.space);
 }
 

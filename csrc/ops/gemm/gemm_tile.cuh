@@ -70,11 +70,11 @@ struct Operand {
   Source source;
 };
 
-// The part of k that a block sums, [begin, end).
+// The part of k that a block sums, [begin, end): nothing where it begins past the end.
 struct PartOfK {
   int begin, end;
-  explicit PartOfK(const GemmCuda& g)
-      : begin(g.k_part ? int(blockIdx.z) * g.k_part : 0),
+  explicit PartOfK(const GemmCuda& g, int part = int(blockIdx.z))
+      : begin(g.k_part ? part * g.k_part : 0),
         end(g.k_part ? smaller(begin + g.k_part, g.k) : g.k) {}
 };
 

@@ -154,6 +154,12 @@ class Backward {
   std::vector<float*> parts_;  // of the sums of columns, step by step; the last has one row
 };
 
+cuda::GraphKey key_of(const Layer& layer, const RnnGradients<float>& g) {
+  cuda::GraphKey key = recurrent::key_of(layer);
+  key.add(g.dy.data, g.dy.row, g.dh_n, g.dc_n, g.dx, g.dx_beta, g.dw_ih, g.dw_hh);
+  return key.add(g.db_ih, g.db_hh, g.dw_hr, g.dh0, g.dc0);
+}
+
 }  // namespace
 
 ptrdiff_t rnn_backward_space(const RnnLayer<float>& layer, const RnnGradients<float>& gradients) {
@@ -167,10 +173,13 @@ void rnn_backward_launch(const cuda::Stream& stream, const RnnLayer<float>& laye
                          const RnnGradients<float>& gradients, float* space) {
   check_step(layer);
   const cuda::OnDevice here(stream.device);
-  Space pieces(space);
-  const ptrdiff_t room = room_for_parts(layer, true);
-  const Matrices on(stream, pieces.take(room), room);
-  Backward(layer, gradients, pieces).run(on);
+  launch_sequence(stream, "rnn_backward", layer.steps(), key_of(layer, gradients).add(space),
+                  [&](const cuda::Stream& to) {
+                    Space pieces(space);
+                    const ptrdiff_t room = room_for_parts(layer, true);
+                    const Matrices on(to, pieces.take(room), room);
+                    Backward(layer, gradients, pieces).run(on);
+                  });
 }
 
 }  // namespace striate

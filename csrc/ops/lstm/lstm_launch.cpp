@@ -10,7 +10,13 @@
 // h' lies in y where the step before made it, and in h0 behind those rows: sequences that begin
 // later, in reverse. So a step has one or two blocks of rows, and no state is copied.
 //
-// A step waits for the one before: with few rows its two launches are the time.
+// A step waits for the one before: with few rows its two launches are the time. So a sequence that
+// comes again is one launch, a CUDA graph (cuda/driver/graph.h), which holds for every cell,
+// precision and order of rows, forward and backward. A kernel that goes through all steps itself,
+// with W_hh in registers and shared memory and a barrier of the whole grid between steps
+// (persistent RNNs: Diamos et al. 2016), would save the reading of W_hh too; but it is one for each
+// cell and pass, takes layers that a chip's registers hold, and stands on blocks running at one
+// time and seeing each other's writes, which nothing but a GPU can test.
 #include "ops/lstm/lstm_launch.h"
 
 namespace striate {
@@ -147,10 +153,13 @@ void rnn_forward_launch(const cuda::Stream& stream, const RnnLayer<float>& layer
                         float* c_n, float* space) {
   check_step(layer);
   const cuda::OnDevice here(stream.device);
-  Space pieces(space);
-  const ptrdiff_t room = room_for_parts(layer, false);
-  const Matrices on(stream, pieces.take(room), room);
-  Forward(layer, pieces).run(on, h_n, c_n);
+  launch_sequence(stream, "rnn_forward", layer.steps(), key_of(layer).add(h_n, c_n, space),
+                  [&](const cuda::Stream& to) {
+                    Space pieces(space);
+                    const ptrdiff_t room = room_for_parts(layer, false);
+                    const Matrices on(to, pieces.take(room), room);
+                    Forward(layer, pieces).run(on, h_n, c_n);
+                  });
 }
 
 }  // namespace striate

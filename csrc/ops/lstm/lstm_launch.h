@@ -3,10 +3,13 @@
 #pragma once
 #include <algorithm>
 #include <climits>
+#include <utility>
 #include <vector>
 
 #include "core/blocks.h"
 #include "core/check.h"
+#include "core/precision.h"
+#include "cuda/driver/graph.h"
 #include "cuda/driver/kernel.h"
 #include "ops/elementwise/elementwise.h"
 #include "ops/gemm/problem.h"
@@ -111,6 +114,25 @@ inline void check_step(const Layer& l) {
   if (l.batch * l.hidden > INT_MAX)
     fail("rnn", "x", "fewer than 2^31 values of the state on a GPU",
          shape_text({l.batch, l.hidden}));
+}
+
+// All that the launches of a layer depend on, but for what is a pass's own.
+template <class T>
+cuda::GraphKey key_of(const RnnLayer<T>& l) {
+  cuda::GraphKey key;
+  key.add(dtype_of<T>, float32_precision(), l.cell, l.direction, l.input, l.hidden, l.output);
+  key.add(l.w_ih, l.w_hh, l.b_ih, l.b_hh, l.w_hr, l.batch, l.x, l.h0, l.c0);
+  key.add(l.y.data, l.y.row, l.kept.data, l.kept.row);
+  for (const ptrdiff_t row : l.offset) key.add(row);
+  return key;
+}
+
+// The launches of a sequence on a stream, as a graph where it is long enough to be worth one.
+inline void launch_sequence(const cuda::Stream& stream, const char* name, ptrdiff_t steps,
+                            cuda::GraphKey key, const cuda::Launches& launches) {
+  constexpr ptrdiff_t kLeastSteps = 4;
+  if (steps < kLeastSteps) return launches(stream);
+  cuda::launch_again(stream, name, std::move(key), launches);
 }
 
 // A step's cells: block.rows by block.units of them.

@@ -21,6 +21,7 @@ import numpy as np
 
 from striate import _C
 from striate.arrays import Array
+from striate.autograd.streams import noted, ordered
 from striate.device import of_gpu, placed
 from striate.scope import Flag, Scope
 
@@ -240,6 +241,13 @@ heeded: dict[Any, Any] = {}
 
 def sweep(root: Tensor, gradient: Array, retain_graph: bool = False) -> None:
     """Adds to the `.grad` of every leaf that `root` depends on: gradient * d root / d leaf."""
+    if noted.streams:
+        ordered(lambda: _sweep(root, gradient, retain_graph))
+    else:
+        _sweep(root, gradient, retain_graph)
+
+
+def _sweep(root: Tensor, gradient: Array, retain_graph: bool) -> None:
     if root._node is None:
         add_to_leaf(root, gradient, exclusive=False)
         return

@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 
 from striate.autograd import Node, _mode, _next_number, not_recording
+from striate.cupy_arrays import index_of, note_stream
 from striate.device import beside, of_gpu
 from striate.dtypes import is_floating
 from striate.tensor import Tensor
@@ -106,6 +107,7 @@ class Op:
             if not self.takes_numbers or t.requires_grad:
                 together[i] = t.to(there.device)
         like = there._array
+        note_stream(index_of(like))
         parameters = {name: beside(value, like) for name, value in parameters.items()}
         try:
             return self._run(tuple(together), [t._array for t in together], parameters)
