@@ -17,12 +17,17 @@ void set_functions(const py::object& type, const py::object& empty, const py::ob
   stream_function = stream.inc_ref().ptr();
 }
 
+bool is_bf16(py::handle array) {
+  return array.attr("dtype").attr("name").cast<std::string>() == "bfloat16";
+}
+
 Dtype dtype_of_array(py::handle array, const char* op, const char* argument) {
   const std::string name = py::str(array.attr("dtype").attr("name"));
   if (name == "float32") return Dtype::f32;
   if (name == "float64") return Dtype::f64;
-  throw TypeMismatch(std::string(op) + ": " + argument + ": expected float32 or float64, got " +
-                     name);
+  throw TypeMismatch(
+      std::string(op) + ": " + argument + ": expected float32 or float64, got " + name +
+      (is_bf16(array) ? ", which only casts and products take; cast with .float()" : ""));
 }
 
 }  // namespace
@@ -63,6 +68,13 @@ Operand read_on_device(py::handle array, const char* op, const char* argument) {
   return x;
 }
 
+Operand read_on_device_with_bf16(py::handle array, const char* op, const char* argument) {
+  if (!is_bf16(array)) return read_on_device(array, op, argument);
+  Operand x = read_sized(array, ptrdiff_t(item_size(Dtype::bf16)), op, argument);
+  x.dtype = Dtype::bf16;
+  return x;
+}
+
 Indices read_indices_on_device(py::handle array, const char* op, const char* argument) {
   const std::string name = py::str(array.attr("dtype").attr("name"));
   if (name != "int64")
@@ -100,7 +112,10 @@ void expect_float32_on_device(const char* op, const char* argument, const Operan
 py::object c_contiguous_on_device(py::handle array) {
   if (array.attr("flags").attr("c_contiguous").cast<bool>())
     return py::reinterpret_borrow<py::object>(array);
-  return array.attr("copy")("C");
+  if (!is_bf16(array)) return array.attr("copy")("C");
+  // CuPy before 14 holds bfloat16, but copies as little as it computes of it.
+  const py::object bits = array.attr("view")("uint16").attr("copy")("C");
+  return bits.attr("view")(array.attr("dtype"));
 }
 
 namespace {
