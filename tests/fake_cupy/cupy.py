@@ -174,7 +174,10 @@ class ndarray:
         _known(self._host).fill(_scalar(value))
 
     def __getitem__(self, index):
-        return _result(self._host[_index(index)], [self])
+        found = self._host[_index(index)]
+        if isinstance(found, np.generic):  # CuPy's is a view without axes
+            found = self._host[(*(index if isinstance(index, tuple) else (index,)), ...)]
+        return _result(found, [self])
 
     def __setitem__(self, index, value):
         value = value._host if isinstance(value, ndarray) else _scalar(value)
