@@ -102,13 +102,6 @@ py::object axis_from_end(py::handle array, int axis) {
   return array.attr("transpose")(*order);
 }
 
-void expect_float32_on_device(const char* op, const char* argument, const Operand& x) {
-  if (x.dtype != Dtype::f32)
-    throw TypeMismatch(std::string(op) + ": " + argument +
-                       ": expected float32 on a GPU, got float64, for which there is no kernel "
-                       "there yet; use .float() or .cpu()");
-}
-
 py::object c_contiguous_on_device(py::handle array) {
   if (array.attr("flags").attr("c_contiguous").cast<bool>())
     return py::reinterpret_borrow<py::object>(array);
