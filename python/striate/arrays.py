@@ -25,13 +25,13 @@ def as_it_lies(data: Any) -> Array:
     return data if is_on_gpu(data) else np.asarray(data)
 
 
-def bits(x: Array) -> Array:
+def bits(x: Any) -> Any:
     """bfloat16 as the whole numbers that it is kept in, which any library copies; others as they
     are."""
     return x.view(np.uint16) if x.dtype.kind == "V" else x
 
 
-def copied(x: Array, order: Any = "C") -> Array:
+def copied(x: Any, order: Any = "C") -> Any:
     """A copy in this memory order."""
     return bits(x).copy(order=order).view(x.dtype) if x.dtype.kind == "V" else x.copy(order=order)
 

@@ -158,8 +158,8 @@ def _narrowed(host: Array) -> Array:
 
 
 def _in_bfloat16(task: Task) -> Task:
-    """The task with operands and result of bfloat16, which are half the bytes; the result may be off
-    by half a digit more."""
+    """The task with operands and result of bfloat16, which are half the bytes; results may be off by
+    half a digit more."""
 
     def spots() -> Spots:
         found = task.spots()
