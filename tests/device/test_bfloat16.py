@@ -197,6 +197,14 @@ def test_convolutions():
     alike(lambda x, w: F.conv_transpose1d(x, w, stride=2), x[:, :, 0], normal((4, 3, 3)))
 
 
+def test_products_with_float32_are_of_float32():
+    a, b = normal((4, 5)).astype(BF16), normal((5, 6))
+    for x, y in ((a, b), (b.T, a.T)):
+        product = striate.tensor(x, device="cuda") @ striate.tensor(y, device="cuda")
+        assert product.dtype == np.float32
+        np.testing.assert_allclose(product.cpu().numpy(), x.astype("f8") @ y, 1e-5, 1e-5)
+
+
 def test_autocast_of_convolutions_and_recurrent_layers():
     def f(x, w):
         with striate.autocast(dtype=striate.bfloat16):

@@ -158,7 +158,7 @@ def _narrowed(host: Array) -> Array:
 
 
 def _in_bfloat16(task: Task) -> Task:
-    """The task with operands and result of bfloat16, which are half the bytes; results may be off by
+    """The task with operands and result of bfloat16, half as many bytes; results may be off by
     half a digit more."""
 
     def spots() -> Spots:
