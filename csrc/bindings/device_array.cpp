@@ -21,13 +21,17 @@ bool is_bf16(py::handle array) {
   return array.attr("dtype").attr("name").cast<std::string>() == "bfloat16";
 }
 
-Dtype dtype_of_array(py::handle array, const char* op, const char* argument) {
-  const std::string name = py::str(array.attr("dtype").attr("name"));
+enum class Bf16 { refused, taken };
+
+Dtype dtype_of_array(py::handle array, const char* op, const char* argument, Bf16 bf16) {
+  const auto name = array.attr("dtype").attr("name").cast<std::string>();
   if (name == "float32") return Dtype::f32;
   if (name == "float64") return Dtype::f64;
-  throw TypeMismatch(
-      std::string(op) + ": " + argument + ": expected float32 or float64, got " + name +
-      (is_bf16(array) ? ", which only casts and products take; cast with .float()" : ""));
+  const bool low = name == "bfloat16";
+  if (low && bf16 == Bf16::taken) return Dtype::bf16;
+  throw TypeMismatch(std::string(op) + ": " + argument + ": expected float32 or float64, got " +
+                     name +
+                     (low ? ", which only casts and products take; cast with .float()" : ""));
 }
 
 }  // namespace
@@ -59,20 +63,21 @@ Operand read_sized(py::handle array, ptrdiff_t item, const char* op, const char*
   return x;
 }
 
-}  // namespace
-
-Operand read_on_device(py::handle array, const char* op, const char* argument) {
-  const Dtype dtype = dtype_of_array(array, op, argument);
+Operand read_typed(py::handle array, const char* op, const char* argument, Bf16 bf16) {
+  const Dtype dtype = dtype_of_array(array, op, argument, bf16);
   Operand x = read_sized(array, ptrdiff_t(item_size(dtype)), op, argument);
   x.dtype = dtype;
   return x;
 }
 
+}  // namespace
+
+Operand read_on_device(py::handle array, const char* op, const char* argument) {
+  return read_typed(array, op, argument, Bf16::refused);
+}
+
 Operand read_on_device_with_bf16(py::handle array, const char* op, const char* argument) {
-  if (!is_bf16(array)) return read_on_device(array, op, argument);
-  Operand x = read_sized(array, ptrdiff_t(item_size(Dtype::bf16)), op, argument);
-  x.dtype = Dtype::bf16;
-  return x;
+  return read_typed(array, op, argument, Bf16::taken);
 }
 
 Indices read_indices_on_device(py::handle array, const char* op, const char* argument) {

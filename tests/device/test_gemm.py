@@ -6,6 +6,7 @@ import pytest
 import striate
 import striate.nn.functional as F
 from devices import TOLERANCE, alike, normal
+from striate import _C
 
 SIZES = [(1, 1, 1), (5, 7, 3), (130, 9, 33), (17, 140, 64), (3, 2, 0), (0, 4, 2), (1, 300, 5)]
 
@@ -55,8 +56,6 @@ def test_float64_in_every_way():
 
 def test_long_sums_in_parts(precision):
     """Of one tile: with scale, addition, bias and clamp after the last part; in a batch too."""
-    from striate import _C
-
     a, b, c, bias = normal((5, 2100)), normal((2100, 7)), normal((5, 7)), normal(7)
     x, y, out, add = (striate.tensor(t, device="cuda")._array for t in (a, b, c, bias))
     _C.gemm(x, y, add, "relu", alpha=0.5, beta=2.0, out=out)
@@ -73,6 +72,16 @@ def test_sums_longer_than_a_chain_may_be():
         np.testing.assert_allclose(got.cpu().numpy(), a.astype("f8") @ b, 0, 2e-3)
     finally:
         striate.set_float32_precision(before)
+
+
+def test_activations_are_of_whole_results():
+    x, out = striate.ones(2, 2, device="cuda")._array, striate.ones(2, 4, device="cuda")._array
+    with pytest.raises(
+        ValueError, match="gemm: out: expected C order where there is an activation"
+    ):
+        _C.gemm(x, x, activation="tanh", out=out[:, :2])
+    _C.gemm(x, x, activation="relu", out=out[:, :2])
+    assert out.tolist() == [[2, 2, 1, 1]] * 2
 
 
 def test_odd_strides():
