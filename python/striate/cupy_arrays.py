@@ -55,7 +55,8 @@ def empty(
 
     MemoryError where the GPU has not as much left; the process may go on.
     """
-    module, dtype = cupy(), as_dtype(dtype)
+    low = isinstance(dtype, str) and dtype == "bfloat16"  # whose package may not be loaded yet
+    module, dtype = cupy(), as_dtype(dtype) if low else np.dtype(dtype)
     try:
         with module.cuda.Device(device):
             memory = module.cuda.alloc(math.prod(shape) * dtype.itemsize)
