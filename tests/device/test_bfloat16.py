@@ -94,6 +94,15 @@ def test_arithmetic_is_refused():
         x + x
 
 
+def test_what_cupy_may_lack_is_refused_in_a_line():
+    x, index = striate.ones(2, dtype="bfloat16", device="cuda"), striate.tensor([1, 0, 1])
+    for call, words in ((lambda: x[index.cuda()], "getitem"), (lambda: striate.cat([x, x]), "cat")):
+        try:
+            assert set(call().tolist()) == {1.0}
+        except TypeError as error:
+            assert str(error).startswith(f"{words}: there is nothing that computes this on a GPU")
+
+
 # --- products ------------------------------------------------------------------------------------
 
 SIZES = [(1, 1, 1), (5, 7, 3), (130, 9, 33), (17, 140, 64), (3, 2, 0), (0, 4, 2), (8, 8, 1100)]
