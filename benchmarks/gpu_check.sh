@@ -149,12 +149,15 @@ measure() {
   if [[ -n "$why" ]]; then
     absent "bench of the GPU" "$why"
     absent "bench of the GPU, TF32" "$why"
+    absent "bench of the GPU, bfloat16" "$why"
     absent ncu "$why"
   else
-    step "bench of the GPU" 200 "$python" -m striate bench --device cuda "${options[@]}" \
+    step "bench of the GPU" 180 "$python" -m striate bench --device cuda "${options[@]}" \
       --no-progress --journal "$scratch/cuda" --json "$out/cuda.json" --html "$out/cuda.html"
-    step "bench of the GPU, TF32" 90 "$python" -m striate bench --device cuda --precision medium \
+    step "bench of the GPU, TF32" 75 "$python" -m striate bench --device cuda --precision medium \
       --family gemm,conv "${options[@]}" --no-progress --journal "$scratch/medium" --json "$out/cuda-medium.json"
+    step "bench of the GPU, bfloat16" 75 "$python" -m striate bench --device cuda --precision bfloat16 \
+      "${options[@]}" --no-progress --journal "$scratch/bfloat16" --json "$out/cuda-bfloat16.json"
     counters
   fi
   for n in 2 16; do (($(nproc) >= n)) && threads="$threads,$n"; done

@@ -146,6 +146,8 @@ def library(source: Path) -> Library:
 
 def stored(x, dtype):
     """As the kernel reads it; bfloat16 as its bits, rounded to nearest even."""
+    if dtype == "f8":
+        return np.ascontiguousarray(x, np.float64)
     x = np.ascontiguousarray(x, np.float32)
     if dtype != "bf16":
         return x.astype(dtype)
@@ -199,15 +201,23 @@ def layer_norm_arguments(x, weight, bias, rows, n, eps, y, mean, invstd) -> ctyp
     return LayerNormCuda(*inputs, rows, n, eps, *(pointer(a) for a in (mean, invstd, y)))
 
 
-class GemmCuda(ctypes.Structure):
-    _fields_ = [
+def _gemm_fields(real: type) -> list[tuple[str, type]]:
+    return [
         *((name, ctypes.c_void_p) for name in ("a", "b", "c", "bias")),
         *((name, ctypes.c_int) for name in ("m", "n", "k", "bias_axis")),
         *((name, ctypes.c_longlong) for name in ("a_ld", "b_ld", "c_ld")),
         *((name, ctypes.c_longlong) for name in ("a_batch", "b_batch", "c_batch")),
-        *((name, ctypes.c_float) for name in ("alpha", "beta", "low", "high")),
+        *((name, real) for name in ("alpha", "beta", "low", "high")),
         *(("c_is_narrow", ctypes.c_int), ("k_part", ctypes.c_int), ("c_part", ctypes.c_longlong)),
     ]
+
+
+class GemmCuda(ctypes.Structure):
+    _fields_ = _gemm_fields(ctypes.c_float)
+
+
+class GemmCuda64(ctypes.Structure):
+    _fields_ = _gemm_fields(ctypes.c_double)
 
 
 class Divisor(ctypes.Structure):
@@ -231,24 +241,40 @@ class ConvAxis(ctypes.Structure):
     ]
 
 
-class ConvCuda(ctypes.Structure):
-    _fields_ = [
-        ("product", GemmCuda),
+def _conv_fields(product: type) -> list[tuple[str, type]]:
+    return [
+        ("product", product),
         *(("h", ConvAxis), ("w", ConvAxis)),
         *(("images", ctypes.c_int), ("channels", Divisor), ("pixel", ctypes.c_longlong)),
     ]
 
 
-class DepthwiseCuda(ctypes.Structure):
-    _fields_ = [
+class ConvCuda(ctypes.Structure):
+    _fields_ = _conv_fields(GemmCuda)
+
+
+class ConvCuda64(ctypes.Structure):
+    _fields_ = _conv_fields(GemmCuda64)
+
+
+def _depthwise_fields(real: type) -> list[tuple[str, type]]:
+    return [
         *((name, ctypes.c_void_p) for name in ("x", "dy", "w", "bias", "out")),
         *((name, ctypes.c_int) for name in ("images", "channels", "filters")),
         *((name, ctypes.c_int) for name in ("height", "width", "taps_h", "taps_w")),
         *((name, Divisor) for name in ("out_h", "out_w", "in_h", "in_w", "stride_h", "stride_w")),
         ("multiplier", Divisor),
         *((name, ctypes.c_int) for name in ("top", "left", "dilation_h", "dilation_w", "part")),
-        *(("low", ctypes.c_float), ("high", ctypes.c_float)),
+        *(("low", real), ("high", real), ("out_is_narrow", ctypes.c_int)),
     ]
+
+
+class DepthwiseCuda(ctypes.Structure):
+    _fields_ = _depthwise_fields(ctypes.c_float)
+
+
+class DepthwiseCuda64(ctypes.Structure):
+    _fields_ = _depthwise_fields(ctypes.c_double)
 
 
 class PoolAxis(ctypes.Structure):

@@ -2,6 +2,9 @@
 """`striate bench --device` as far as it goes without a GPU; tests/device/test_measuring.py is
 for the rest."""
 
+from types import SimpleNamespace
+
+import numpy as np
 import pytest
 import striate
 from striate import cli
@@ -41,3 +44,28 @@ def test_journals_of_a_gpu_are_its_own(tmp_path):
     with pytest.raises(ValueError, match="precision high, here it is medium"):
         journal.check(path, [head], {**there, "precision": "medium"})
     journal.check(path, [head], there)
+
+
+def test_torch_gets_bfloat16_by_its_bits():
+    """As from a CuPy that can't hand it over: the same numbers, and results read as float32."""
+    torch, ml_dtypes = pytest.importorskip("torch"), pytest.importorskip("ml_dtypes")
+    from striate.bench.peers.torch import PEER
+
+    x = np.array([1.5, -2.0, 0.1], np.float32).astype(ml_dtypes.bfloat16)
+    peer = PEER.__new__(PEER)
+    peer.t = torch
+    held = SimpleNamespace(dtype=x.dtype, view=lambda dtype: torch.from_numpy(x.view(dtype)))
+    given = peer._tensor(held)
+    assert given.dtype == torch.bfloat16
+    got = peer._array(given)
+    assert got.dtype == np.float32
+    np.testing.assert_array_equal(got, x.astype(np.float32))
+
+
+def test_bfloat16_leaves_what_has_it(capsys):
+    words = ["bench", "--device", "cuda", "--precision", "bfloat16", "--list"]
+    assert cli.main(words) == 0
+    listed = capsys.readouterr().out
+    assert "gemm " in listed and "conv " in listed and "norm" not in listed
+    assert cli.main([*words, "--family", "norm"]) == 2
+    assert "no problem fits" in capsys.readouterr().err

@@ -241,6 +241,12 @@ def test_batched_products_repeat_and_their_gradients_sum():
     np.testing.assert_allclose(b.grad.float().numpy(), expected, rtol=1.01 * EPS, atol=1e-5)
 
 
+def test_sums_are_refused():
+    for call in (lambda x: x.sum(), lambda x: x.sum(0, keepdim=True)):
+        with pytest.raises(TypeError, match=r"sum: x: .*bfloat16.*\.float\(\)"):
+            call(striate.ones(2, 2, dtype="bfloat16"))
+
+
 # --- autocast -------------------------------------------------------------------------------------
 
 

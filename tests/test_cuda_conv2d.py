@@ -11,9 +11,12 @@ from cuda_on_cpu import (
     CSRC,
     ConvAxis,
     ConvCuda,
+    ConvCuda64,
     DepthwiseCuda,
+    DepthwiseCuda64,
     Divisor,
     GemmCuda,
+    GemmCuda64,
     loaded,
     pointer,
     stored,
@@ -37,13 +40,25 @@ class Method:
 
     @property
     def shared(self):
-        return 0 if self.file == "simt" else (128 + self.wide) * 256
+        return 0 if self.file in ("simt", "f64") else (128 + self.wide) * 256
+
+    @property
+    def sums(self):
+        return "f8" if self.dtype == "f8" else "f4"
+
+    @property
+    def halves(self):
+        return self.dtype in ("bf16", "f2")
+
+    def arguments(self, of_float, of_double, *fields):
+        return (of_double if self.dtype == "f8" else of_float)(*fields)
 
 
 SIMT = Method("simt", "f32_cuda_simt", sum_eps=EPS / 2)
+DOUBLE = Method("f64", "f64_cuda_simt", "f8", sum_eps=2.0**-53)
 TF32 = Method("tf32", "f32_cuda_tf32_128x64", error=2.1 * 2.0**-11, wide=64)
 BF16 = Method("bf16", "bf16_cuda_mma_128x128", "bf16")
-METHODS = [SIMT, Method("tf32", "f32_cuda_3xtf32", error=4 * EPS)]
+METHODS = [SIMT, DOUBLE, Method("tf32", "f32_cuda_3xtf32", error=4 * EPS)]
 for n in (64, 128, 256):
     METHODS += [
         replace(TF32, name=f"f32_cuda_tf32_128x{n}", wide=n),
@@ -144,10 +159,10 @@ class Run:
         shapes = (t.n, t.h, t.w, t.c), (t.k, t.r, t.s, cg), (t.n, *t.out, t.k)
         put = [stored(rng.standard_normal(shape), method.dtype) for shape in shapes]
         self.x, self.w, self.dy = (guarded(a, side) for a in put)
-        self.bias = guarded(rng.standard_normal(t.k).astype("f4"), side)
+        self.bias = guarded(rng.standard_normal(t.k).astype(method.sums), side)
 
     def empty(self, shape, narrow=False):
-        nan = stored(np.full(shape, np.nan), self.method.dtype if narrow else "f4")
+        nan = stored(np.full(shape, np.nan), self.method.dtype if narrow else self.method.sums)
         return guarded(nan, self.side)
 
     def launch(self, which, grid, arguments, buffers, reverse):
@@ -166,11 +181,13 @@ class Run:
         bias, low, high, narrow = epilogue or (None, -np.inf, np.inf, False)
         bias_axis = 0 if bias is None else 2
         head = (pointer(a), pointer(b), pointer(out), pointer(bias), *sizes, bias_axis)
-        product = GemmCuda(*head, *strides, 1, 0, low, high, int(narrow), *parts)
+        last = (1, 0, low, high, int(narrow), *parts)
+        product = self.method.arguments(GemmCuda, GemmCuda64, *head, *strides, *last)
         data = which == "bwd_data"
         channels = t.k if data else t.c
         of_tap = Divisor.of(channels // t.groups)
-        return ConvCuda(product, *t.axes(data), t.n, of_tap, channels)
+        rest = (*t.axes(data), t.n, of_tap, channels)
+        return self.method.arguments(ConvCuda, ConvCuda64, product, *rest)
 
     def forward(self, epilogue=(), reverse=False):
         t, (p, q) = self.problem, self.problem.out
@@ -220,9 +237,10 @@ class Run:
         dw = self.empty(made.shape[1:])
         head = (pointer(made), None, pointer(dw), None, m, n, 0, 0, 0, 0, n)
         last = (1, 0, -np.inf, np.inf, 0, 0, dw.size)
-        total = GemmCuda(*head, m * n, 0, m * n, *last)
+        total = self.method.arguments(GemmCuda, GemmCuda64, *head, m * n, 0, m * n, *last)
         library = cuda_on_cpu.library(CSRC / "ops/gemm/gemm_parts_cuda.cu")
-        kernel, grid, buffers = "gemm_parts_f32_cuda", (2, dw.size // (m * n)), (made, dw)
+        kernel = "gemm_parts_f64_cuda" if self.method.sums == "f8" else "gemm_parts_f32_cuda"
+        grid, buffers = (2, dw.size // (m * n)), (made, dw)
         library.launch(kernel, grid, 256, total, len(made), buffers=buffers, reverse=reverse)
         return loaded(dw)
 
@@ -233,9 +251,11 @@ class Run:
         if bias is not None:
             want = want + bias.astype("f8")
         want = np.clip(want, low, high)
-        digit = {"f4": 0, "f2": 2.0**-11, "bf16": 2.0**-8}[self.method.dtype] if narrow else 0
+        digits = {"f8": 0, "f4": 0, "f2": 2.0**-11, "bf16": 2.0**-8}
+        digit = digits[self.method.dtype] if narrow else 0
+        last = 2 * self.method.sum_eps if self.method.dtype == "f8" else EPS
         bound = (self.method.error + (terms + 4) * self.method.sum_eps) * size
-        bound = bound + 4 * EPS * (np.abs(want) + 4) + digit * np.abs(want)
+        bound = bound + 4 * last * (np.abs(want) + 4) + digit * np.abs(want)
         assert np.all(np.abs(got - want) <= bound), (self.problem, np.nanmax(np.abs(got - want)))
         assert got.tobytes() == again.tobytes(), "the order of threads shows"
 
@@ -279,12 +299,12 @@ def test_passes(method, problem):
     Run(problem, method, side=side).check_all()
 
 
-@pytest.mark.parametrize("method", [SIMT, BF16, TF32], ids=lambda m: m.name)
+@pytest.mark.parametrize("method", [SIMT, DOUBLE, BF16, TF32], ids=lambda m: m.name)
 def test_epilogue_and_parts(method):
     """Bias and clamp; groups; the gradient of weights in parts of pixels, added up in order."""
     for problem in (Problem(), Problem(c=16, k=8, groups=2), Problem(c=3, k=5)):
         run = Run(problem, method, seed=1)
-        run.check_all((run.bias, 0.0, 1.0, method.dtype != "f4"), part=32)
+        run.check_all((run.bias, 0.0, 1.0, method.halves), part=32)
 
 
 @pytest.mark.parametrize("method", [SIMT, BF16, TF32, METHODS[1]], ids=lambda m: m.name)
@@ -332,27 +352,28 @@ def test_nan_and_infinities_stay():
 # --- depthwise -----------------------------------------------------------------------------------
 
 DEPTHWISE = [Method("", name, dtype) for name, dtype in (("f32", "f4"), ("bf16", "bf16"))]
-DEPTHWISE += [Method("", "f16", "f2")]
+DEPTHWISE += [Method("", "f16", "f2"), Method("", "f64", "f8", sum_eps=2.0**-53)]
 
 
 class DepthwiseRun(Run):
-    """Results are of the operands' type; groups are channels."""
+    """Groups are channels."""
 
     def launch_depthwise(self, which, out, epilogue, reverse, part=0):
         t = self.problem
         item = self.x.itemsize
-        bias, low, high, _ = epilogue or (None, -np.inf, np.inf, True)
+        bias, low, high, narrow = epilogue or (None, -np.inf, np.inf, False)
         sizes = (*t.out, t.h, t.w, *t.stride, t.k // t.c)
-        arguments = DepthwiseCuda(
+        arguments = self.method.arguments(
+            *(DepthwiseCuda, DepthwiseCuda64),
             *(pointer(a) for a in (self.x, self.dy, self.w, bias, out)),
             *(t.n, t.c, t.k, t.h, t.w, t.r, t.s),
             *(Divisor.of(size) for size in sizes),
-            *(*t.before, *t.dilation, part, low, high),
+            *(*t.before, *t.dilation, part, low, high, int(narrow)),
         )
         channels = t.c if which == "bwd_data" else t.k
         parts = -(-t.n * t.out[0] * t.out[1] // part) if part else 2
         filters = {"fwd": 1, "bwd_data": t.k // t.c, "bwd_weight": 0}[which]
-        shared = t.r * t.s * filters * 32 * 16 // item * 4
+        shared = t.r * t.s * filters * 32 * 16 // item * max(item, 4)
         cuda_on_cpu.library(CSRC / "ops/conv2d/depthwise_cuda.cu").launch(
             f"conv2d_{which}_{self.method.name}_cuda_depthwise",
             *((-(-channels // (32 * 16 // item)), parts), (32, 8), arguments),
@@ -362,12 +383,12 @@ class DepthwiseRun(Run):
         )
 
     def forward(self, epilogue=(), reverse=False):
-        y = self.empty(self.dy.shape, narrow=True)
+        y = self.empty(self.dy.shape, epilogue and epilogue[3])
         self.launch_depthwise("fwd", y, epilogue, reverse)
         return loaded(y)
 
     def bwd_data(self, epilogue=(), reverse=False):
-        dx = self.empty(self.x.shape, narrow=True)
+        dx = self.empty(self.x.shape, epilogue and epilogue[3])
         self.launch_depthwise("bwd_data", dx, epilogue, reverse)
         return loaded(dx)
 
@@ -392,5 +413,6 @@ def test_depthwise(method):
     ):
         problem = Problem(c=c, k=c * multiplier, groups=c, **rest)
         run = DepthwiseRun(problem, method, seed=i, side=("end", "start")[i % 2])
-        run.check_all((None, -np.inf, np.inf, True))
-        run.check_all((run.bias, 0.0, 1.0, True), part=16)
+        run.check_all()
+        run.check_all((None, -np.inf, np.inf, method.halves))
+        run.check_all((run.bias, 0.0, 1.0, method.halves), part=16)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import cuda_on_cpu
 import numpy as np
 import pytest
-from cuda_on_cpu import CSRC, GemmCuda, loaded, pointer, stored
+from cuda_on_cpu import CSRC, GemmCuda, GemmCuda64, loaded, pointer, stored
 from striate.testing import guarded
 
 pytestmark = pytest.mark.skipif(cuda_on_cpu.COMPILER is None, reason="needs a C++ compiler")
@@ -26,14 +26,30 @@ class Method:
     wide: int = 128  # columns of a block
 
     @property
+    def on_cores(self):
+        return self.file in ("gemm_simt_cuda", "gemm_f64_cuda")
+
+    @property
     def shared(self):
         """Dynamic shared memory: GemmCuda::mma_shared."""
-        return 0 if self.file == "gemm_simt_cuda" else (128 + self.wide) * 256
+        return 0 if self.on_cores else (128 + self.wide) * 256
+
+    @property
+    def sums(self):
+        return "f8" if self.dtype == "f8" else "f4"
+
+    @property
+    def halves(self):
+        return self.dtype in ("bf16", "f2")
+
+    def arguments(self, *fields):
+        return (GemmCuda64 if self.dtype == "f8" else GemmCuda)(*fields)
 
 
 SIMT = Method("gemm_simt_cuda", "gemm_f32_cuda_simt", "f4", 0, EPS / 2)
+DOUBLE = Method("gemm_f64_cuda", "gemm_f64_cuda_simt", "f8", 0, 2.0**-53)
 TF32X3 = Method("gemm_tf32_cuda", "gemm_f32_cuda_3xtf32", "f4", 4 * 2.0**-23, EPS)
-METHODS = [SIMT, TF32X3]
+METHODS = [SIMT, DOUBLE, TF32X3]
 for n in (128, 256):
     METHODS += [
         Method("gemm_tf32_cuda", f"gemm_f32_cuda_tf32_128x{n}", "f4", 2.1 * 2.0**-11, EPS, n),
@@ -65,14 +81,14 @@ class Problem:
         rng = np.random.default_rng(seed)
         a = rng.standard_normal((self.batch, self.m, self.k))
         b = rng.standard_normal((1 if self.share_b else self.batch, self.k, self.n))
-        self.bias = rng.standard_normal((0, self.m, self.n)[self.bias_axis]).astype("f4")
+        self.bias = rng.standard_normal((0, self.m, self.n)[self.bias_axis]).astype(method.sums)
         self.old = rng.standard_normal((self.batch, self.m, self.n))
         return self.put(method, order, a, b)
 
     def put(self, method, order, a, b):
         """Operands in memory, as the kernel gets them and in float64."""
         self.method, self.order = method, order
-        self.c_dtype = method.dtype if self.narrow else "f4"
+        self.c_dtype = method.dtype if self.narrow else method.sums
         a, b = stored(a, method.dtype), stored(b, method.dtype)
         self.a, self.a_ld = self.matrix(a if order[0] == "n" else a.swapaxes(1, 2))
         self.b, self.b_ld = self.matrix(b if order[1] == "n" else b.swapaxes(1, 2))
@@ -96,7 +112,7 @@ class Problem:
         bias = guarded(self.bias, self.side) if self.bias_axis else None
         rows_a = self.m if self.order[0] == "n" else self.k
         rows_b = self.k if self.order[1] == "n" else self.n
-        args = GemmCuda(
+        args = method.arguments(
             *(pointer(x) for x in (self.a, self.b, c, bias)),
             *(self.m, self.n, self.k, self.bias_axis),
             *(self.a_ld, self.b_ld, c_ld),
@@ -123,12 +139,13 @@ class Problem:
         """C by parts of k."""
         method, plain = self.method, (1, 0, -np.inf, np.inf)
         parts, matrix = -(-self.k // part), self.m * self.n
-        made = guarded(np.full((parts, self.batch, self.m, self.n), np.nan, "f4"), self.side)
+        made = np.full((parts, self.batch, self.m, self.n), np.nan, method.sums)
+        made = guarded(made, self.side)
         c, c_ld = self.matrix(stored(self.old, self.c_dtype))
         bias = guarded(self.bias, self.side) if self.bias_axis else None
         rows_a = self.m if self.order[0] == "n" else self.k
         rows_b = self.k if self.order[1] == "n" else self.n
-        product = GemmCuda(
+        product = method.arguments(
             *(pointer(x) for x in (self.a, self.b, made, None)),
             *(self.m, self.n, self.k, 0, self.a_ld, self.b_ld, self.n),
             *(rows_a * self.a_ld, rows_b * self.b_ld, matrix),
@@ -142,12 +159,12 @@ class Problem:
             shared=method.shared,
             reverse=reverse,
         )
-        total = GemmCuda(
+        total = method.arguments(
             *(pointer(x) for x in (made, None, c, bias)),
             *(self.m, self.n, 0, self.bias_axis, 0, 0, c_ld, matrix, 0, self.m * c_ld),
             *(self.alpha, self.beta, self.low, self.high, 0, 0, self.batch * matrix),
         )
-        dtype = {"f4": "f32", "f2": "f16", "bf16": "bf16"}[self.c_dtype]
+        dtype = {"f8": "f64", "f4": "f32", "f2": "f16", "bf16": "bf16"}[self.c_dtype]
         cuda_on_cpu.library(CSRC / "ops/gemm/gemm_parts_cuda.cu").launch(
             f"gemm_parts_{dtype}_cuda",
             *((2, self.batch), 256, total, parts),
@@ -173,9 +190,10 @@ class Problem:
         """k additions of products, then a handful of operations; then C's own rounding."""
         size = np.abs(self.wide_a) @ np.abs(self.wide_b)
         relative = self.method.error + (self.k + 4) * self.method.sum_eps
-        half_digit = {"f4": 0, "f2": 2.0**-11, "bf16": 2.0**-8}[self.c_dtype]
+        half_digit = {"f8": 0, "f4": 0, "f2": 2.0**-11, "bf16": 2.0**-8}[self.c_dtype]
+        last = 2 * self.method.sum_eps if self.method is DOUBLE else EPS
         result = np.abs(self.reference())
-        return abs(self.alpha) * relative * size + 4 * EPS * (result + 4) + half_digit * result
+        return abs(self.alpha) * relative * size + 4 * last * (result + 4) + half_digit * result
 
     def check(self):
         got, _ = self.run()
@@ -214,7 +232,7 @@ def test_epilogue(method, order):
         {"batch": 2, "share_b": True, "gap": 3},
     ):
         Problem(21, 37, 19, **options).draw(method, order).check()
-        if method.dtype != "f4":
+        if method.halves:
             Problem(21, 37, 19, narrow=True, **options).draw(method, order).check()
 
 
@@ -261,17 +279,17 @@ def test_3xtf32_errs_as_float32_does(order):
 def test_main_loop_has_no_bank_conflicts(method, order):
     """On whole tiles. Sums go through shared memory, two to a bank, each in each of 8 warps."""
     _, counts = Problem(128, method.wide, 96).draw(method, order).run()
-    epilogue = 0 if method is SIMT else method.wide // 2 * 8
+    epilogue = 0 if method.on_cores else method.wide // 2 * 8
     assert counts.wavefronts - counts.ideal_wavefronts == epilogue
 
 
-@pytest.mark.parametrize("method", [SIMT, *METHODS[2:5]], ids=lambda m: m.name)
+@pytest.mark.parametrize("method", [SIMT, DOUBLE, *METHODS[3:6]], ids=lambda m: m.name)
 @pytest.mark.parametrize("order", ["nn", "tt"])
 def test_parts_of_k(method, order):
     """Split-K: each part into a workspace, then their sum in a fixed order, with the epilogue."""
     for i, (m, n, k, part) in enumerate([(5, 9, 100, 32), (130, 12, 70, 64), (3, 131, 33, 32)]):
         options = {"batch": 2, "alpha": 0.5, "beta": -1.0, "bias_axis": 1 + i % 2, "low": -2.0}
-        for narrow in {False, method.dtype != "f4"}:
+        for narrow in {False, method.halves}:
             problem = Problem(m, n, k, gap=i, narrow=narrow, **options).draw(method, order, i)
             got, again = problem.run_parts(part), problem.run_parts(part, reverse=True)
             assert np.all(np.abs(got - problem.reference()) <= problem.bound()), str(problem)

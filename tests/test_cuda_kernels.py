@@ -52,6 +52,25 @@ def empty(shape, dtype, side):
     return guarded(np.zeros(shape, dtype), side)
 
 
+@pytest.mark.parametrize("side", SIDES)
+def test_casts(side):
+    """Between float32 and bfloat16: every exponent, ties, denormals, infinities and NaN."""
+    upper = np.arange(0, 2**16, 37, dtype=np.uint32) << 16
+    lower = np.array([0, 1, 0x7FFF, 0x8000, 0x8001, 0xFFFF], np.uint32)
+    special = (upper[:, None] | lower).ravel().view(np.float32)
+    for x in (*(random(n, np.float32, n) for n in LENGTHS), special):
+        grid, x = max(1, -(-x.size // 5000)), guarded(x, side)
+        low = guarded(np.zeros(x.size, np.uint16), side)
+        wide = guarded(np.zeros(x.size, np.float32), side)
+        kernels = cuda_on_cpu.library(CSRC / "ops/cast/cast_cuda.cu")
+        for reverse in (False, True):
+            low[...], wide[...] = 0x7FC1, np.nan
+            kernels.launch("cast_narrow_f32_cuda", grid, 256, x, low, x.size, reverse=reverse)
+            kernels.launch("cast_widen_bf16_cuda", grid, 256, low, wide, x.size, reverse=reverse)
+            np.testing.assert_array_equal(low, cuda_on_cpu.stored(x, "bf16"))
+            np.testing.assert_array_equal(wide, (low.astype(np.uint32) << 16).view(np.float32))
+
+
 def test_every_kernel_is_met_here():
     patterns = [
         rf"({'|'.join(BINARY)})_f(32|64)_cuda(_strided)?",
@@ -71,11 +90,13 @@ def test_every_kernel_is_met_here():
         r"(lstm|gru|rnn_tanh|rnn_relu)_cell_(fwd|bwd)_f(32|64)_cuda",
         r"norm_(stats|join|fwd|sums|slopes|weights|bwd)_f(32|64)_cuda",
         r"gemm_f32_cuda_(simt|tf32_128x128|tf32_128x256|3xtf32)_[nt][nt]",
+        r"gemm_f64_cuda_simt_[nt][nt]|cast_(widen_bf16|narrow_f32)_cuda",
         r"gemm_(bf16|f16)_cuda_mma_128x(128|256)_[nt][nt]",
-        r"gemm_parts_(f32|bf16|f16)_cuda",
+        r"gemm_parts_(f32|f64|bf16|f16)_cuda",
         r"conv2d_(fwd|bwd_data|bwd_weight)_f32_cuda_(simt|tf32_128x(64|128|256)|3xtf32)",
+        r"conv2d_(fwd|bwd_data|bwd_weight)_f64_cuda_simt",
         r"conv2d_(fwd|bwd_data|bwd_weight)_(bf16|f16)_cuda_mma_128x(64|128|256)",
-        r"conv2d_(fwd|bwd_data|bwd_weight)_(f32|bf16|f16)_cuda_depthwise",
+        r"conv2d_(fwd|bwd_data|bwd_weight)_(f32|f64|bf16|f16)_cuda_depthwise",
         r"peak_(fma_f(32|64)|mma_(tf32|bf16|f16))_cuda",
         r"pool2d_(max|sum|lp2|bwd_max|bwd_sum)_f(32|64)_cuda",
     ]

@@ -144,7 +144,8 @@ Operand read(py::handle h, const char* op, const char* argument, Places places) 
   return read_as(a, type == kFloat32 ? Dtype::f32 : Dtype::f64, op, argument);
 }
 
-Operand read_with_bf16(py::handle h, const char* op, const char* argument) {
+Operand read_with_bf16(py::handle h, const char* op, const char* argument, Places places) {
+  if (places == Places::any && is_on_device(h)) return read_on_device_with_bf16(h, op, argument);
   const auto* a = array_struct(h, op, argument);
   return is_bf16(a) ? read_as(a, Dtype::bf16, op, argument) : read(h, op, argument);
 }
@@ -276,7 +277,7 @@ Result result(const char* op, py::handle out, Dtype dtype, const ptrdiff_t* shap
               const ptrdiff_t* stride, int device) {
   Result r;
   if (out && !out.is_none()) {
-    r.operand = is_on_device(out) ? read_on_device(out, op, "out") : read_with_bf16(out, op, "out");
+    r.operand = read_with_bf16(out, op, "out", Places::any);
     if (r.operand.device != device)
       throw TypeMismatch(std::string(op) + ": out: expected an array on " + place_text(device) +
                          " like the operands, got one on " + place_text(r.operand.device));
@@ -290,7 +291,7 @@ Result result(const char* op, py::handle out, Dtype dtype, const ptrdiff_t* shap
   }
   if (device != kCpu) {
     r.object = make_device_array(dtype, shape, rank, stride, device);
-    r.operand = read_on_device(r.object, op, "out");
+    r.operand = read_on_device_with_bf16(r.object, op, "out");
     return r;
   }
   try {

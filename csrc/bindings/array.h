@@ -24,7 +24,8 @@ enum class Places { cpu, any };
 // `op` and `argument` name the place in errors.
 Operand read(py::handle array, const char* op, const char* argument, Places places = Places::cpu);
 // Also bfloat16, which only casts and products take.
-Operand read_with_bf16(py::handle array, const char* op, const char* argument);
+Operand read_with_bf16(py::handle array, const char* op, const char* argument,
+                       Places places = Places::cpu);
 // Also a Python float or int, which becomes a rank-0 operand of `dtype`, kept in *scalar.
 Operand read_or_scalar(py::handle value, Dtype dtype, double* scalar, const char* op,
                        const char* argument, Places places = Places::cpu);

@@ -1,20 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ops/cast/cast.h"
 
-#include "bindings/array.h"
+#include "bindings/device_array.h"
 
 namespace striate {
 namespace {
 
 py::object cast_to(const char* op, py::handle array, Dtype from, Dtype to, py::handle out) {
-  const Operand x = read_with_bf16(array, op, "x");
+  Operand x = read_with_bf16(array, op, "x", Places::any);
   if (x.dtype != from)
     throw TypeMismatch(std::string(op) + ": x: expected " + dtype_name(from) + ", got " +
                        dtype_name(x.dtype));
-  Result r = is_dense(x) ? result(op, out, to, x.shape, x.rank, x.stride)
+  const bool on_gpu = x.device != kCpu;
+  py::object held;
+  if (on_gpu && !is_dense(x)) {
+    held = c_contiguous(array, op, "x");
+    x = read_with_bf16(held, op, "x", Places::any);
+  }
+  Result r = is_dense(x) ? result(op, out, to, x.shape, x.rank, x.stride, x.device)
                          : result(op, out, to, x.shape, x.rank);
-  ReleaseGil release(0.3 * double(x.size()));
-  cast(x, r.operand);
+  if (on_gpu) {
+    if (!same_strides(x, r.operand)) fail(op, "out", "the memory order of x on a GPU", "another");
+    on_stream(x.device, [&](const cuda::Stream& s) { cast_launch(s, x, r.operand); });
+  } else {
+    ReleaseGil release(0.3 * double(x.size()));
+    cast(x, r.operand);
+  }
   return std::move(r.object);
 }
 

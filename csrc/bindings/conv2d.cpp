@@ -48,9 +48,7 @@ ConvOptions<D> options_of(const char* op, const Given& given) {
 
 template <int D>
 Operand read_images(py::handle h, const char* op, const char* argument) {
-  const bool narrow = D == 2 && !is_on_device(h);
-  Operand x = narrow ? read_with_bf16(h, op, argument)
-                     : read(h, op, argument, D == 2 ? Places::any : Places::cpu);
+  Operand x = D == 2 ? read_with_bf16(h, op, argument, Places::any) : read(h, op, argument);
   if (x.rank != 2 + D)
     fail(op, argument, D == 2 ? "(N, C, H, W)" : "(N, C, D, H, W)", "shape " + x.text());
   if (!is_channels_last(x))
@@ -64,27 +62,41 @@ template <class T>
 using Sum = std::conditional_t<std::is_same_v<T, bfloat16>, float, T>;
 
 // A result that is computed in channels-last memory and copied to `out` where that lies otherwise
-// or is bfloat16.
+// or, unless the pass rounds, is bfloat16.
 struct Images {
   Result asked, dense;
   Images(const char* op, py::handle out, Dtype dtype, const ptrdiff_t* shape, int rank,
-         int device = kCpu) {
+         int device = kCpu, bool rounds = false) {
     const Dtype sums = sums_of(dtype);
-    const bool narrow =
-        sums != dtype && !out.is_none() && read_with_bf16(out, op, "out").dtype == Dtype::bf16;
+    const bool narrow = sums != dtype && !out.is_none() &&
+                        read_with_bf16(out, op, "out", Places::any).dtype == Dtype::bf16;
     asked = result_channels_last(op, out, narrow ? Dtype::bf16 : sums, shape, rank, device);
-    dense = is_channels_last(asked.operand) && !narrow
+    dense = is_channels_last(asked.operand) && (!narrow || rounds)
                 ? asked
                 : result_channels_last(op, py::none(), sums, shape, rank, device);
   }
   py::object finish() {
-    if (!dense.object.is(asked.object) && asked.operand.device != kCpu) {
-      asked.object.attr("__setitem__")(py::ellipsis(), dense.object);
-    } else if (!dense.object.is(asked.object)) {
+    if (dense.object.is(asked.object)) return std::move(asked.object);
+    if (asked.operand.device != kCpu) {
+      finish_on_device();
+    } else {
       const bool same = dense.operand.dtype == asked.operand.dtype;
       (same ? copy : cast)(dense.operand, asked.operand);
     }
     return std::move(asked.object);
+  }
+
+ private:
+  void finish_on_device() {
+    if (dense.operand.dtype == asked.operand.dtype) {
+      asked.object.attr("__setitem__")(py::ellipsis(), dense.object);
+      return;
+    }
+    if (!is_channels_last(asked.operand))
+      fail("conv2d", "out", "channels-last memory of bfloat16 on a GPU", "another order");
+    on_stream(asked.operand.device, [&](const cuda::Stream& stream) {
+      cast_launch(stream, dense.operand, asked.operand);
+    });
   }
 };
 
@@ -103,12 +115,11 @@ void run(const Shape& s, Dtype dtype, F&& body) {
   dispatch(dtype, body);
 }
 
-// Two operands of one dtype in one place; on a GPU of float32.
+// Two operands of one dtype in one place.
 void expect_alike(const char* op, const char* a_name, const Operand& a, const char* b_name,
                   const Operand& b) {
   same_dtype(op, b_name, a, b);
   same_place(op, a_name, a, b_name, b);
-  if (a.device != kCpu) expect_float32_on_device(op, a_name, a);
 }
 
 struct OnGpu {
@@ -118,24 +129,31 @@ struct OnGpu {
   const Operand &a, &b;
 };
 
-// Runs a pass whose operands are on a GPU.
-py::object launched(const OnGpu& g, const Epilogue<float>& e, const EpilogueArguments* rest,
-                    py::handle out, const ptrdiff_t* shape) {
+template <class R>
+py::object launched_with(const OnGpu& g, const EpilogueArguments* given, ptrdiff_t columns,
+                         py::handle out, const ptrdiff_t* shape) {
   const int device = g.a.device;
-  const SumParts parts = conv2d_parts(g.op, device, g.pass, g.shape);
-  Images made(g.op, out, Dtype::f32, shape, 4, device);
+  const Epilogue<R> e = given ? given->of<R>(columns) : Epilogue<R>();
+  const SumParts parts = conv2d_parts(g.op, device, g.pass, g.shape, g.a.dtype);
+  Images made(g.op, out, g.a.dtype, shape, 4, device, given && !e.activation);
   Result space{py::none(), {}};
-  if (parts.parts > 1) space = result(g.op, py::none(), Dtype::f32, &parts.floats, 1, device);
+  if (parts.parts > 1) space = result(g.op, py::none(), dtype_of<R>, &parts.floats, 1, device);
   const Operand& y = made.dense.operand;
   on_stream(device, [&](const cuda::Stream& stream) {
-    conv2d_launch(stream, g.pass, g.shape, parts,
-                  {g.a.as<const float>(), g.b.as<const float>(), e, y.as<float>(),
-                   space.operand.as<float>()});
-    if (rest)
-      rest->rest(
+    conv2d_launch<R>(stream, g.pass, g.shape, parts,
+                     {g.a.dtype, g.a.data, g.b.data, e, y.dtype, y.data, space.operand.as<R>()});
+    if (given)
+      given->rest(
           e, [&](Activation f, Parameters<double> p) { activation_launch(stream, f, y, p, y); });
   });
   return made.finish();
+}
+
+// Runs a pass whose operands are on a GPU; its epilogue, if any, is for `columns` channels.
+py::object launched(const OnGpu& g, const EpilogueArguments* given, ptrdiff_t columns,
+                    py::handle out, const ptrdiff_t* shape) {
+  const auto run = g.a.dtype == Dtype::f64 ? launched_with<double> : launched_with<float>;
+  return run(g, given, columns, out, shape);
 }
 
 template <int D>
@@ -148,8 +166,7 @@ py::object fwd(const char* op, py::handle x_array, py::handle w_array, py::handl
   ptrdiff_t shape[2 + D];
   output_shape(s, shape);
   if constexpr (D == 2)
-    if (x.device != kCpu)
-      return launched({op, ConvPass::fwd, s, x, w}, epilogue.of<float>(s.k), &epilogue, out, shape);
+    if (x.device != kCpu) return launched({op, ConvPass::fwd, s, x, w}, &epilogue, s.k, out, shape);
   Images y(op, out, x.dtype, shape, 2 + D);
   run<D>(s, x.dtype, [&](auto* t) {
     using T = pointee<decltype(t)>;
@@ -180,8 +197,7 @@ py::object bwd_data(const char* op, py::handle dy_array, py::handle w_array, py:
   const EpilogueArguments epilogue = epilogue_of(op, bias, activation, parameter, dy);
   if constexpr (D == 2)
     if (dy.device != kCpu)
-      return launched({op, ConvPass::bwd_data, s, dy, w}, epilogue.of<float>(s.c), &epilogue, out,
-                      x_shape);
+      return launched({op, ConvPass::bwd_data, s, dy, w}, &epilogue, s.c, out, x_shape);
   Images dx(op, out, dy.dtype, x_shape, 2 + D);
   run<D>(s, dy.dtype, [&](auto* t) {
     using T = pointee<decltype(t)>;
@@ -209,7 +225,7 @@ py::object bwd_weight(const char* op, py::handle x_array, py::handle dy_array, p
   checked_product(op, "size", w.shape, 2 + D);
   if constexpr (D == 2)
     if (x.device != kCpu)
-      return launched({op, ConvPass::bwd_weight, s, x, dy}, {}, nullptr, out, w.shape);
+      return launched({op, ConvPass::bwd_weight, s, x, dy}, nullptr, 0, out, w.shape);
   Images dw(op, out, x.dtype, w.shape, 2 + D);
   run<D>(s, x.dtype, [&](auto* t) {
     using T = pointee<decltype(t)>;

@@ -17,12 +17,21 @@ void set_functions(const py::object& type, const py::object& empty, const py::ob
   stream_function = stream.inc_ref().ptr();
 }
 
-Dtype dtype_of_array(py::handle array, const char* op, const char* argument) {
-  const std::string name = py::str(array.attr("dtype").attr("name"));
+bool is_bf16(py::handle array) {
+  return array.attr("dtype").attr("name").cast<std::string>() == "bfloat16";
+}
+
+enum class Bf16 { refused, taken };
+
+Dtype dtype_of_array(py::handle array, const char* op, const char* argument, Bf16 bf16) {
+  const auto name = array.attr("dtype").attr("name").cast<std::string>();
   if (name == "float32") return Dtype::f32;
   if (name == "float64") return Dtype::f64;
+  const bool low = name == "bfloat16";
+  if (low && bf16 == Bf16::taken) return Dtype::bf16;
   throw TypeMismatch(std::string(op) + ": " + argument + ": expected float32 or float64, got " +
-                     name);
+                     name +
+                     (low ? ", which only casts and products take; cast with .float()" : ""));
 }
 
 }  // namespace
@@ -54,13 +63,21 @@ Operand read_sized(py::handle array, ptrdiff_t item, const char* op, const char*
   return x;
 }
 
-}  // namespace
-
-Operand read_on_device(py::handle array, const char* op, const char* argument) {
-  const Dtype dtype = dtype_of_array(array, op, argument);
+Operand read_typed(py::handle array, const char* op, const char* argument, Bf16 bf16) {
+  const Dtype dtype = dtype_of_array(array, op, argument, bf16);
   Operand x = read_sized(array, ptrdiff_t(item_size(dtype)), op, argument);
   x.dtype = dtype;
   return x;
+}
+
+}  // namespace
+
+Operand read_on_device(py::handle array, const char* op, const char* argument) {
+  return read_typed(array, op, argument, Bf16::refused);
+}
+
+Operand read_on_device_with_bf16(py::handle array, const char* op, const char* argument) {
+  return read_typed(array, op, argument, Bf16::taken);
 }
 
 Indices read_indices_on_device(py::handle array, const char* op, const char* argument) {
@@ -90,17 +107,13 @@ py::object axis_from_end(py::handle array, int axis) {
   return array.attr("transpose")(*order);
 }
 
-void expect_float32_on_device(const char* op, const char* argument, const Operand& x) {
-  if (x.dtype != Dtype::f32)
-    throw TypeMismatch(std::string(op) + ": " + argument +
-                       ": expected float32 on a GPU, got float64, for which there is no kernel "
-                       "there yet; use .float() or .cpu()");
-}
-
 py::object c_contiguous_on_device(py::handle array) {
   if (array.attr("flags").attr("c_contiguous").cast<bool>())
     return py::reinterpret_borrow<py::object>(array);
-  return array.attr("copy")("C");
+  if (!is_bf16(array)) return array.attr("copy")("C");
+  // CuPy before 14 holds bfloat16, but copies as little as it computes of it.
+  const py::object bits = array.attr("view")("uint16").attr("copy")("C");
+  return bits.attr("view")(array.attr("dtype"));
 }
 
 namespace {

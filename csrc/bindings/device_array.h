@@ -16,8 +16,7 @@ namespace striate {
 
 bool is_on_device(py::handle value);
 Operand read_on_device(py::handle array, const char* op, const char* argument);
-// Throws TypeMismatch where a kernel that knows float32 alone meets float64.
-void expect_float32_on_device(const char* op, const char* argument, const Operand& x);
+Operand read_on_device_with_bf16(py::handle array, const char* op, const char* argument);
 Indices read_indices_on_device(py::handle array, const char* op, const char* argument);
 py::object c_contiguous_on_device(py::handle array);  // itself if it is in C order, else a copy
 

@@ -54,8 +54,8 @@ class EpilogueArguments {
   }
 
   // The activation that no clamp does, if there is one, on a result on a GPU.
-  template <class F>
-  void rest(const Epilogue<float>& e, F&& f) const {
+  template <class R, class F>
+  void rest(const Epilogue<R>& e, F&& f) const {
     if (e.activation) f(activation_, parameter_);
   }
 

@@ -4,6 +4,7 @@
 #include "bindings/device_array.h"
 #include "bindings/epilogue.h"
 #include "bindings/gemm_bf16.h"
+#include "ops/cast/cast.h"
 
 namespace striate {
 namespace {
@@ -12,34 +13,47 @@ namespace {
 class ReadableOnDevice {
  public:
   ReadableOnDevice(const Operand& x, py::handle array, const char* argument) : operand_(x) {
-    if (!gemm_launch_reads(x)) operand_ = copy_.of(array, "gemm", argument);
+    if (gemm_launch_reads(x)) return;
+    copy_ = c_contiguous_on_device(array);
+    operand_ = read_on_device_with_bf16(copy_, "gemm", argument);
   }
   const Operand& operand() const { return operand_; }
 
  private:
-  DenseOnDevice copy_;
+  py::object copy_;
   Operand operand_;
 };
 
+// With sums of R.
+template <class R>
 py::object gemm_on_device(const Operand& a, py::handle a_array, const Operand& b,
                           py::handle b_array, const EpilogueArguments& arguments, double alpha,
                           double beta, py::handle out) {
-  expect_float32_on_device("gemm", "a", a);
+  const char* op = "gemm";
+  constexpr Dtype of_sums = dtype_of<R>;
   const GemmSizes s = gemm_sizes(a, b);
-  Result c = result("gemm", out, a.dtype, s.result, s.rank, a.device);
+  const bool narrow = a.dtype == Dtype::bf16 && !out.is_none() &&
+                      read_with_bf16(out, op, "out", Places::any).dtype == Dtype::bf16;
+  Result c = result(op, out, narrow ? Dtype::bf16 : of_sums, s.result, s.rank, a.device);
   if (c.operand.stride[s.rank - 1] != 1 && s.n > 1)
-    fail("gemm", "out", "dense rows on a GPU", "another order");
+    fail(op, "out", "dense rows on a GPU", "another order");
   const ReadableOnDevice x(a, a_array, "a"), y(b, b_array, "b");
-  const Epilogue<float> e = arguments.of<float>(s.n);
-  const SumParts parts = gemm_launch_parts(a.device, s);
-  Result space{py::none(), {}};
-  if (parts.parts > 1) space = result("gemm", py::none(), Dtype::f32, &parts.floats, 1, a.device);
+  const Epilogue<R> e = arguments.of<R>(s.n);
+  const SumParts parts = gemm_launch_parts(a.device, s, ptrdiff_t(64) << 20, sizeof(R));
+  Result space{py::none(), {}}, sums = c;
+  if (parts.parts > 1) space = result(op, py::none(), of_sums, &parts.floats, 1, a.device);
+  if (e.activation && !is_c_order(c.operand))
+    fail(op, "out", "C order where there is an activation on a GPU", "another order");
+  const bool rounds_last = narrow && e.activation;  // activations are of sums
+  if (rounds_last) sums = result(op, py::none(), of_sums, s.result, s.rank, a.device);
   on_stream(a.device, [&](const cuda::Stream& stream) {
-    gemm_launch(stream, s, x.operand(), y.operand(), c.operand, alpha, beta, e, parts,
-                space.operand.as<float>());
-    arguments.rest(e, [&](Activation f, Parameters<double> p) {
-      activation_launch(stream, f, c.operand, p, c.operand);
-    });
+    const Operand& to = sums.operand;
+    if (rounds_last && beta != 0) cast_launch(stream, c.operand, to);
+    gemm_launch(stream, s, x.operand(), y.operand(), to, alpha, beta, e, parts,
+                space.operand.as<R>());
+    arguments.rest(
+        e, [&](Activation f, Parameters<double> p) { activation_launch(stream, f, to, p, to); });
+    if (rounds_last) cast_launch(stream, to, c.operand);
   });
   return std::move(c.object);
 }
@@ -47,18 +61,22 @@ py::object gemm_on_device(const Operand& a, py::handle a_array, const Operand& b
 py::object gemm_binding(py::handle a_array, py::handle b_array, py::handle bias,
                         py::handle activation, py::handle parameter, double alpha, double beta,
                         py::handle out) {
-  const Operand a = is_on_device(a_array) ? read_on_device(a_array, "gemm", "a")
-                                          : read_with_bf16(a_array, "gemm", "a");
-  if (a.dtype == Dtype::bf16)
+  const Operand a = read_with_bf16(a_array, "gemm", "a", Places::any);
+  if (a.dtype == Dtype::bf16 && a.device == kCpu)
     return gemm_bf16_binding(a, b_array, bias, activation, parameter, alpha, beta, out);
-  const Operand b = read(b_array, "gemm", "b", Places::any);
+  const Operand b = read_with_bf16(b_array, "gemm", "b", Places::any);
   same_dtype("gemm", "b", a, b);
   same_place("gemm", "a", a, "b", b);
   const GemmSizes s = gemm_sizes(a, b);
   if (beta != 0 && out.is_none())
     fail("gemm", "beta", "0 where no `out` is given to be added to", std::to_string(beta));
-  EpilogueArguments epilogue("gemm", bias, activation, parameter, a);
-  if (a.device != kCpu) return gemm_on_device(a, a_array, b, b_array, epilogue, alpha, beta, out);
+  Operand sums = a;
+  if (a.dtype == Dtype::bf16) sums.dtype = Dtype::f32;
+  EpilogueArguments epilogue("gemm", bias, activation, parameter, sums);
+  if (a.device != kCpu) {
+    const auto run = a.dtype == Dtype::f64 ? gemm_on_device<double> : gemm_on_device<float>;
+    return run(a, a_array, b, b_array, epilogue, alpha, beta, out);
+  }
   Result r = result("gemm", out, a.dtype, s.result, s.rank);
   dispatch(a.dtype, [&](auto* t) {
     using T = pointee<decltype(t)>;

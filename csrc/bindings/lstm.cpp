@@ -92,34 +92,34 @@ Result state_on_device(const LayerArguments& a, ptrdiff_t columns, py::handle fr
   return state;
 }
 
+template <class T>
 py::tuple forward_on_device(LayerArguments& a, py::handle h0, py::handle c0, bool keep,
                             py::handle out) {
-  expect_float32_on_device(a.op(), "x", a.operands().x);
   ptrdiff_t shape[3];
   const int rank = a.shape_of(a.output(), shape);
   const Result y = result(a.op(), out, a.dtype(), shape, rank, a.device());
-  Rows<float> rows, kept{nullptr, 0};
+  Rows<T> rows, kept{nullptr, 0};
   Result dense = y;
   if (!as_rows(y.operand, &rows)) {
     dense = result(a.op(), py::none(), a.dtype(), shape, rank, a.device());
-    rows = {dense.operand.as<float>(), a.output()};
+    rows = {dense.operand.as<T>(), a.output()};
   }
   const Result h_n = matrix_for(a, a.batch(), a.output());
   Result c_n{py::none(), {}}, held{py::none(), {}}, before{py::none(), {}};
   if (a.cell() == Cell::lstm) c_n = state_on_device(a, a.hidden(), c0);
   if (keep && a.kept() > 0) {
     held = matrix_for(a, a.rows(), a.kept());
-    kept = {held.operand.as<float>(), a.kept()};
+    kept = {held.operand.as<T>(), a.kept()};
   }
-  RnnLayer<float> layer = a.layer<float>(rows, kept);
+  RnnLayer<T> layer = a.layer<T>(rows, kept);
   if (layer.h0 == nullptr) {
     before = state_on_device(a, a.output(), h0);
-    layer.h0 = before.operand.as<float>();
+    layer.h0 = before.operand.as<T>();
   }
   const Result space = matrix_for(a, 1, rnn_forward_space(layer));
   on_stream(a.device(), [&](const cuda::Stream& stream) {
-    rnn_forward_launch(stream, layer, h_n.operand.as<float>(), c_n.operand.as<float>(),
-                       space.operand.as<float>());
+    rnn_forward_launch(stream, layer, h_n.operand.as<T>(), c_n.operand.as<T>(),
+                       space.operand.as<T>());
   });
   if (!dense.object.is(y.object)) y.object.attr("__setitem__")(py::ellipsis(), dense.object);
   return py::make_tuple(y.object, h_n.object, c_n.object, held.object);
@@ -134,7 +134,10 @@ py::tuple forward_binding(const std::string& cell_name, py::handle x, py::handle
   const Cell cell = cell_by_name(cell_name.c_str());
   const char* op = striate::cell_name(cell);
   LayerArguments a(op, cell, {x, w_ih, w_hh, b_ih, b_hh, w_hr, h0, c0, batch_sizes}, reverse);
-  if (a.device() != kCpu) return forward_on_device(a, h0, c0, keep, out);
+  if (a.device() != kCpu) {
+    const auto run = a.dtype() == Dtype::f64 ? forward_on_device<double> : forward_on_device<float>;
+    return run(a, h0, c0, keep, out);
+  }
   ptrdiff_t shape[3];
   const int rank = a.shape_of(a.output(), shape);
   Result y = result(op, out, a.dtype(), shape, rank);
@@ -285,38 +288,38 @@ py::tuple backward(const char* op, LayerArguments& a, const Arrived& given, cons
   return made.tuple();
 }
 
+template <class T>
 py::tuple backward_on_device(const char* op, LayerArguments& a, const Arrived& given,
                              const Parts& parts, double beta, py::handle out) {
-  expect_float32_on_device(a.op(), "x", a.operands().x);
   const RnnOperands& o = a.operands();
-  RnnLayer<float> layer = layer_from<float>(a, op, given);
-  RnnGradients<float> g = gradients_from<float>(a, op, given);
+  RnnLayer<T> layer = layer_from<T>(a, op, given);
+  RnnGradients<T> g = gradients_from<T>(a, op, given);
   Wanted made(op, a);
   Result dx, dense, before, dc{py::none(), {}};
   if (parts.dx) {
     dense = dx = dx_result(a, op, beta, out);
     if (!is_c_order(dx.operand))
       dense = result(op, py::none(), a.dtype(), dx.operand.shape, dx.operand.rank, a.device());
-    g.dx = dense.operand.as<float>();
+    g.dx = dense.operand.as<T>();
   }
-  g.dx_beta = float(beta);
+  g.dx_beta = T(beta);
   made.put(parts.dx ? dx.object : py::none());
   make_weights(a, parts.dweights, made, g);
   const Result dh = state_on_device(a, a.output(), given.dh_n);
-  g.dh0 = dh.operand.as<float>();
+  g.dh0 = dh.operand.as<T>();
   if (a.cell() == Cell::lstm) {
     dc = state_on_device(a, a.hidden(), given.dc_n);
-    g.dc0 = dc.operand.as<float>();
+    g.dc0 = dc.operand.as<T>();
   }
   made.put(parts.dstates && o.h0 ? dh.object : py::none());
   made.put(parts.dstates && o.c0 ? dc.object : py::none());
   if (layer.h0 == nullptr) {
     before = state_on_device(a, a.output(), py::none());
-    layer.h0 = before.operand.as<float>();
+    layer.h0 = before.operand.as<T>();
   }
   const Result space = matrix_for(a, 1, rnn_backward_space(layer, g));
   on_stream(a.device(), [&](const cuda::Stream& stream) {
-    rnn_backward_launch(stream, layer, g, space.operand.as<float>());
+    rnn_backward_launch(stream, layer, g, space.operand.as<T>());
   });
   if (!dense.object.is(dx.object)) dx.object.attr("__setitem__")(py::ellipsis(), dense.object);
   return made.tuple();
@@ -334,11 +337,11 @@ py::tuple backward_binding(const std::string& cell_name, py::handle dy, py::hand
                    reverse);
   const Arrived given{dy, dh_n, dc_n, y, kept};
   const Parts parts{dx, dweights, dstates};
-  if (a.device() != kCpu) return backward_on_device(op.c_str(), a, given, parts, beta, out);
   py::tuple made;
   dispatch(a.dtype(), [&](auto* t) {
     using T = pointee<decltype(t)>;
-    made = backward<T>(op.c_str(), a, given, parts, beta, out);
+    const auto run = a.device() == kCpu ? backward<T> : backward_on_device<T>;
+    made = run(op.c_str(), a, given, parts, beta, out);
   });
   return made;
 }

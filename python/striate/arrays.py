@@ -25,6 +25,17 @@ def as_it_lies(data: Any) -> Array:
     return data if is_on_gpu(data) else np.asarray(data)
 
 
+def bits(x: Any) -> Any:
+    """bfloat16 as the whole numbers that it is kept in, which any library copies; others as they
+    are."""
+    return x.view(np.uint16) if x.dtype.kind == "V" else x
+
+
+def copied(x: Any, order: Any = "C") -> Any:
+    """A copy in this memory order."""
+    return bits(x).copy(order=order).view(x.dtype) if x.dtype.kind == "V" else x.copy(order=order)
+
+
 def as_result(value: Any) -> Array:
     """NumPy gives numbers for results without axes, CuPy arrays: an array in either case."""
     return np.asarray(value) if isinstance(value, np.generic) else value

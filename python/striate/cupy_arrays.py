@@ -4,6 +4,9 @@
 Operations need not know. A binding that meets a CuPy array launches a CUDA kernel
 (csrc/bindings/device_array.h), and NumPy's functions hand CuPy arrays on to CuPy's of the same name
 (NEP 13 and 18). What neither does is here: memory, copies to and fro, and the stream.
+
+CuPy before 14 holds arrays of bfloat16 and makes views of them, but copies and computes nothing: it
+gets their `bits` to copy, and our kernels compute.
 """
 
 from __future__ import annotations
@@ -16,7 +19,9 @@ from typing import Any
 import numpy as np
 
 from striate import _C
+from striate.arrays import bits
 from striate.autograd.streams import note
+from striate.dtypes import as_dtype
 
 Array = Any  # cupy.ndarray
 _loaded: ModuleType | None = None
@@ -50,7 +55,8 @@ def empty(
 
     MemoryError where the GPU has not as much left; the process may go on.
     """
-    module, dtype = cupy(), np.dtype(dtype)
+    low = isinstance(dtype, str) and dtype == "bfloat16"  # whose package may not be loaded yet
+    module, dtype = cupy(), as_dtype(dtype) if low else np.dtype(dtype)
     try:
         with module.cuda.Device(device):
             memory = module.cuda.alloc(math.prod(shape) * dtype.itemsize)
@@ -75,16 +81,14 @@ def to_device(array: Any, device: int) -> Array:
     """A copy of a NumPy array, or of another GPU's, in its memory order; itself if it is there."""
     if not isinstance(array, np.ndarray) and index_of(array) == device:
         return array
-    if array.dtype.kind == "V":
-        raise TypeError("bfloat16 tensors on a GPU are not supported yet; use .float() first")
     order, back = _memory_order(array)
-    dense = array.transpose(order)
-    copy = empty(dense.shape, dense.dtype, None, device)
+    dense = bits(array.transpose(order))
+    copy = empty(dense.shape, array.dtype, None, device)
     with cupy().cuda.Device(device):
         if isinstance(array, np.ndarray):
-            copy.set(np.ascontiguousarray(dense).reshape(dense.shape))
+            bits(copy).set(np.ascontiguousarray(dense).reshape(dense.shape))
         else:
-            copy[...] = dense
+            bits(copy)[...] = dense
     return copy if order == tuple(range(array.ndim)) else copy.transpose(back)
 
 
@@ -92,8 +96,8 @@ def to_host(array: Array) -> np.ndarray[Any, Any]:
     """A NumPy copy in the array's memory order, there when this returns."""
     order, back = _memory_order(array)
     with cupy().cuda.Device(index_of(array)):
-        host: np.ndarray[Any, Any] = array.transpose(order).get()
-    return host.transpose(back)
+        host: np.ndarray[Any, Any] = bits(array.transpose(order)).get()
+    return host.view(array.dtype).transpose(back)
 
 
 @dataclass

@@ -123,13 +123,16 @@ def of_gpu(name: str, error: Exception, on_gpu: bool = False) -> Exception:
 
 
 def made_on(name: str, where: Any, function: Any, *arguments: Any) -> Any:
-    """What a creating function of NumPy's gives for these arguments; on a GPU, CuPy's namesake."""
+    """What a creating function of NumPy's gives for these arguments, the last of which is a dtype;
+    on a GPU, CuPy's namesake."""
     wanted = CPU if where is None else device(where)
     if wanted.type == "cpu":
         return function(*arguments)
     from striate import cupy_arrays
 
     index = index_on(name, wanted)
+    if np.dtype(arguments[-1]).kind == "V":  # bfloat16, which CuPy before 14 fills with nothing
+        return cupy_arrays.to_device(function(*arguments), index)
     with cupy_arrays.cupy().cuda.Device(index):
         return getattr(cupy_arrays.cupy(), function.__name__)(*arguments)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from striate.device import expect_cpu, is_device
+from striate.device import device, index_on, is_device
 from striate.dtypes import as_dtype, float32, is_bfloat16
 from striate.scope import Flag, Scope
 
@@ -21,7 +21,8 @@ class autocast(Scope):
     and everything else computes in it: the results of products are not rounded, as PyTorch's are.
     float64 is left alone. Gradients of products are products of bfloat16 too, also outside the
     block. A decorator as well; needs the package ml_dtypes. `enabled=False` switches it off inside
-    another. As in PyTorch, a device may come first.
+    another. As in PyTorch, a device may come first, which has to be there; operands on any are
+    rounded.
     """
 
     _flag = _mode
@@ -35,7 +36,9 @@ class autocast(Scope):
     ) -> None:
         if not is_device(device_type):  # autocast(striate.bfloat16)
             device_type, dtype = "cpu", device_type
-        expect_cpu("autocast", device_type)
+        where = device(device_type)
+        if where.type != "cpu":
+            index_on("autocast", where)  # raises where there is none
         if enabled and not is_bfloat16(as_dtype(dtype, "autocast: dtype")):
             raise TypeError(f"autocast: dtype: expected bfloat16, got {as_dtype(dtype)}")
         self._wanted = bool(enabled)

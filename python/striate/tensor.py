@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from striate import autograd
+from striate import _C, autograd
 from striate.arrays import Array, as_array
 from striate.autograd import Node, Version, hooks
 from striate.autograd.hooks import HookHandle, LeafHooks
@@ -239,7 +239,7 @@ class Tensor:
     def tolist(self) -> Any:
         """The elements as nested lists of Python numbers."""
         array = self._array
-        return (array.astype(np.float32) if array.dtype.kind == "V" else array).tolist()
+        return (_C.widen(array) if array.dtype.kind == "V" else array).tolist()
 
     def __contains__(self, value: Any) -> bool:
         return bool(ops.eq(self, value)._array.any())

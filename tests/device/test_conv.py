@@ -6,6 +6,12 @@ import pytest
 import striate
 import striate.nn.functional as F
 from devices import TOLERANCE, alike, both, normal
+from striate import _C
+from striate.ops.layout import channels_last as images
+
+
+def bfloat16():
+    return np.dtype(pytest.importorskip("ml_dtypes").bfloat16)
 
 
 def padded(x, pads):
@@ -34,17 +40,27 @@ def reference(x, w, dy, stride, pads, dilation, groups):
 
 
 def check(
-    shape, filters, stride=(1, 1), pads=((0, 0), (0, 0)), dilation=(1, 1), groups=1, tol=1e-5
+    shape,
+    filters,
+    stride=(1, 1),
+    pads=((0, 0), (0, 0)),
+    dilation=(1, 1),
+    groups=1,
+    *,
+    dtype=np.float32,
+    tol=1e-5,
 ):
     """Result and gradients on the GPU; operands in C order, so that they are brought in order."""
     n, c, h, w = shape
     k, r, s = filters
-    x, weight = normal(shape), normal((k, c // groups, r, s))
+    x, weight = normal(shape, dtype), normal((k, c // groups, r, s), dtype)
     sizes = zip((h, w), pads, (r, s), stride, dilation, strict=True)
     out = tuple((m + a + b - d * (f - 1) - 1) // u + 1 for m, (a, b), f, u, d in sizes)
-    dy = normal((n, k, *out))
+    dy = normal((n, k, *out), dtype)
     want = reference(x, weight, dy, stride, pads, dilation, groups)
-    size = reference(*map(np.abs, (x, weight, dy)), stride, pads, dilation, groups)
+    size = reference(
+        *(np.abs(a.astype("f8")) for a in (x, weight, dy)), stride, pads, dilation, groups
+    )
     a = striate.tensor(x, device="cuda", requires_grad=True)
     b = striate.tensor(weight, device="cuda", requires_grad=True)
     y = F.conv2d(a, b, None, stride, pads, dilation, groups)
@@ -52,10 +68,12 @@ def check(
     y.backward(striate.tensor(dy, device="cuda"))
     for t, exact, bound in zip((y, a.grad, b.grad), want, size, strict=True):
         got = t.detach().cpu().numpy()
-        assert got.shape == exact.shape
+        assert got.shape == exact.shape and got.dtype == dtype
+        got = got.astype("f8")
         assert np.all(np.abs(got - exact) <= tol * (bound + 1)), np.abs(got - exact).max()
 
 
+DEFAULTS = ((1, 1), ((0, 0), (0, 0)), (1, 1), 1)
 PROBLEMS = [
     ((2, 3, 9, 8), (5, 3, 3), (2, 2), ((1, 1), (1, 1))),  # a first layer
     ((1, 1, 5, 4), (1, 2, 3), (1, 1), ((0, 1), (1, 0))),
@@ -76,8 +94,42 @@ def test_passes(problem, precision):
     check(*problem, tol=TOLERANCE[precision])
 
 
+@pytest.mark.parametrize("problem", PROBLEMS, ids=range(len(PROBLEMS)))
+def test_passes_of_float64(problem):
+    check(*problem, dtype=np.float64, tol=1e-14)
+
+
+@pytest.mark.parametrize("problem", PROBLEMS, ids=range(len(PROBLEMS)))
+def test_passes_of_bfloat16(problem):
+    check(*problem, dtype=bfloat16(), tol=1.1 * 2.0**-8)  # each result is rounded once
+
+
+@pytest.mark.parametrize("problem", PROBLEMS, ids=range(len(PROBLEMS)))
+def test_sums_of_bfloat16_are_of_float32(problem):
+    """Bindings give them as they are, or rounded to an `out` of bfloat16."""
+    shape, (k, r, s), stride, pads, dilation, groups = (*problem, *DEFAULTS[len(problem) - 2 :])
+    x, w = (normal(n, bfloat16()) for n in (shape, (k, shape[1] // groups, r, s)))
+    a, b = (images(striate.tensor(t, device="cuda")._array) for t in (x, w))
+    options = {"stride": stride, "padding": pads, "dilation": dilation, "groups": groups}
+    y = _C.conv2d(a, b, **options)
+    dy = np.zeros(y.shape)
+    want, size = (reference(*t, dy, stride, pads, dilation, groups)[0]
+                  for t in ((x, w), [np.abs(t.astype("f8")) for t in (x, w)]))  # fmt: skip
+    assert y.dtype == np.float32
+    assert np.all(np.abs(y.get() - want) <= 1e-5 * size)
+    bias = normal(k)
+    add = striate.tensor(bias, device="cuda")._array
+    biased = want + bias[:, None, None]
+    for name, exact in (("relu", np.maximum(biased, 0)), ("tanh", np.tanh(biased))):
+        low = images(striate.zeros(*y.shape, dtype="bfloat16", device="cuda")._array)
+        _C.conv2d(a, b, add, activation=name, out=low, **options)
+        got = striate.Tensor._wrap(low).cpu().numpy().astype("f8")
+        assert np.all(np.abs(got - exact) <= 2.0**-8 * np.abs(exact) + 1e-5 * (size + 1))
+
+
 def test_more_than_one_tile():
-    check((1, 24, 14, 13), (140, 3, 3), pads=((1, 1), (1, 1)))
+    for dtype, tol in ((np.float32, 1e-5), (np.float64, 1e-14), (bfloat16(), 1.1 * 2.0**-8)):
+        check((1, 24, 14, 13), (140, 3, 3), pads=((1, 1), (1, 1)), dtype=dtype, tol=tol)
 
 
 def test_wide_tiles(monkeypatch):
@@ -88,12 +140,15 @@ def test_wide_tiles(monkeypatch):
         check((1, 4, 3, 3), (100, 1, 1), tol=2e-2)
     finally:
         striate.set_float32_precision(before)
+    check((2, 4, 12, 12), (260, 1, 1), dtype=bfloat16(), tol=1.1 * 2.0**-8)
+    check((1, 4, 3, 3), (100, 1, 1), dtype=bfloat16(), tol=1.1 * 2.0**-8)
 
 
 def test_sums_over_pixels_in_parts():
     """The gradient of weights, by both kinds of kernels; and in one part where memory is short."""
-    check((3, 8, 20, 21), (8, 3, 3), pads=((1, 1), (1, 1)))
-    check((5, 4, 20, 21), (4, 3, 3), pads=((1, 1), (1, 1)), groups=4)
+    for dtype, tol in ((np.float32, 1e-5), (np.float64, 1e-14), (bfloat16(), 1.1 * 2.0**-8)):
+        check((3, 8, 20, 21), (8, 3, 3), pads=((1, 1), (1, 1)), dtype=dtype, tol=tol)
+        check((5, 4, 20, 21), (4, 3, 3), pads=((1, 1), (1, 1)), groups=4, dtype=dtype, tol=tol)
     before = striate._C.conv_workspace()
     striate.set_conv_workspace(0)
     try:
@@ -147,6 +202,21 @@ def test_epilogue(activation, groups):
         return striate.ops.conv2d(x, w, b, 1, 1, 1, groups, activation)
 
     alike(f, normal((2, 4, 5, 6)), normal((8, 4 // groups, 3, 3)), normal(8), rtol=1e-4, atol=1e-4)
+
+
+def test_float64_of_every_kind():
+    tight = {"rtol": 1e-11, "atol": 1e-11}
+    x, w = normal((2, 4, 6, 7), "f8"), normal((4, 3, 3, 3), "f8")
+    alike(lambda x, w: F.conv_transpose2d(x, w, None, 2, 1, 1), x, w, **tight)
+    alike(lambda x, w: F.conv1d(x, w, padding=1), x[:, :, 0], normal((3, 4, 3), "f8"), **tight)
+    x, w = normal((1, 2, 3, 4, 5), "f8"), normal((3, 2, 2, 2, 2), "f8")
+    alike(lambda x, w: F.conv3d(x, w, padding=1), x, w, **tight)
+    for activation in ("relu", "gelu"):
+        alike(
+            lambda x, w, b, a=activation: striate.ops.conv2d(x, w, b, 1, 1, 1, 2, a),
+            *(normal((2, 4, 5, 6), "f8"), normal((8, 2, 3, 3), "f8"), normal(8, "f8")),
+            **tight,
+        )
 
 
 @pytest.mark.parametrize("groups", [1, 2, 4])
@@ -217,8 +287,6 @@ def test_into_arrays_of_any_order():
 
 def test_refusals():
     x, w = striate.ones(1, 2, 4, 4, device="cuda"), striate.ones(2, 2, 3, 3, device="cuda")
-    with pytest.raises(TypeError, match="float32 on a GPU, got float64"):
-        F.conv2d(x.double(), w.double())
     with pytest.raises(TypeError, match="one device"):
         F.conv2d(x, w.cpu())
     with pytest.raises(ValueError, match="padded height of at least 9"):

@@ -84,6 +84,27 @@ def test_precision_bounds_the_error_and_the_peak(bench):
     assert error["medium"] * gpu.LOOSER["medium"] > 100 * error["highest"]  # it was TF32
 
 
+def test_rows_of_bfloat16(bench):
+    """Operands and results are bfloat16, as are the peers'; right is within half a digit of it."""
+    pytest.importorskip("ml_dtypes")
+    made = bench("bfloat16", peers=["cupy"])
+    assert made.meter.peak() == made.meter.unit("bf16")
+    conv = {p.pass_: p for p in smallest("conv")}
+    for one in (PROBLEMS[TINY], PROBLEMS["gemm/square/64x64x64"], *conv.values()):
+        host = families.task(one)
+        task = made.place(families.task(one))
+        for name, array in task.arrays.items():
+            assert array.dtype == "bfloat16" and array.strides == tuple(
+                s // 2 for s in host[name].strides
+            )
+        assert task.out.dtype == "bfloat16" and task.bytes == host.bytes / 2
+        row = made.row(one)
+        assert row["rivals"].keys() == {OURS} and row["rivals"][OURS]["error"] <= 1, row
+    exact = bench("high").row(PROBLEMS["gemm/square/64x64x64"])["rivals"][OURS]["error"]
+    rounded = made.row(PROBLEMS["gemm/square/64x64x64"])["rivals"][OURS]["error"]
+    assert 0.1 < rounded <= 1 and exact <= 1
+
+
 def test_what_is_wrong_is_not_timed(bench, monkeypatch):
     made = bench()
     monkeypatch.setattr(_C, "gemm", lambda a, *rest: rest[-1])  # NaN, as it was

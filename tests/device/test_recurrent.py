@@ -25,10 +25,10 @@ def computed(model, device, call, *hosts):
     """Results and gradients of call(model, leaves), which gives tensors, as NumPy arrays."""
     leaves = [striate.tensor(h, device=device, requires_grad=True) for h in hosts]
     results = call(model, *leaves)
-    total = striate.zeros((), device=device)
+    total = striate.zeros((), dtype=hosts[0].dtype, device=device)
     for i, y in enumerate(results):
         assert y.device.type == device
-        slope = np.cos(np.arange(y.numel()) + i).reshape(y.shape).astype(np.float32)
+        slope = np.cos(np.arange(y.numel()) + i).reshape(y.shape).astype(hosts[0].dtype)
         total = total + (y * striate.tensor(slope, device=device)).sum()
     total.backward()
     grads = [t.grad for t in (*leaves, *model.parameters())]
@@ -39,9 +39,11 @@ def computed(model, device, call, *hosts):
 def alike(make, call, *hosts):
     here, there = (computed(make(device=d), d, call, *hosts) for d in ("cpu", "cuda"))
     assert len(here) == len(there)
+    exact = hosts[0].dtype == np.float64
     for a, b in zip(here, there, strict=True):
-        assert a.shape == b.shape
-        np.testing.assert_allclose(b, a, 2e-4, 2e-5 * max(np.abs(a).max(initial=0), 1))
+        assert a.shape == b.shape and a.dtype == b.dtype
+        atol = (1e-12 if exact else 2e-5) * max(np.abs(a).max(initial=0), 1)
+        np.testing.assert_allclose(b, a, 1e-11 if exact else 2e-4, atol)
 
 
 def flat(results):
@@ -103,6 +105,30 @@ def test_layers(kind, options):
         return made(LAYERS, kind, 6, 10, device=device, **options)
 
     alike(make, lambda model, x: flat(model(x)), normal((5, 4, 6)))
+
+
+@every_kind
+def test_float64(kind):
+    options = {"dtype": striate.float64}
+    model, x = made(LAYERS, kind, 7, 9, device="cuda", **options), normal((5, 3, 7), "f8")
+    with striate.no_grad():
+        results = flat(model(striate.tensor(x, device="cuda")))
+    for got, want in zip(results, steps(kind, model, x), strict=False):
+        assert got.dtype == np.float64
+        np.testing.assert_allclose(got.cpu().numpy().reshape(want.shape), want, 1e-12, 1e-13)
+    options |= {"bidirectional": True, "num_layers": 2}
+    if kind == "lstm":
+        options["proj_size"] = 4
+
+    def make(device):
+        return made(LAYERS, kind, 7, 9, device=device, **options)
+
+    def packed(model, x):
+        y, h = model(pack_padded_sequence(x, [2, 5, 3], enforce_sorted=False))
+        return (y.data, *h) if isinstance(h, tuple) else (y.data, h)
+
+    alike(make, lambda model, x: flat(model(x)), x)
+    alike(make, packed, x)
 
 
 @every_kind
@@ -257,7 +283,7 @@ def test_refusals():
     model, x = nn.LSTM(3, 4), striate.ones(2, 1, 3, device="cuda")
     with pytest.raises(TypeError, match="one device"):
         model(x)
-    with pytest.raises(TypeError, match="x: expected float32 on a GPU, got float64"):
-        nn.GRU(3, 4, dtype=striate.float64).to("cuda")(x.double())
+    with pytest.raises(TypeError, match=r"gru: .*float64"):
+        nn.GRU(3, 4).to("cuda")(x.double())
     with pytest.raises(ValueError, match="the input size"):
         model.to("cuda")(striate.ones(2, 1, 5, device="cuda"))

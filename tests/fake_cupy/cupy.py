@@ -3,7 +3,8 @@
 
 Memory is the fake driver's (fake_cuda.c), which guards it; what CuPy computes, NumPy computes here.
 Like CuPy's, an array refuses to become NumPy's, or to be mixed with one, in silence; results
-without axes are arrays; there is no flag `writeable`; and NumPy's functions are handed on if CuPy
+without axes are arrays; there is no flag `writeable`; arrays of bfloat16 can be held and looked at,
+but nothing copies or computes them; and NumPy's functions are handed on if CuPy
 13.6 has them (UFUNCS) and with those of its parameters (PARAMETERS). CALLS counts what was called,
 by name.
 """
@@ -82,7 +83,7 @@ class ndarray:
     def __init__(self, shape, dtype=float, memptr=None, strides=None, order="C"):
         shape = shape if isinstance(shape, tuple) else (shape,)
         dtype = np.dtype(dtype)
-        assert dtype.kind in "biufc", f"{dtype} is not CuPy's"
+        assert dtype.kind in "biufc" or dtype.name == "bfloat16", f"{dtype} is not CuPy's"
         if strides is not None and memptr is None:
             raise ValueError("memptr is required if strides is given.")
         size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
@@ -162,21 +163,25 @@ class ndarray:
         return self._host.tolist()
 
     def copy(self, order="C"):
-        return _new(self._host.copy(order))
+        return _new(_known(self._host).copy(order))
 
     def astype(self, dtype, order="K", casting=None, subok=None, copy=True):
         if not copy and self.dtype == dtype:
             return self
-        return _new(self._host.astype(dtype, order))
+        return _new(_known(self._host).astype(dtype, order))
 
     def fill(self, value):
-        self._host.fill(_scalar(value))
+        _known(self._host).fill(_scalar(value))
 
     def __getitem__(self, index):
-        return _result(self._host[_index(index)], [self])
+        found = self._host[_index(index)]
+        if isinstance(found, np.generic):  # CuPy's is a view without axes
+            found = self._host[(*(index if isinstance(index, tuple) else (index,)), ...)]
+        return _result(found, [self])
 
     def __setitem__(self, index, value):
-        self._host[_index(index)] = value._host if isinstance(value, ndarray) else _scalar(value)
+        value = value._host if isinstance(value, ndarray) else _scalar(value)
+        _known(self._host)[_index(index)] = value
 
     def __len__(self):
         return len(self._host)
@@ -293,6 +298,13 @@ def _unwrapped(value):
     return value
 
 
+def _known(host):
+    """The array, unless it is of a dtype that CuPy has no kernels for."""
+    if host.dtype.kind == "V":
+        raise ValueError(f"Unsupported dtype {host.dtype}")
+    return host
+
+
 def _index(index):
     if isinstance(index, tuple):
         return tuple(_index(i) for i in index)
@@ -303,7 +315,7 @@ def _index(index):
 
 def _new(host):
     """A copy of a NumPy array, on the current device, in its memory order."""
-    host = np.asarray(host)
+    host = _known(np.asarray(host))
     order = sorted(range(host.ndim), key=lambda i: -abs(host.strides[i]))
     dense = host.transpose(order)
     made = ndarray(dense.shape, dense.dtype)
@@ -340,6 +352,12 @@ def _call(function, args, kwargs):
     known = PARAMETERS[function.__name__]
     if len(args) > len(known) or not set(kwargs) <= set(known):
         raise TypeError(f"{function.__name__}() takes {known}, got {len(args)} and {[*kwargs]}")
+    if function is np.empty_like and args[0].dtype.kind == "V":  # not _new: nothing is copied
+        made = ndarray(args[0].shape, np.uint16)
+        order = sorted(range(made.ndim), key=lambda i: -abs(args[0].strides[i]))
+        shape = tuple(made.shape[i] for i in order)
+        made._host = made._host.reshape(shape).transpose(np.argsort(order)).view(args[0].dtype)
+        return made
     if function is np.argsort:  # always stable, and told nothing else
         assert kwargs.setdefault("kind", "stable") in (None, "stable"), kwargs
         kwargs["kind"] = "stable"
@@ -355,6 +373,9 @@ def _ufunc(ufunc, inputs, kwargs):
     if out is not None:
         (out,) = out if isinstance(out, tuple) else (out,)
         kwargs["out"] = out._host
+    for x in inputs:
+        if isinstance(x, ndarray):
+            _known(x._host)
     with np.errstate(all="ignore"):
         host = ufunc(*(_unwrapped(_scalar(x)) for x in inputs), **kwargs)
     return _new(host) if out is None else out

@@ -13,6 +13,10 @@
 
 namespace striate {
 
+namespace cuda {
+struct Stream;
+}
+
 // y[r, i] = x[r, i]      r < rows, i < n. Rows anywhere, elements side by side; no overlap.
 using WidenFn = void(const bfloat16* x, ptrdiff_t x_row, ptrdiff_t rows, ptrdiff_t n, float* y,
                      ptrdiff_t y_row);
@@ -30,5 +34,8 @@ NarrowFn* narrow_kernel();
 // to[i] = from[i] for every index: equal shapes, any strides (0 repeats in `from`), no overlap, one
 // of them float32 and the other bfloat16.
 void cast(const Operand& from, const Operand& to);
+
+// The same on a GPU, of arrays without gaps in one memory order.
+void cast_launch(const cuda::Stream& stream, const Operand& from, const Operand& to);
 
 }  // namespace striate

@@ -51,22 +51,29 @@ void conv2d_bwd_weight(const ConvShape& shape, const T* x, const T* dy, T* dw);
 
 enum class ConvPass { fwd, bwd_data, bwd_weight };
 
-// --- on a GPU, of float32, by the method of float32_precision() ----------------------------------
+// --- on a GPU: of float32 by the method of float32_precision(), of bfloat16 and of float64 ------
 
 // fwd may sum over taps and channels in parts, bwd_data over taps and filters, bwd_weight over
 // pixels.
 // Throws std::invalid_argument, naming `op`, for sizes that kernels with indices of 32 bits can't
 // take.
-SumParts conv2d_parts(const char* op, int device, ConvPass pass, const ConvShape& shape);
+SumParts conv2d_parts(const char* op, int device, ConvPass pass, const ConvShape& shape,
+                      Dtype dtype);
 
-// The pass's operands in the order of the functions above. No activation in the epilogue, which
-// bwd_weight does without.
+// The pass's operands in the order of the functions above, and sums of R: double for float64, else
+// float. Results are sums too, but for bfloat16 those of fwd and bwd_data may be bfloat16. No
+// activation in the epilogue, which bwd_weight does without.
+template <class R>
 struct ConvLaunch {
-  const float *a, *b;
-  Epilogue<float> epilogue;
-  float *out, *space;
+  Dtype dtype;  // of a and b
+  const void *a, *b;
+  Epilogue<R> epilogue;
+  Dtype out_dtype;
+  void* out;
+  R* space;
 };
+template <class R>
 void conv2d_launch(const cuda::Stream& stream, ConvPass pass, const ConvShape& shape,
-                   const SumParts& parts, const ConvLaunch& operands);
+                   const SumParts& parts, const ConvLaunch<R>& operands);
 
 }  // namespace striate

@@ -21,25 +21,27 @@
 
 namespace striate {
 
-struct ConvCuda {
-  // Of one axis.
-  struct Axis {
-    int in, out, taps;
-    int stride, before, dilation;
-    // bwd_data: stride / gcd(stride, dilation) taps on, the output is dilation / gcd(…) before
-    int tap_step, output_step;
-    Divisor pixels;    // fwd, bwd_weight: out; bwd_data: ceil(in / stride), of the largest phase
-    Divisor steps[2];  // fwd, bwd_weight: taps; bwd_data: ceil(taps / tap_step), of the phase with
-                       // most; and one less, at least 1, of the others
-  };
+// Of one axis.
+struct ConvAxis {
+  int in, out, taps;
+  int stride, before, dilation;
+  // bwd_data: stride / gcd(stride, dilation) taps on, the output is dilation / gcd(…) before
+  int tap_step, output_step;
+  Divisor pixels;    // fwd, bwd_weight: out; bwd_data: ceil(in / stride), of the largest phase
+  Divisor steps[2];  // fwd, bwd_weight: taps; bwd_data: ceil(taps / tap_step), of the phase with
+                     // most; and one less, at least 1, of the others
+};
+
+template <class R>  // as GemmOf
+struct ConvOf {
   // a_batch, b_batch and c_batch lead from group to group; c_ld is as the table says (y and dx: all
   // channels); a_ld is K for bwd_weight, else unused; b_ld is R S C/g for fwd, else unused.
   //   bwd_data: m is of the largest phase, for all; k is not read
   // May be cut into parts along k, as gemm_cuda.h says; bwd_data cuts every phase alike, and its
   // parts are as dx.
   // The bias runs from group to group.
-  GemmCuda product;
-  Axis h, w;
+  GemmOf<R> product;
+  ConvAxis h, w;
   int images;
   Divisor channels;  // of a tap: C / groups, for bwd_data K / groups
   long long pixel;   // elements between the pixels that patches are taken of: C; bwd_data K
@@ -47,5 +49,6 @@ struct ConvCuda {
   // Of a block 256: grid (tiles, groups, z) and shared memory as gemm_cuda.h
   // says. z: parts; bwd_data parts of phases (stride_h * stride_w), a part's phases together.
 };
+using ConvCuda = ConvOf<float>;
 
 }  // namespace striate

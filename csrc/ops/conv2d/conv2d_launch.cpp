@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Products choose among kernels here as in gemm_launch.cpp: "highest" sums on CUDA cores, "high" by
-// three products of TF32, "medium" by one. Depthwise filters go to depthwise_launch.cpp.
+// Products choose among kernels here as in gemm_launch.cpp: of float32 "highest" sums on CUDA
+// cores, "high" by three products of TF32, "medium" by one. Depthwise filters go to
+// depthwise_launch.cpp.
 //
 // Few tiles are the rule in the gradient of weights, which sums over every pixel of every image,
 // and of the other passes in small batches of small images: parts.h. conv_workspace() bounds what
@@ -26,11 +27,13 @@ constexpr ptrdiff_t kMostBlocks = 65535;          // of a grid's second and thir
 constexpr ptrdiff_t kLeastPixels = 256, kLeastDepth = 512;  // of a part of a sum
 
 cuda::Module simt("ops/conv2d/conv2d_simt_cuda.cu"), tf32("ops/conv2d/conv2d_tf32_cuda.cu");
+cuda::Module bf16("ops/conv2d/conv2d_bf16_cuda.cu"), f64("ops/conv2d/conv2d_f64_cuda.cu");
 
+template <class R>
 struct Method {
   ptrdiff_t columns;  // of a tile
   bool dynamic_shared;
-  cuda::Kernel<ConvCuda> passes[3];
+  cuda::Kernel<ConvOf<R>> passes[3];
 };
 #define PASSES(module, name)                                           \
   {                                                                    \
@@ -38,11 +41,16 @@ struct Method {
       module, "conv2d_bwd_weight_" name                                \
     }                                                                  \
   }
-Method on_cores{kTile, false, PASSES(simt, "f32_cuda_simt")};
-Method by_three{kTile, true, PASSES(tf32, "f32_cuda_3xtf32")};
-Method by_one_narrow{kNarrowTile, true, PASSES(tf32, "f32_cuda_tf32_128x64")};
-Method by_one{kTile, true, PASSES(tf32, "f32_cuda_tf32_128x128")};
-Method by_one_wide{kWideTile, true, PASSES(tf32, "f32_cuda_tf32_128x256")};
+Method<float> on_cores{kTile, false, PASSES(simt, "f32_cuda_simt")};
+Method<float> by_three{kTile, true, PASSES(tf32, "f32_cuda_3xtf32")};
+// Tiles of 64, 128 and 256 columns.
+Method<float> by_one[] = {{kNarrowTile, true, PASSES(tf32, "f32_cuda_tf32_128x64")},
+                          {kTile, true, PASSES(tf32, "f32_cuda_tf32_128x128")},
+                          {kWideTile, true, PASSES(tf32, "f32_cuda_tf32_128x256")}};
+Method<float> of_bf16[] = {{kNarrowTile, true, PASSES(bf16, "bf16_cuda_mma_128x64")},
+                           {kTile, true, PASSES(bf16, "bf16_cuda_mma_128x128")},
+                           {kWideTile, true, PASSES(bf16, "bf16_cuda_mma_128x256")}};
+Method<double> of_f64{kTile, false, PASSES(f64, "f64_cuda_simt")};
 #undef PASSES
 
 // Taps of an axis that reach the inputs of a phase, of the phase with most.
@@ -71,17 +79,19 @@ ptrdiff_t result_size(ConvPass pass, const ConvShape& s) {
   return pass == ConvPass::bwd_data ? s.n * s.h * s.w * s.c : s.k * s.r * s.s * s.group_c();
 }
 
-Method& method_for(int device, ConvPass pass, const ConvShape& s) {
+Method<float>& method_for(int device, ConvPass pass, const ConvShape& s, Dtype dtype, float) {
   const Precision precision = float32_precision();
-  if (precision == Precision::highest) return on_cores;
-  if (precision == Precision::high) return by_three;
+  if (dtype == Dtype::f32 && precision == Precision::highest) return on_cores;
+  if (dtype == Dtype::f32 && precision == Precision::high) return by_three;
+  auto& methods = dtype == Dtype::bf16 ? of_bf16 : by_one;
   const Sizes sizes = sizes_of(pass, s);
-  if (sizes.n <= kNarrowTile) return by_one_narrow;
+  if (sizes.n <= kNarrowTile) return methods[0];
   const ptrdiff_t blocks = sizes.tiles(kWideTile) * s.groups * sizes.phases;
-  return sizes.n > kTile && blocks >= cuda::multiprocessors(device) ? by_one_wide : by_one;
+  return methods[sizes.n > kTile && blocks >= cuda::multiprocessors(device) ? 2 : 1];
 }
+Method<double>& method_for(int, ConvPass, const ConvShape&, Dtype, double) { return of_f64; }
 
-void check_sizes(const char* op, ConvPass pass, const ConvShape& s) {
+void check_sizes(const char* op, ConvPass pass, const ConvShape& s, Dtype dtype) {
   const auto expect = [op](const char* what, ptrdiff_t size, ptrdiff_t most) {
     if (size > most)
       fail(op, what, "at most " + std::to_string(most) + " on a GPU", std::to_string(size));
@@ -99,13 +109,13 @@ void check_sizes(const char* op, ConvPass pass, const ConvShape& s) {
   expect("height times width", std::max(s.h * s.w, s.p * s.q), kMost);
   expect("pixels of all images", s.n * std::max(s.h * s.w, s.p * s.q), kMost);
   expect("elements of a filter", s.r * s.s * std::max(s.group_c(), s.group_k()), kMost);
-  if (depthwise_launch_takes(pass, s)) return;
+  if (depthwise_launch_takes(pass, s, dtype)) return;
   expect("groups", s.groups, kMostBlocks);
   expect("stride: its axes' product", sizes_of(pass, s).phases, kMostBlocks);
 }
 
-ConvCuda::Axis axis_of(ConvPass pass, ptrdiff_t in, ptrdiff_t out, ptrdiff_t taps, ptrdiff_t stride,
-                       ptrdiff_t before, ptrdiff_t dilation) {
+ConvAxis axis_of(ConvPass pass, ptrdiff_t in, ptrdiff_t out, ptrdiff_t taps, ptrdiff_t stride,
+                 ptrdiff_t before, ptrdiff_t dilation) {
   const bool data = pass == ConvPass::bwd_data;
   const ptrdiff_t common = std::gcd(stride, dilation), step = data ? stride / common : 1;
   const int most = int(data ? taps_of_phase(taps, stride, dilation) : taps);
@@ -122,11 +132,13 @@ ConvCuda::Axis axis_of(ConvPass pass, ptrdiff_t in, ptrdiff_t out, ptrdiff_t tap
 }
 
 // Of one group, as the table of conv2d_cuda.h has it.
-GemmCuda product_of(ConvPass pass, const ConvShape& s, const ConvLaunch& o) {
+template <class R>
+GemmOf<R> product_of(ConvPass pass, const ConvShape& s, const ConvLaunch<R>& o) {
   const Sizes sizes = sizes_of(pass, s);
   const ptrdiff_t cg = s.group_c(), kg = s.group_k(), filter = s.r * s.s * cg;
-  GemmCuda g{};
+  GemmOf<R> g{};
   g.a = o.a, g.b = o.b, g.c = o.out;
+  g.c_is_narrow = o.out_dtype == Dtype::bf16;
   g.m = int(sizes.m), g.n = int(sizes.n), g.k = int(sizes.k);
   g.alpha = 1, g.low = o.epilogue.low, g.high = o.epilogue.high;
   g.bias = o.epilogue.bias, g.bias_axis = int(o.epilogue.bias_axis);
@@ -148,31 +160,35 @@ GemmCuda product_of(ConvPass pass, const ConvShape& s, const ConvLaunch& o) {
 
 }  // namespace
 
-SumParts conv2d_parts(const char* op, int device, ConvPass pass, const ConvShape& s) {
-  check_sizes(op, pass, s);
+SumParts conv2d_parts(const char* op, int device, ConvPass pass, const ConvShape& s, Dtype dtype) {
+  check_sizes(op, pass, s, dtype);
   const bool weight = pass == ConvPass::bwd_weight;
   const ptrdiff_t result = result_size(pass, s);
   if (result == 0) return kWholeSum;
   const ptrdiff_t bytes = ptrdiff_t(conv_workspace());
-  if (depthwise_launch_takes(pass, s)) return weight ? depthwise_parts(s, bytes) : kWholeSum;
+  const size_t item = dtype == Dtype::f64 ? sizeof(double) : sizeof(float);
+  if (depthwise_launch_takes(pass, s, dtype))
+    return weight ? depthwise_parts(s, bytes / ptrdiff_t(item)) : kWholeSum;
   const Sizes sizes = sizes_of(pass, s);
-  const ptrdiff_t blocks =
-      sizes.tiles(method_for(device, pass, s).columns) * s.groups * sizes.phases;
+  const ptrdiff_t columns =
+      dtype == Dtype::f64 ? kTile : method_for(device, pass, s, dtype, 0.0f).columns;
+  const ptrdiff_t blocks = sizes.tiles(columns) * s.groups * sizes.phases;
   const SumParts parts =
-      cut_sum(device, blocks, sizes.k, result, weight ? kLeastPixels : kLeastDepth, bytes);
+      cut_sum(device, blocks, sizes.k, result, weight ? kLeastPixels : kLeastDepth, bytes, item);
   return sizes.phases * parts.parts <= kMostBlocks ? parts : kWholeSum;
 }
 
+template <class R>
 void conv2d_launch(const cuda::Stream& stream, ConvPass pass, const ConvShape& s,
-                   const SumParts& parts, const ConvLaunch& o) {
+                   const SumParts& parts, const ConvLaunch<R>& o) {
   if (result_size(pass, s) == 0) return;
   const cuda::OnDevice here(stream.device);
-  if (depthwise_launch_takes(pass, s)) return depthwise_launch(stream, pass, s, parts, o);
-  Method& method = method_for(stream.device, pass, s);
+  if (depthwise_launch_takes(pass, s, o.dtype)) return depthwise_launch(stream, pass, s, parts, o);
+  Method<R>& method = method_for(stream.device, pass, s, o.dtype, R());
   const Sizes sizes = sizes_of(pass, s);
   const bool data = pass == ConvPass::bwd_data, weight = pass == ConvPass::bwd_weight;
-  ConvCuda c{};
-  GemmCuda whole = product_of(pass, s, o);
+  ConvOf<R> c{};
+  GemmOf<R> whole = product_of(pass, s, o);
   c.product = parts.parts == 1 ? whole : part_of(whole, parts, o.space);
   c.h = axis_of(pass, s.h, s.p, s.r, s.stride_h, s.top, s.dilation_h);
   c.w = axis_of(pass, s.w, s.q, s.s, s.stride_w, s.left, s.dilation_w);
@@ -190,7 +206,12 @@ void conv2d_launch(const cuda::Stream& stream, ConvPass pass, const ConvShape& s
   // All groups, and phases, as one matrix: y [N P Q, K], dx [N H W, C], dw [K, R S C/g].
   (weight ? whole.m : whole.n) *= int(s.groups);
   if (data) whole.m = int(s.n * s.h * s.w);
-  add_parts_launch(stream, whole, 1, parts, o.space);
+  add_parts_launch<R>(stream, whole, 1, parts, o.space);
 }
+
+template void conv2d_launch(const cuda::Stream&, ConvPass, const ConvShape&, const SumParts&,
+                            const ConvLaunch<float>&);
+template void conv2d_launch(const cuda::Stream&, ConvPass, const ConvShape&, const SumParts&,
+                            const ConvLaunch<double>&);
 
 }  // namespace striate

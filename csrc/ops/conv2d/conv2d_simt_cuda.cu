@@ -5,4 +5,4 @@
 #include "ops/conv2d/conv2d_tiles.cuh"
 #include "ops/gemm/gemm_simt.cuh"
 
-STRIATE_CONV2DS(f32_cuda_simt, SimtLoop, 2)
+STRIATE_CONV2DS(f32_cuda_simt, SimtLoop<float>, 2)

@@ -32,7 +32,7 @@ struct Phase {
   int taps, first_tap;
   PatchAxis axis;
 
-  Phase(const ConvCuda::Axis& s, int a) : first_tap(0) {
+  Phase(const ConvAxis& s, int a) : first_tap(0) {
     // The first tap from which input a is reached by a whole output.
     while (first_tap < s.tap_step && (a + s.before - first_tap * s.dilation) % s.stride)
       ++first_tap;
@@ -44,7 +44,7 @@ struct Phase {
   }
 };
 
-inline PatchAxis forward_axis(const ConvCuda::Axis& s) {
+inline PatchAxis forward_axis(const ConvAxis& s) {
   return {s.in, -s.before, s.stride, s.dilation, s.pixels, s.steps[0]};
 }
 
@@ -59,7 +59,8 @@ struct Patches {
   bool wide;
   static constexpr int unroll = 1;  // addresses at a time, of several: they take registers
 
-  Patches(const void* image, const ConvCuda& s, PatchAxis h, PatchAxis w, int rows, int cols)
+  template <class R>
+  Patches(const void* image, const ConvOf<R>& s, PatchAxis h, PatchAxis w, int rows, int cols)
       : first(static_cast<const T*>(image)),
         pixel(s.pixel),
         h(h),
@@ -94,7 +95,8 @@ struct Filters {
   bool wide;
   static constexpr int unroll = 1;
 
-  Filters(const void* w, const ConvCuda& s, const Phase& h, const Phase& v, int rows, int cols)
+  template <class R>
+  Filters(const void* w, const ConvOf<R>& s, const Phase& h, const Phase& v, int rows, int cols)
       : first(static_cast<const T*>(w)),
         first_r(h.first_tap),
         first_s(v.first_tap),
@@ -136,8 +138,9 @@ struct PhaseRows {
 };
 
 // The product of this block's group. Its bias is the group's too.
-inline GemmCuda product_of_group(const ConvCuda& s) {
-  GemmCuda g = s.product;
+template <class R>
+inline GemmOf<R> product_of_group(const ConvOf<R>& s) {
+  GemmOf<R> g = s.product;
   if (g.bias_axis == 2) g.bias += int(blockIdx.y) * g.n;
   return g;
 }
@@ -147,10 +150,10 @@ inline const T* of_group(const void* all, int64 step) {
 }
 
 // By a Loop, as gemm() of gemm_tile.cuh.
-template <class Loop>
-inline void conv2d_fwd(const ConvCuda& s) {
+template <class Loop, class R>
+inline void conv2d_fwd(const ConvOf<R>& s) {
   using T = typename Loop::Element;
-  const GemmCuda g = product_of_group(s);
+  const GemmOf<R> g = product_of_group(s);
   const PatchAxis h = forward_axis(s.h), w = forward_axis(s.w);
   const PartOfK k(g);
   const Operand<Patches<T>, true> patches{{of_group<T>(g.a, g.a_batch), s, h, w, g.m, k.end}};
@@ -158,10 +161,10 @@ inline void conv2d_fwd(const ConvCuda& s) {
   Loop::run(g, patches, filters, k, dense_rows(g));
 }
 
-template <class Loop>
-inline void conv2d_bwd_data(const ConvCuda& s) {
+template <class Loop, class R>
+inline void conv2d_bwd_data(const ConvOf<R>& s) {
   using T = typename Loop::Element;
-  GemmCuda g = product_of_group(s);
+  GemmOf<R> g = product_of_group(s);
   const int phases = s.h.stride * s.w.stride;
   const int part = int(blockIdx.z) / phases, phase = int(blockIdx.z) - part * phases;
   const int a = phase / s.w.stride, b = phase - a * s.w.stride;
@@ -182,10 +185,10 @@ inline void conv2d_bwd_data(const ConvCuda& s) {
   Loop::run(g, patches, filters, k, rows);
 }
 
-template <class Loop>
-inline void conv2d_bwd_weight(const ConvCuda& s) {
+template <class Loop, class R>
+inline void conv2d_bwd_weight(const ConvOf<R>& s) {
   using T = typename Loop::Element;
-  const GemmCuda g = product_of_group(s);
+  const GemmOf<R> g = product_of_group(s);
   const PatchAxis h = forward_axis(s.h), w = forward_axis(s.w);
   const PartOfK k(g);
   const Operand<Matrix<T>, false> gradient{{of_group<T>(g.a, g.a_batch), g.a_ld, k.end, g.m}};
@@ -196,10 +199,10 @@ inline void conv2d_bwd_weight(const ConvCuda& s) {
 }  // namespace striate
 
 // The three passes: conv2d_<pass>_<name>.
-#define STRIATE_CONV2D(pass, name, Loop, blocks)            \
-  extern "C" __global__ void __launch_bounds__(256, blocks) \
-      conv2d_##pass##_##name(striate::ConvCuda args) {      \
-    striate::conv2d_##pass<striate::Loop>(args);            \
+#define STRIATE_CONV2D(pass, name, Loop, blocks)                                               \
+  extern "C" __global__ void __launch_bounds__(256, blocks)                                    \
+      conv2d_##pass##_##name(striate::ConvOf<striate::SumType<striate::Loop::Element>> args) { \
+    striate::conv2d_##pass<striate::Loop>(args);                                               \
   }
 #define STRIATE_CONV2DS(name, Loop, blocks)    \
   STRIATE_CONV2D(fwd, name, Loop, blocks)      \

@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-// Depthwise convolution (depthwise_cuda.h), sums in float32.
+// Depthwise convolution (depthwise_cuda.h), sums in float32, of float64 in float64.
 //
 // A thread makes 16 bytes of channels of a pixel, a warp 512 of it, so pixels are read as memory
 // runs; weights, which lie by filter, wait in shared memory by tap:
 //
-//     shared   tap 0   w[c], w[c + 1], …      32 packs of channels, as floats
+//     shared   tap 0   w[c], w[c + 1], …      32 packs of channels, as sums
 //              tap 1   w[c], w[c + 1], …
 //
 // Bound: memory. Of the R S pixels that meet in an output all but one come from L1 or L2. The
 // gradient of weights adds up pixels in chains, one for each tap, channel and eighth of a part;
 // four taps at a time, so dy is read once for four. Parts of some 512 pixels stay in L2, and keep
-// rounding errors small; gemm_parts_f32_cuda adds them up, with m = K and n = R S.
+// rounding errors small; gemm_parts_{f32,f64}_cuda add them up, with m = K and n = R S.
 //
-// conv2d_{fwd,bwd_data,bwd_weight}_{f32,bf16,f16}_cuda_depthwise(DepthwiseCuda): launch as
-// depthwise_cuda.h says. Shared memory of bwd_weight: static, 8 KiB.
+// conv2d_{fwd,bwd_data,bwd_weight}_{f32,bf16,f16}_cuda_depthwise(DepthwiseCuda)
+// conv2d_{fwd,bwd_data,bwd_weight}_f64_cuda_depthwise(DepthwiseOf<double>)
+//   launch as depthwise_cuda.h says. Shared memory of bwd_weight: static, 8 KiB.
 #include "cuda/device/column.cuh"
 #include "cuda/device/narrow.cuh"
 #include "cuda/device/row.cuh"
@@ -23,9 +24,12 @@ namespace striate {
 
 template <class T>
 struct Channels {
+  using R = SumType<T>;
   static constexpr int count = Pack<T>::size;
-  float at[count];
+  R at[count];
 };
+template <class T>
+using Arguments = DepthwiseOf<SumType<T>>;
 
 // Elements i / each, (i + 1) / each, … of a pixel of n channels; 0 past them.
 template <class T>
@@ -34,12 +38,12 @@ inline Channels<T> load_channels(const T* pixel, int i, int n, const Divisor& ea
   if (each.value == 1) {
     const Pack<T> pack = load_row(pixel, i, n, T{});
 #pragma unroll
-    for (int e = 0; e < x.count; ++e) x.at[e] = to_float(pack.at[e]);
+    for (int e = 0; e < x.count; ++e) x.at[e] = widened(pack.at[e]);
   } else {
 #pragma unroll
     for (int e = 0; e < x.count; ++e) {
       const int c = each.quotient(i + e);
-      x.at[e] = c < n ? to_float(pixel[c]) : 0.0f;
+      x.at[e] = c < n ? widened(pixel[c]) : 0;
     }
   }
   return x;
@@ -55,47 +59,64 @@ inline Pixel pixel_of(int index, const Divisor& height, const Divisor& width) {
 
 // The weights of this block's channels in shared memory, [filters of a channel][taps][channels].
 template <class T>
-inline Shared<float> stage_weights(const DepthwiseCuda& a, int first, int channels, int filters) {
+inline Shared<SumType<T>> stage_weights(const Arguments<T>& a, int first, int channels,
+                                        int filters) {
   constexpr int kWide = 32 * Pack<T>::size;
   const int taps = a.taps_h * a.taps_w, count = filters * taps * kWide;
-  const Shared<float> weights = dynamic_shared<float>(0, count);
+  const Shared<SumType<T>> weights = dynamic_shared<SumType<T>>(0, count);
   for (int i = int(threadIdx.y) * 32 + int(threadIdx.x); i < count; i += 256) {
     const int line = i / kWide, c = first + i - line * kWide, f = line / taps;
     const int64 at = (int64(c) * filters + f) * taps + (line - f * taps);
-    weights[i] = c < channels ? to_float(static_cast<const T*>(a.w)[at]) : 0.0f;
+    weights[i] = c < channels ? widened(static_cast<const T*>(a.w)[at]) : 0;
   }
   __syncthreads();
   return weights;
 }
 
-template <class T>
-inline void store_channels(const DepthwiseCuda& a, T* pixel, int c, int n, const Channels<T>& sum) {
-  Pack<T> y;
+template <class C, class T>
+inline void store_as(const Arguments<T>& a, int64 pixel, int c, int n, const Channels<T>& sum) {
+  constexpr int kPack = Pack<C>::size;
 #pragma unroll
-  for (int e = 0; e < sum.count; ++e) {
-    float x = sum.at[e] + (a.bias && c + e < n ? a.bias[c + e] : 0.0f);
-    x = a.high < x ? a.high : x;  // NaN stays
-    y.at[e] = narrowed<T>(a.low > x ? a.low : x);
+  for (int first = 0; first < sum.count; first += kPack) {
+    Pack<C> y;
+#pragma unroll
+    for (int e = 0; e < kPack; ++e) {
+      const int at = c + first + e;
+      SumType<T> x = sum.at[first + e] + (a.bias && at < n ? a.bias[at] : 0);
+      x = a.high < x ? a.high : x;  // NaN stays
+      y.at[e] = narrowed<C>(a.low > x ? a.low : x);
+    }
+    store_row(static_cast<C*>(a.out) + pixel * n, c + first, n, y);
   }
-  store_row(pixel, c, n, y);
+}
+// Channels c, c + 1, … of a pixel of n channels.
+template <class T>
+inline void store_channels(const Arguments<T>& a, int64 pixel, int c, int n,
+                           const Channels<T>& sum) {
+  if constexpr (sizeof(T) == 2) {
+    if (a.out_is_narrow) return store_as<T>(a, pixel, c, n, sum);
+  }
+  store_as<SumType<T>>(a, pixel, c, n, sum);
 }
 
 // sum += x * the weights at `line`, of this thread's channels.
 template <class T>
-inline void add_tap(Channels<T>& sum, const Channels<T>& x, Shared<float> line) {
+inline void add_tap(Channels<T>& sum, const Channels<T>& x, Shared<SumType<T>> line) {
+  constexpr int kPack = Pack<SumType<T>>::size;
 #pragma unroll
-  for (int e = 0; e < sum.count; e += 4) {
-    const Pack<float> w = load16(line + (int(threadIdx.x) * sum.count + e));
+  for (int e = 0; e < sum.count; e += kPack) {
+    const Pack<SumType<T>> w = load16(line + (int(threadIdx.x) * sum.count + e));
 #pragma unroll
-    for (int f = 0; f < 4; ++f) sum.at[e + f] = fmaf(x.at[e + f], w.at[f], sum.at[e + f]);
+    for (int f = 0; f < kPack; ++f)
+      sum.at[e + f] = multiply_add(x.at[e + f], w.at[f], sum.at[e + f]);
   }
 }
 
 template <class T>
-inline void depthwise_fwd(const DepthwiseCuda& a) {
+inline void depthwise_fwd(const Arguments<T>& a) {
   constexpr int kPack = Pack<T>::size, kWide = 32 * kPack;
   const int first = int(blockIdx.x) * kWide, k = first + int(threadIdx.x) * kPack;
-  const Shared<float> weights = stage_weights<T>(a, first, a.filters, 1);
+  const Shared<SumType<T>> weights = stage_weights<T>(a, first, a.filters, 1);
   const int pixels = a.images * a.out_h.value * a.out_w.value;
   if (k >= a.filters) return;
   for (int m = int(blockIdx.y) * 8 + int(threadIdx.y); m < pixels; m += int(gridDim.y) * 8) {
@@ -114,7 +135,7 @@ inline void depthwise_fwd(const DepthwiseCuda& a) {
                 weights + (r * a.taps_w + s) * kWide);
       }
     }
-    store_channels(a, static_cast<T*>(a.out) + int64(m) * a.filters, k, a.filters, sum);
+    store_channels<T>(a, m, k, a.filters, sum);
   }
 }
 
@@ -126,11 +147,11 @@ inline int output_of(int at, const Divisor& stride, int outputs) {
 }
 
 template <class T>
-inline void depthwise_bwd_data(const DepthwiseCuda& a) {
+inline void depthwise_bwd_data(const Arguments<T>& a) {
   constexpr int kPack = Pack<T>::size, kWide = 32 * kPack;
   const int first = int(blockIdx.x) * kWide, c = first + int(threadIdx.x) * kPack;
   const int each = a.multiplier.value, taps = a.taps_h * a.taps_w;
-  const Shared<float> weights = stage_weights<T>(a, first, a.channels, each);
+  const Shared<SumType<T>> weights = stage_weights<T>(a, first, a.channels, each);
   const int pixels = a.images * a.height * a.width;
   if (c >= a.channels) return;
   for (int m = int(blockIdx.y) * 8 + int(threadIdx.y); m < pixels; m += int(gridDim.y) * 8) {
@@ -144,7 +165,7 @@ inline void depthwise_bwd_data(const DepthwiseCuda& a) {
         if (q < 0) continue;
         const T* from = static_cast<const T*>(a.dy) +
                         ((int64(to.n) * a.out_h.value + p) * a.out_w.value + q) * a.filters;
-        const Shared<float> line = weights + (r * a.taps_w + s) * kWide;
+        const Shared<SumType<T>> line = weights + (r * a.taps_w + s) * kWide;
         if (each == 1) {
           add_tap(sum, load_channels(from, c, a.filters, a.multiplier), line);
         } else {
@@ -152,26 +173,27 @@ inline void depthwise_bwd_data(const DepthwiseCuda& a) {
             Channels<T> x;
 #pragma unroll
             for (int e = 0; e < x.count; ++e)
-              x.at[e] = c + e < a.channels ? to_float(from[(c + e) * each + f]) : 0.0f;
+              x.at[e] = c + e < a.channels ? widened(from[(c + e) * each + f]) : 0;
             add_tap(sum, x, line + f * taps * kWide);
           }
         }
       }
     }
-    store_channels(a, static_cast<T*>(a.out) + int64(m) * a.channels, c, a.channels, sum);
+    store_channels<T>(a, m, c, a.channels, sum);
   }
 }
 
 template <class T>
-inline void depthwise_bwd_weight(const DepthwiseCuda& a) {
-  constexpr int kPack = Pack<T>::size, kTogether = kPack == 4 ? 4 : 2;
+inline void depthwise_bwd_weight(const Arguments<T>& a) {
+  constexpr int kPack = Pack<T>::size, kTogether = kPack == 8 ? 2 : 4;
   const int k = (int(blockIdx.x) * 32 + int(threadIdx.x)) * kPack, taps = a.taps_h * a.taps_w;
   const int pixels = a.images * a.out_h.value * a.out_w.value;
   const int begin = int(blockIdx.y) * a.part, end = smaller(begin + a.part, pixels);
-  float* out = static_cast<float*>(a.out) + int64(blockIdx.y) * a.filters * taps;
+  using R = SumType<T>;
+  R* out = static_cast<R*>(a.out) + int64(blockIdx.y) * a.filters * taps;
   const Divisor one = {1, 1, 0};
   for (int tap0 = 0; tap0 < taps; tap0 += kTogether) {
-    float sum[kTogether * kPack] = {};
+    R sum[kTogether * kPack] = {};
     for (int m = begin + int(threadIdx.y); m < end && k < a.filters; m += kWays) {
       const Pixel to = pixel_of(m, a.out_h, a.out_w);
       const Channels<T> d =
@@ -188,7 +210,7 @@ inline void depthwise_bwd_weight(const DepthwiseCuda& a) {
         const Channels<T> v = load_channels(from, k, a.channels, a.multiplier);
 #pragma unroll
         for (int e = 0; e < kPack; ++e)
-          sum[t * kPack + e] = fmaf(d.at[e], v.at[e], sum[t * kPack + e]);
+          sum[t * kPack + e] = multiply_add(d.at[e], v.at[e], sum[t * kPack + e]);
       }
     }
     reduce_ways<Sum>(sum);
@@ -204,15 +226,16 @@ inline void depthwise_bwd_weight(const DepthwiseCuda& a) {
 
 }  // namespace striate
 
-#define KERNEL(pass, dtype, T)                                                \
-  extern "C" __global__ void __launch_bounds__(256)                           \
-      conv2d_##pass##_##dtype##_cuda_depthwise(striate::DepthwiseCuda args) { \
-    striate::depthwise_##pass<T>(args);                                       \
+#define KERNEL(pass, dtype, T)                                               \
+  extern "C" __global__ void __launch_bounds__(256)                          \
+      conv2d_##pass##_##dtype##_cuda_depthwise(striate::Arguments<T> args) { \
+    striate::depthwise_##pass<T>(args);                                      \
   }
 #define KERNELS(dtype, T)    \
   KERNEL(fwd, dtype, T)      \
   KERNEL(bwd_data, dtype, T) \
   KERNEL(bwd_weight, dtype, T)
 KERNELS(f32, float)
+KERNELS(f64, double)
 KERNELS(bf16, striate::bfloat16)
 KERNELS(f16, striate::float16)

@@ -11,18 +11,21 @@ namespace striate {
 // C has dense rows, and overlaps neither A nor B. With beta == 0 it is not read.
 //
 // A product with few tiles and a long K is cut along K (split-K): part z of grid.z sums `k_part` of
-// k, and C is a workspace [parts][batch][M, N] of floats, alpha 1, beta 0, no bias, no clamp. Then
+// k, and C is a workspace [parts][batch][M, N] of sums, alpha 1, beta 0, no bias, no clamp. Then
 // gemm_parts_cuda.cu adds the parts up in their order.
-struct GemmCuda {
+//
+// R is the type of sums: double of products of float64, else float.
+template <class R>
+struct GemmOf {
   const void *a, *b;
   void* c;
-  const float* bias;  // [M] or [N]
+  const R* bias;  // [M] or [N]
   int m, n, k;
   int bias_axis;                        // 0 none, 1 one a row of C, 2 one a column (BiasAxis)
   long long a_ld, b_ld, c_ld;           // in elements
   long long a_batch, b_batch, c_batch;  // between the matrices of a batch; 0 shares one
-  float alpha, beta, low, high;         // clamp: -inf and inf for none, 0 and inf for relu
-  int c_is_narrow;                      // products of bfloat16 or float16: C is too, else float
+  R alpha, beta, low, high;             // clamp: -inf and inf for none, 0 and inf for relu
+  int c_is_narrow;                      // products of bfloat16 or float16: C is too, else R
   int k_part;                           // of k for a part, a multiple of 32; 0: all, in one part
   long long c_part;                     // between the parts' C
 
@@ -32,5 +35,6 @@ struct GemmCuda {
   // Dynamic shared memory of the kernels on tensor cores, 48 to 96 KiB; the others have none.
   static constexpr int mma_shared(int columns) { return (kTileM + columns) * 256; }
 };
+using GemmCuda = GemmOf<float>;
 
 }  // namespace striate

@@ -5,11 +5,4 @@
 // KiB
 #include "ops/gemm/gemm_simt.cuh"
 
-#define KERNEL(name, trans_a, trans_b)                                                \
-  extern "C" __global__ void __launch_bounds__(256, 2) name(striate::GemmCuda args) { \
-    striate::gemm<striate::SimtLoop, trans_a, trans_b>(args);                         \
-  }
-KERNEL(gemm_f32_cuda_simt_nn, false, false)
-KERNEL(gemm_f32_cuda_simt_nt, false, true)
-KERNEL(gemm_f32_cuda_simt_tn, true, false)
-KERNEL(gemm_f32_cuda_simt_tt, true, true)
+STRIATE_SIMT_GEMMS(gemm_f32_cuda_simt, float, 2)

@@ -21,7 +21,8 @@ namespace striate {
 struct TilePlace {
   int m, n;  // of the tile's first element
 };
-inline TilePlace tile_of_block(const GemmCuda& g, int wide) {
+template <class R>
+inline TilePlace tile_of_block(const GemmOf<R>& g, int wide) {
   constexpr int kGroup = 8;
   const int tiles_m = ceil_div(g.m, GemmCuda::kTileM), tiles_n = ceil_div(g.n, wide);
   const int block = int(blockIdx.x), group = block / (kGroup * tiles_n);
@@ -73,7 +74,8 @@ struct Operand {
 // The part of k that a block sums, [begin, end): nothing where it begins past the end.
 struct PartOfK {
   int begin, end;
-  explicit PartOfK(const GemmCuda& g, int part = int(blockIdx.z))
+  template <class R>
+  explicit PartOfK(const GemmOf<R>& g, int part = int(blockIdx.z))
       : begin(g.k_part ? part * g.k_part : 0),
         end(g.k_part ? smaller(begin + g.k_part, g.k) : g.k) {}
 };
@@ -86,14 +88,15 @@ struct DenseRows {
   int64 first, ld;
   int64 operator()(int row) const { return first + row * ld; }
 };
-inline DenseRows dense_rows(const GemmCuda& g) {
+template <class R>
+inline DenseRows dense_rows(const GemmOf<R>& g) {
   return {blockIdx.y * g.c_batch + (g.k_part ? blockIdx.z * g.c_part : 0), g.c_ld};
 }
 
 // A matrix product by a loop: Loop::run(g, a, b, part of k, rows of C), a and b Operands;
 // Loop::wide is the columns of a tile. SimtLoop and MmaLoop are such.
-template <class Loop, bool kTransA, bool kTransB>
-inline void gemm(const GemmCuda& g) {
+template <class Loop, bool kTransA, bool kTransB, class R>
+inline void gemm(const GemmOf<R>& g) {
   using T = typename Loop::Element;
   const PartOfK k(g);
   const T* a = static_cast<const T*>(g.a) + blockIdx.y * g.a_batch;
@@ -106,20 +109,20 @@ inline void gemm(const GemmCuda& g) {
 }
 
 // C[row, col … col + W) from their sums, as far as C goes.
-template <int W, class C, class Rows>
-inline void write_run(const GemmCuda& g, C* c, const Rows& rows, int row, int col,
-                      const float (&sum)[W]) {
+template <int W, class C, class Rows, class R>
+inline void write_run(const GemmOf<R>& g, C* c, const Rows& rows, int row, int col,
+                      const R (&sum)[W]) {
   if (row >= g.m || col >= g.n) return;
   const int64 first = rows(row);
   if (first == kNoRow) return;
   C* to = c + first + col;
-  const float of_row = g.bias_axis == 1 ? g.bias[row] : 0.0f;
+  const R of_row = g.bias_axis == 1 ? g.bias[row] : R(0);
   Run<W, C> y;
 #pragma unroll
   for (int e = 0; e < W; ++e) {
     if (col + e >= g.n) break;
-    float x = g.alpha * sum[e];
-    if (g.beta != 0) x = fmaf(g.beta, to_float(to[e]), x);
+    R x = g.alpha * sum[e];
+    if (g.beta != 0) x = multiply_add(g.beta, widened(to[e]), x);
     x += g.bias_axis == 2 ? g.bias[col + e] : of_row;
     x = g.high < x ? g.high : x;  // NaN stays
     y.at[e] = narrowed<C>(g.low > x ? g.low : x);

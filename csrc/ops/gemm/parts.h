@@ -17,20 +17,22 @@ struct Stream;
 
 struct SumParts {
   ptrdiff_t parts, each;  // 1 part: the sum is whole, and needs no space
-  ptrdiff_t floats;       // of all parts' results
+  ptrdiff_t floats;       // of all parts' results, or doubles
 };
 constexpr SumParts kWholeSum{1, 0, 0};
 
-// Of a product with a sum over k and a result of `result` floats, made by `blocks` blocks; parts of
-// `least` at least and, if their results take more than `most` bytes, fewer.
+// Of a product with a sum over k and a result of `result` sums of `item` bytes, made by `blocks`
+// blocks; parts of `least` at least and, if their results take more than `most` bytes, fewer.
 SumParts cut_sum(int device, ptrdiff_t blocks, ptrdiff_t k, ptrdiff_t result, ptrdiff_t least,
-                 ptrdiff_t most);
+                 ptrdiff_t most, size_t item = sizeof(float));
 
 // The product `whole`, of which a part's launch makes the parts: its results go to `space`, of
 // which a batch has c_batch each.
-GemmCuda part_of(const GemmCuda& whole, const SumParts& parts, float* space);
+template <class R>
+GemmOf<R> part_of(const GemmOf<R>& whole, const SumParts& parts, R* space);
 // whole.c from the parts' results, dense matrices [m, n], `batch` of them a part.
-void add_parts_launch(const cuda::Stream& stream, const GemmCuda& whole, ptrdiff_t batch,
-                      const SumParts& parts, const float* space);
+template <class R>
+void add_parts_launch(const cuda::Stream& stream, const GemmOf<R>& whole, ptrdiff_t batch,
+                      const SumParts& parts, const R* space);
 
 }  // namespace striate

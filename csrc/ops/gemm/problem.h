@@ -29,15 +29,18 @@ GemmProblem<T> gemm_problem(const GemmSizes& s, const Operand& a, const Operand&
   return {s.batch, s.m, s.n, s.k, matrices<const T>(a), matrices<const T>(b), matrices<T>(c)};
 }
 
-// The product on a GPU, of float32, by the method of float32_precision(). Rows or columns of a and
-// b are dense, which `gemm_launch_reads` tells, and rows of c. No activation in the epilogue. The
-// sum may go by the parts that gemm_launch_parts gives, in working space of as many floats, at most
-// `most` bytes.
+// The product on a GPU: of float32 by the method of float32_precision(), of float64, or of bfloat16
+// with c of float32 or bfloat16; R is double for float64, else float. Rows or columns of a and b
+// are dense, which `gemm_launch_reads` tells, and rows of c. No activation in the epilogue. The sum
+// may go by the parts that gemm_launch_parts gives, in working space of as many R, which have
+// `item` bytes, at most `most` bytes.
 bool gemm_launch_reads(const Operand& x);
-SumParts gemm_launch_parts(int device, const GemmSizes& s, ptrdiff_t most = ptrdiff_t(64) << 20);
+SumParts gemm_launch_parts(int device, const GemmSizes& s, ptrdiff_t most = ptrdiff_t(64) << 20,
+                           size_t item = sizeof(float));
+template <class R>
 void gemm_launch(const cuda::Stream& stream, const GemmSizes& s, const Operand& a, const Operand& b,
-                 const Operand& c, double alpha, double beta, const Epilogue<float>& epilogue,
-                 const SumParts& parts = kWholeSum, float* space = nullptr);
+                 const Operand& c, double alpha, double beta, const Epilogue<R>& epilogue,
+                 const SumParts& parts = kWholeSum, R* space = nullptr);
 
 // Makes f part of an epilogue: in registers where a clamp does it.
 template <class T>

@@ -114,14 +114,18 @@ struct RnnGradients {
 template <class T>
 void rnn_backward(const RnnLayer<T>& layer, const RnnGradients<T>& gradients);
 
-// The same on a GPU, of float32, where what carries a state is always there: h0 is zeros if there
+// The same on a GPU, where what carries a state is always there: h0 is zeros if there
 // is none; c_n holds c0, or zeros, when the call begins; dh0 and dc0 hold dh_n and dc_n, or zeros.
-// `space` has as many floats as the functions beside them say.
-void rnn_forward_launch(const cuda::Stream& stream, const RnnLayer<float>& layer, float* h_n,
-                        float* c_n, float* space);
-ptrdiff_t rnn_forward_space(const RnnLayer<float>& layer);
-void rnn_backward_launch(const cuda::Stream& stream, const RnnLayer<float>& layer,
-                         const RnnGradients<float>& gradients, float* space);
-ptrdiff_t rnn_backward_space(const RnnLayer<float>& layer, const RnnGradients<float>& gradients);
+// `space` has as many T as the functions beside them say.
+template <class T>
+void rnn_forward_launch(const cuda::Stream& stream, const RnnLayer<T>& layer, T* h_n, T* c_n,
+                        T* space);
+template <class T>
+ptrdiff_t rnn_forward_space(const RnnLayer<T>& layer);
+template <class T>
+void rnn_backward_launch(const cuda::Stream& stream, const RnnLayer<T>& layer,
+                         const RnnGradients<T>& gradients, T* space);
+template <class T>
+ptrdiff_t rnn_backward_space(const RnnLayer<T>& layer, const RnnGradients<T>& gradients);
 
 }  // namespace striate

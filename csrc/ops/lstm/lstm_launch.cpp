@@ -28,15 +28,23 @@ constexpr unsigned kThreads = 256;
 
 cuda::Module module("ops/lstm/lstm_cuda.cu");
 // In the order of Cell.
-cuda::Kernel<CellForward<float>> forward_cells[] = {{module, "lstm_cell_fwd_f32_cuda"},
-                                                    {module, "gru_cell_fwd_f32_cuda"},
-                                                    {module, "rnn_tanh_cell_fwd_f32_cuda"},
-                                                    {module, "rnn_relu_cell_fwd_f32_cuda"}};
+template <class T>
+struct Cells {
+  cuda::Kernel<CellForward<T>> forward[4];
+  cuda::Kernel<CellBackward<T>> backward[4];
+};
+#define PASS(pass)                                                                              \
+  {                                                                                             \
+    {module, "lstm_cell_" pass}, {module, "gru_cell_" pass}, {module, "rnn_tanh_cell_" pass}, { \
+      module, "rnn_relu_cell_" pass                                                             \
+    }                                                                                           \
+  }
+Cells<float> of_f32{PASS("fwd_f32_cuda"), PASS("bwd_f32_cuda")};
+Cells<double> of_f64{PASS("fwd_f64_cuda"), PASS("bwd_f64_cuda")};
+#undef PASS
 
-cuda::Kernel<CellBackward<float>> backward_cells[] = {{module, "lstm_cell_bwd_f32_cuda"},
-                                                      {module, "gru_cell_bwd_f32_cuda"},
-                                                      {module, "rnn_tanh_cell_bwd_f32_cuda"},
-                                                      {module, "rnn_relu_cell_bwd_f32_cuda"}};
+Cells<float>& cells_of(float) { return of_f32; }
+Cells<double>& cells_of(double) { return of_f64; }
 
 template <class Block>
 void launch(const cuda::Stream& stream, cuda::Kernel<Block>& cells, const Block& block) {
@@ -44,19 +52,20 @@ void launch(const cuda::Stream& stream, cuda::Kernel<Block>& cells, const Block&
   cells.launch(stream, {{blocks}, {kThreads}}, {{"h", {block.rows, block.units}}}, block);
 }
 
+template <class T>
 class Forward {
  public:
-  Forward(const Layer& layer, Space& space)
+  Forward(const RnnLayer<T>& layer, Space<T>& space)
       : l_(layer),
         keeps_(layer.kept.data != nullptr),
         all_(gate_count(layer.cell) * layer.hidden),
-        gates_(keeps_ ? layer.kept : Rows<float>{nullptr, gates_columns(layer)}) {
+        gates_(keeps_ ? layer.kept : Rows<T>{nullptr, gates_columns(layer)}) {
     if (!keeps_) gates_.data = space.take(l_.rows() * gates_.row);
     if (l_.b_ih) bias_ = space.take(all_);
     if (l_.w_hr && !keeps_) m_ = space.take(l_.batch * l_.hidden);
   }
 
-  void run(const Matrices& on, float* h_n, float* c_n) {
+  void run(const Matrices<T>& on, T* h_n, T* c_n) {
     inputs(on);
     const ptrdiff_t steps = l_.steps();
     const bool forward = l_.direction == Direction::forward;
@@ -66,10 +75,10 @@ class Forward {
 
  private:
   // gates = x W_ih^T + b for all rows; the GRU's b_hn meets h' alone.
-  void inputs(const Matrices& on) {
+  void inputs(const Matrices<T>& on) {
     if (bias_) {
       const ptrdiff_t with_x = columns_with_x(l_);
-      const auto part = [&](const float* b, ptrdiff_t first, ptrdiff_t n) {
+      const auto part = [&](const T* b, ptrdiff_t first, ptrdiff_t n) {
         return on.of({b + first, n}, 1, n);
       };
       on.add(part(l_.b_ih, 0, with_x), part(l_.b_hh, 0, with_x), part(bias_, 0, with_x));
@@ -82,11 +91,10 @@ class Forward {
   }
 
   // The block's gates += h' W_hh^T. The GRU's n_h has nothing else in it but its bias.
-  void recur(const Matrices& on, const Block& b, Rows<float> gates) const {
+  void recur(const Matrices<T>& on, const Block<T>& b, Rows<T> gates) const {
     const ptrdiff_t with_x = columns_with_x(l_), h = l_.hidden, p = l_.output;
-    const auto part = [&](ptrdiff_t column, ptrdiff_t row, ptrdiff_t n, float beta,
-                          const float* bias) {
-      const Rows<float> to = gates.from(0, column);
+    const auto part = [&](ptrdiff_t column, ptrdiff_t row, ptrdiff_t n, T beta, const T* bias) {
+      const Rows<T> to = gates.from(0, column);
       on.multiply(on.of(b.h, b.rows, p), on.turned({l_.w_hh + row * p, p}, n, p),
                   on.of({to.data, to.row}, b.rows, n), beta, bias);
     };
@@ -94,16 +102,16 @@ class Forward {
     if (with_x < all_) part(3 * h, with_x, h, 0, l_.b_hh ? l_.b_hh + with_x : nullptr);
   }
 
-  void step(const Matrices& on, ptrdiff_t t, float* c_n) const {
+  void step(const Matrices<T>& on, ptrdiff_t t, T* c_n) const {
     const ptrdiff_t h = l_.hidden, p = l_.output;
-    for (const Block& b : blocks_of(l_, t)) {
+    for (const Block<T>& b : blocks_of(l_, t)) {
       const ptrdiff_t at = l_.offset[t] + b.first;
-      const Rows<float> gates = gates_.from(at, 0), y = l_.y.from(at, 0);
+      const Rows<T> gates = gates_.from(at, 0), y = l_.y.from(at, 0);
       recur(on, b, gates);
-      CellForward<float> a{b.rows, h, h, gates, {nullptr, 0}, {nullptr, 0}, b.h, y, {nullptr, 0}};
+      CellForward<T> a{b.rows, h, h, gates, {nullptr, 0}, {nullptr, 0}, b.h, y, {nullptr, 0}};
       if (c_n) a.c = {c_n + b.first * h, h};
       if (l_.cell == Cell::lstm && keeps_) a.c_kept = gates.from(0, 4 * h);
-      if (l_.w_hr) a.out = keeps_ ? gates.from(0, 5 * h) : Rows<float>{m_, h};
+      if (l_.w_hr) a.out = keeps_ ? gates.from(0, 5 * h) : Rows<T>{m_, h};
       launch_cells(on.stream(), l_.cell, a);
       if (l_.w_hr)
         on.multiply(on.of({a.out.data, a.out.row}, b.rows, h), on.turned({l_.w_hr, h}, p, h),
@@ -112,7 +120,7 @@ class Forward {
   }
 
   // The state where each sequence ended: its last row in the order of the steps.
-  void finish(const Matrices& on, float* h_n) const {
+  void finish(const Matrices<T>& on, T* h_n) const {
     const ptrdiff_t steps = l_.steps(), p = l_.output;
     const auto put = [&](ptrdiff_t row, ptrdiff_t first, ptrdiff_t n) {
       on.copy(on.of({l_.y.at(row), l_.y.row}, n, p), on.of({h_n + first * p, p}, n, p));
@@ -124,42 +132,52 @@ class Forward {
     }
   }
 
-  const Layer& l_;
+  const RnnLayer<T>& l_;
   const bool keeps_;
   const ptrdiff_t all_;  // columns of W_ih x
-  Rows<float> gates_;    // [R, gates_columns()]
-  float *bias_ = nullptr, *m_ = nullptr;
+  Rows<T> gates_;        // [R, gates_columns()]
+  T *bias_ = nullptr, *m_ = nullptr;
 };
 
 }  // namespace
 
-void recurrent::launch_cells(const cuda::Stream& stream, Cell cell,
-                             const CellForward<float>& block) {
-  launch(stream, forward_cells[int(cell)], block);
+template <class T>
+void recurrent::launch_cells(const cuda::Stream& stream, Cell cell, const CellForward<T>& block) {
+  launch(stream, cells_of(T()).forward[int(cell)], block);
 }
-void recurrent::launch_cells(const cuda::Stream& stream, Cell cell,
-                             const CellBackward<float>& block) {
-  launch(stream, backward_cells[int(cell)], block);
+template <class T>
+void recurrent::launch_cells(const cuda::Stream& stream, Cell cell, const CellBackward<T>& block) {
+  launch(stream, cells_of(T()).backward[int(cell)], block);
 }
 
-ptrdiff_t rnn_forward_space(const RnnLayer<float>& layer) {
-  Space space(nullptr);
+template <class T>
+ptrdiff_t rnn_forward_space(const RnnLayer<T>& layer) {
+  Space<T> space(nullptr);
   space.take(room_for_parts(layer, false));
-  Forward(layer, space);
+  Forward<T>(layer, space);
   return space.used();
 }
 
-void rnn_forward_launch(const cuda::Stream& stream, const RnnLayer<float>& layer, float* h_n,
-                        float* c_n, float* space) {
+template <class T>
+void rnn_forward_launch(const cuda::Stream& stream, const RnnLayer<T>& layer, T* h_n, T* c_n,
+                        T* space) {
   check_step(layer);
   const cuda::OnDevice here(stream.device);
   launch_sequence(stream, "rnn_forward", layer.steps(), key_of(layer).add(h_n, c_n, space),
                   [&](const cuda::Stream& to) {
-                    Space pieces(space);
+                    Space<T> pieces(space);
                     const ptrdiff_t room = room_for_parts(layer, false);
-                    const Matrices on(to, pieces.take(room), room);
-                    Forward(layer, pieces).run(on, h_n, c_n);
+                    const Matrices<T> on(to, pieces.take(room), room);
+                    Forward<T>(layer, pieces).run(on, h_n, c_n);
                   });
 }
+
+#define OF(T)                                                                               \
+  template void recurrent::launch_cells(const cuda::Stream&, Cell, const CellBackward<T>&); \
+  template ptrdiff_t rnn_forward_space(const RnnLayer<T>&);                                 \
+  template void rnn_forward_launch(const cuda::Stream&, const RnnLayer<T>&, T*, T*, T*);
+OF(float)
+OF(double)
+#undef OF
 
 }  // namespace striate

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from striate import _C
-from striate.arrays import Array
+from striate.arrays import Array, bits
 from striate.autograd.streams import noted, ordered
 from striate.device import of_gpu, placed
 from striate.scope import Flag, Scope
@@ -168,13 +168,16 @@ def _refuse(node: Node) -> None:
 
 
 def _sum(a: Array, b: Array) -> Array:
-    return np.add(a, b) if a.dtype.kind == "V" else _C.add(a, b)  # V: bfloat16
+    if a.dtype.kind == "V":  # bfloat16
+        return _C.narrow(_C.add(_C.widen(a), _C.widen(b)))
+    return _C.add(a, b)
 
 
 def _add_to(held: Array, gradient: Array) -> None:
     """held += gradient."""
     if held.dtype.kind == "V":
-        np.add(held, gradient, out=held)
+        wide = _C.widen(held)
+        _C.narrow(_C.add(wide, _C.widen(gradient), out=wide), out=held)
     else:
         _C.add(held, gradient, out=held)
 
@@ -190,7 +193,7 @@ def add_to_leaf(leaf: Tensor, gradient: Array, exclusive: bool) -> None:
         return
     if not exclusive or gradient.strides != leaf._array.strides:
         own = np.empty_like(leaf._array)
-        own[...] = gradient
+        bits(own)[...] = bits(gradient)
         gradient = own
     leaf._grad = leaf._wrap(gradient)
 
@@ -215,6 +218,8 @@ _ONES = {np.dtype(kind): np.ones((), kind) for kind in ("float32", "float64")}
 def one_like(array: Array) -> Array:
     """d x / d x: ones of the array's shape, dtype and place, not to be written to."""
     one = _ONES.get(array.dtype) if array.ndim == 0 and type(array) is np.ndarray else None
+    if one is None and array.dtype.kind == "V":
+        return _C.narrow(np.ones_like(array, np.float32))
     return np.ones_like(array) if one is None else one
 
 

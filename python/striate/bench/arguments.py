@@ -82,8 +82,9 @@ def add(make: Callable[..., Parser], run: Callable[..., int]) -> None:
     option("--threads", type=_threads, default=[1], metavar="N,M", help="thread counts (1)")
     add_device(parser)
     option(
-        "--precision", type=one_of("highest", "high", "medium"), metavar="NAME",
-        help="of products on a GPU: highest, high (default) or medium, which is TF32",
+        "--precision", type=one_of("highest", "high", "medium", "bfloat16"), metavar="NAME",
+        help="of products on a GPU: highest, high (default), medium, which is TF32, or bfloat16, "
+        "of which products and convolutions are measured",
     )  # fmt: skip
     option(
         "--peers", type=_words, metavar="A,B",

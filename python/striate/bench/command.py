@@ -35,6 +35,7 @@ from striate.bench.machine import describe
 from striate.bench.peers import classes
 from striate.bench.problem import Problem
 from striate.bench.worker import Orders
+from striate.dtypes import as_dtype
 
 HOST = ("overhead",)  # families of what the host does
 QUICK_SECONDS = 170  # of a quick run, all thread counts together; then rows are left out
@@ -72,6 +73,15 @@ def _check_device(options: argparse.Namespace) -> None:
         raise UserError("--device cuda goes without --kernel and --threads")
     if not options.list:
         on_gpu(options)
+        if options.precision == problem.LOW:
+            _needs_ml_dtypes()
+
+
+def _needs_ml_dtypes() -> None:
+    try:
+        as_dtype(problem.LOW)
+    except ImportError as error:
+        raise UserError(f"--precision {error}") from None
 
 
 def _check_peers(options: argparse.Namespace) -> None:
@@ -109,6 +119,8 @@ def _choose(options: argparse.Namespace) -> list[Problem]:
     chosen = [p for p in chosen if families.available(p)]
     if options.device == "cuda":
         chosen = [p for p in chosen if p.family not in HOST]
+        if options.precision == problem.LOW:
+            chosen = [p for p in chosen if p.family in problem.OF_LOW]
     if not chosen:
         raise UserError("no problem fits these options", "striate bench --list shows all")
     if options.shard:

@@ -18,10 +18,13 @@ import numpy as np
 
 import striate
 from striate import _C, cupy_arrays
+from striate.arrays import Array
 from striate.bench.clock import Clock
 from striate.bench.ours import Ours
+from striate.bench.problem import LOW
 from striate.bench.task import Spots, Task
 from striate.device import placed
+from striate.dtypes import as_dtype
 
 FLUSH = 4  # L2 caches written before each timed call
 COPY = 8  # L2 caches of memory that are copied to measure bandwidth
@@ -31,6 +34,7 @@ UNITS = ("tf32", "bf16", "f16")  # of tensor cores
 # One product of TF32 keeps 11 bits of each factor where float32 has 24: "medium" is allowed for it.
 LOOSER = {"medium": 2.0**13}
 PRODUCTS = ("gemm", "conv2d", "recurrent")
+_HALF_DIGIT = 2.0**-8  # of bfloat16, relative
 
 
 def l2_bytes() -> int:
@@ -64,8 +68,8 @@ class GpuMeter:
 
     levels = ("DRAM",)
 
-    def __init__(self, clock: Clock) -> None:
-        self.clock = clock
+    def __init__(self, clock: Clock, precision: str = "high") -> None:
+        self.clock, self._precision = clock, precision
         module = cupy_arrays.cupy()
         device = _C.cuda_devices()[cupy_arrays.current_device()]
         warps = WARPS * device["multiprocessors"]
@@ -105,9 +109,11 @@ class GpuMeter:
         return {name: self.unit(name) for name in ("fma", *UNITS)}
 
     def peak(self) -> float:
-        """The rate that products in float32 may reach at the precision that is set: of CUDA cores;
-        a third of TF32's for three products; or TF32's."""
-        how = _C.float32_precision()
+        """The rate that products may reach at the precision that is asked for: of CUDA cores; a
+        third of TF32's for three products; TF32's; or bfloat16's."""
+        how = self._precision
+        if how == LOW:
+            return self.unit("bf16")
         if how == "highest":
             return self.unit("fma")
         return max(self.unit("fma"), self.unit("tf32") / (3 if how == "high" else 1))
@@ -142,8 +148,32 @@ class OursOnGpu(Ours):
         return super()._network(host).to("cuda")
 
 
-def on_gpu(task: Task) -> Task:
+def _narrowed(host: Array) -> Array:
+    """The array in bfloat16 and the same memory order; the operand itself is rounded too, which is
+    what the reference is made of."""
+    low = np.empty_like(host, as_dtype(LOW))
+    _C.narrow(host, out=low)
+    host[...] = _C.widen(low)
+    return low
+
+
+def _in_bfloat16(task: Task) -> Task:
+    """The task with operands and result of bfloat16, half as many bytes; results may be off by
+    half a digit more."""
+
+    def spots() -> Spots:
+        found = task.spots()
+        return replace(found, bound=found.bound + _HALF_DIGIT * np.abs(found.expected))
+
+    arrays = {name: _narrowed(a) for name, a in task.arrays.items()}
+    out = None if task.out is None else np.empty_like(task.out, as_dtype(LOW))
+    return replace(task, arrays=arrays, out=out, spots=spots, bytes=task.bytes / 2)
+
+
+def on_gpu(task: Task, precision: str = "high") -> Task:
     """The task with operands and result on the GPU, in their memory order."""
+    if precision == LOW:
+        task = _in_bfloat16(task)
     arrays = {name: placed("bench", a, "cuda") for name, a in task.arrays.items()}
     out = None if task.out is None else placed("bench", task.out, "cuda")
     looser = LOOSER.get(_C.float32_precision(), 1.0)

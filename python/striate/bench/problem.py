@@ -13,6 +13,8 @@ from typing import Any
 FAMILIES = (
     "gemm", "conv", "pool", "norm", "activation", "softmax", "lstm", "layout", "overhead",
 )  # fmt: skip
+LOW = "bfloat16"  # a precision: that of operands and results, on a GPU
+OF_LOW = ("gemm", "conv")  # families that have it
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from striate.arrays import bits
+
 Array = np.ndarray[Any, Any]
 PROBE = 4096  # about how many elements of a result are compared
 PERIOD = (1 << 22) - 3  # elements after which operands repeat: a prime, so rows differ
@@ -100,6 +102,14 @@ def images(random: np.random.Generator, shape: tuple[int, ...], dtype: Any) -> A
     """(N, C, H, W), normal, in channels-last memory."""
     n, c, h, w = shape
     return normal(random, (n, h, w, c), dtype).transpose(0, 3, 1, 2)
+
+
+def forget(out: Array) -> None:
+    """Fills a result's memory with NaN."""
+    if out.dtype.kind == "V":  # bfloat16
+        bits(out)[...] = 0x7FC0
+    else:
+        out[...] = np.nan
 
 
 def empty_images(shape: tuple[int, ...], dtype: Any) -> Array:

@@ -18,8 +18,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from striate import _C
 from striate.bench import clock, families, kernel, plan, problem, summary
 from striate.bench.guard import Guard
@@ -29,7 +27,7 @@ from striate.bench.meter import Meter
 from striate.bench.ours import OURS, Ours
 from striate.bench.peers import Absent, Peer, Rival, classes
 from striate.bench.problem import Problem
-from striate.bench.task import Spots, Task, Unfit
+from striate.bench.task import Spots, Task, Unfit, forget
 from striate.bench.terminal import Screen
 
 AGAIN = 0.1  # of the time that rows took: so long flagged ones are measured again
@@ -54,7 +52,7 @@ class Orders:
     kernel: str = ""  # a table row to measure by name
     progress: bool = True
     device: str = "cpu"
-    precision: str = "high"  # of products in float32, on a GPU
+    precision: str = "high"  # of products in float32 on a GPU; or problem.LOW
 
     @property
     def like_threads(self) -> int:
@@ -130,7 +128,7 @@ class Bench:
 
     def _first(self, rival: Rival, task: Task, spots: Spots) -> dict[str, Any]:
         if task.out is not None:
-            task.out[...] = np.nan
+            forget(task.out)
         with rival.around():
             seconds, value = self.clock.calls(rival.call, 1)
         error = spots.error(rival.array(value))
@@ -252,14 +250,21 @@ def _on_gpu(orders: Orders, machine: dict[str, Any]) -> tuple[Bench, dict[str, A
     """The same on a GPU, where every run is one with a cold cache; `machine` is told of it."""
     from striate.bench import gpu
 
-    _C.set_float32_precision(orders.precision)
+    if orders.precision != problem.LOW:
+        _C.set_float32_precision(orders.precision)
     machine |= gpu.machine(orders.precision)
     peers, said = find(orders.peers, orders.threads, orders.device)
     ticks = gpu.GpuClock()
     bench = Bench(
-        orders, [gpu.OursOnGpu(), *peers], gpu.GpuMeter(ticks), Guard(orders.threads),
-        clock=ticks, place=gpu.on_gpu, seconds=orders.seconds, cold_runs=0,
-    )  # fmt: skip
+        orders,
+        [gpu.OursOnGpu(), *peers],
+        gpu.GpuMeter(ticks, orders.precision),
+        Guard(orders.threads),
+        clock=ticks,
+        place=partial(gpu.on_gpu, precision=orders.precision),
+        seconds=orders.seconds,
+        cold_runs=0,
+    )
     return bench, said
 
 

@@ -186,12 +186,14 @@ def _(ctx: Node, grad: Array) -> Any:
 
 
 def converted(x: Array, dtype: Any) -> Array:
-    """The array itself, or one of a floating dtype; bfloat16 by our kernels."""
-    if dtype.kind == "V" and x.dtype == np.float32:
-        return _C.narrow(x)
-    if x.dtype.kind == "V" and dtype == np.float32:
-        return _C.widen(x)
-    with np.errstate(all="ignore"):  # too large is inf
+    """The array itself, or one of another dtype; bfloat16 by our kernels, on a GPU from and to
+    float32 alone."""
+    on_gpu = not isinstance(x, np.ndarray)
+    if dtype.kind == "V" and (x.dtype == np.float32 or (on_gpu and x.dtype.kind != "V")):
+        return _C.narrow(x.astype(np.float32, copy=False))
+    if x.dtype.kind == "V" and (dtype == np.float32 or (on_gpu and dtype.kind != "V")):
+        x = _C.widen(x)
+    with np.errstate(all="ignore"):  # too large is inf, NaN is any integer
         return x.astype(dtype, copy=False)
 
 
@@ -200,8 +202,7 @@ def cast(x: Tensor, dtype: Any) -> Tensor:
     if x.dtype == dtype:
         return x
     if not is_floating(dtype):
-        with np.errstate(all="ignore"):  # NaN is any integer
-            return Tensor._wrap(x._array.astype(dtype))
+        return Tensor._wrap(converted(x._array, dtype))
     return _cast_op(x, dtype=dtype)
 
 

@@ -19,7 +19,7 @@ from striate.ops import low as bfloat16
 from striate.ops.activation import Numbers, with_activation
 from striate.ops.activation import gradient as fused_gradient
 from striate.ops.arithmetic import as_operand, same_dtype, unbroadcast
-from striate.ops.layout import c_order
+from striate.ops.layout import c_order, reshaped
 from striate.ops.record import op
 from striate.precision import _mode as _precision
 from striate.tensor import Array, Tensor
@@ -44,8 +44,8 @@ def _product(a: Array, b: Array) -> Array:
         rows = a.reshape(math.prod(a.shape[:-1]), a.shape[-1])
         return _C.gemm(rows, b).reshape(*lead, a.shape[-2], b.shape[-1])
     count = math.prod(lead)
-    a3 = np.broadcast_to(a, (*lead, *a.shape[-2:])).reshape(count, *a.shape[-2:])
-    b3 = np.broadcast_to(b, (*lead, *b.shape[-2:])).reshape(count, *b.shape[-2:])
+    a3 = reshaped(np.broadcast_to(a, (*lead, *a.shape[-2:])), (count, *a.shape[-2:]))
+    b3 = reshaped(np.broadcast_to(b, (*lead, *b.shape[-2:])), (count, *b.shape[-2:]))
     return _C.gemm(a3, b3).reshape(*lead, a.shape[-2], b.shape[-1])
 
 
@@ -91,7 +91,9 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
         input, other = (as_operand(x, dtype, "matmul") for x in (input, other))
     if not is_floating(input.dtype):
         if input.is_cuda or other.is_cuda:
-            raise TypeError(f"matmul: expected float32 on a GPU, got {input.dtype}; use .float()")
+            raise TypeError(
+                f"matmul: expected a floating dtype on a GPU, got {input.dtype}; use .float()"
+            )
         return Tensor._wrap(as_result(np.matmul(input._array, other._array)))
     m, n = input.ndim, other.ndim
     if m >= 2 and n >= 2:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from striate.arrays import add_at, as_it_lies, as_result
+from striate.arrays import add_at, as_it_lies, as_result, bits
 from striate.autograd import Node
 from striate.device import device_of, placed
 from striate.explain import explained
@@ -76,11 +76,12 @@ def _getitem(ctx: Node, x: Array, index: Any) -> Array:
 @_getitem.backward
 def _(ctx: Node, grad: Array) -> Any:
     shape, index = ctx.saved
-    dx = np.zeros_like(grad, shape=shape)
     if is_basic(index) or _is_mask(index):
-        dx[index] = grad
-    else:
-        add_at(dx, index, grad)  # an element may be taken more than once
+        dx = np.zeros_like(bits(grad), shape=shape)
+        dx[index] = bits(grad)
+        return dx if dx.dtype == grad.dtype else dx.view(grad.dtype)
+    dx = np.zeros_like(grad, shape=shape)
+    add_at(dx, index, grad)  # an element may be taken more than once
     return dx
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from striate import _C
+from striate.arrays import bits, copied
 from striate.autograd import Node
 from striate.ops.record import op
 from striate.tensor import Array
@@ -21,7 +22,9 @@ def c_order(x: Array) -> Array:
     """The array itself if it is in C order, else a copy that is, by our kernel for floats."""
     if x.flags.c_contiguous:
         return x
-    return _C.to_c_order(x) if x.dtype.kind == "f" and x.ndim <= 8 else x.copy(order="C")
+    if x.dtype.kind == "f" and x.ndim <= 8:
+        return _C.to_c_order(x)
+    return copied(x)
 
 
 def channels_last(x: Array) -> Array:
@@ -30,7 +33,7 @@ def channels_last(x: Array) -> Array:
     if last.flags.c_contiguous:
         return x
     if x.dtype.kind == "V":  # bfloat16
-        return np.moveaxis(np.ascontiguousarray(last), -1, 1)
+        return np.moveaxis(c_order(last), -1, 1)
     return _C.to_channels_last(x)
 
 
@@ -38,7 +41,7 @@ def reshaped(x: Array, shape: tuple[int, ...]) -> Array:
     """x.reshape(shape), a view where there can be one, else a copy by our kernel for floats."""
     plain = x.dtype.kind != "f" or x.ndim > 8 or not isinstance(x, np.ndarray)
     if plain or x.flags.c_contiguous:
-        return x.reshape(shape)
+        return x.reshape(shape) if x.dtype.kind != "V" else bits(x).reshape(shape).view(x.dtype)
     try:
         return np.reshape(x, shape, copy=False)
     except ValueError:

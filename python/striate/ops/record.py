@@ -109,9 +109,13 @@ class Op:
         like = there._array
         note_stream(index_of(like))
         parameters = {name: beside(value, like) for name, value in parameters.items()}
+        arrays = [t._array for t in together]
+        lacking: tuple[type[Exception], ...] = (TypeError, AttributeError, IndexError)
+        if any(a.dtype.kind == "V" for a in arrays):  # bfloat16, which CuPy refuses in other ways
+            lacking += (ValueError, KeyError)
         try:
-            return self._run(tuple(together), [t._array for t in together], parameters)
-        except (TypeError, AttributeError, IndexError) as error:
+            return self._run(tuple(together), arrays, parameters)
+        except lacking as error:
             told = of_gpu(self.name, error, on_gpu=True)
             if told is error:
                 raise

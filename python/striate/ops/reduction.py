@@ -100,7 +100,7 @@ def sum(input: Tensor, dim: Any = None, keepdim: bool = False, dtype: Any = None
     if dtype is not None:
         input = input.to(dtype)
     axes = axes_of("sum", dim, input.ndim)
-    if input.dtype.kind != "f":
+    if input.dtype.kind not in "fV":  # bfloat16 (V) is refused by the kernel
         result = as_result(np.sum(input._array, axis=axes, keepdims=keepdim, dtype=np.int64))
         return Tensor._wrap(result)
     out: Tensor = _sum(input, axes=axes)

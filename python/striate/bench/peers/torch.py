@@ -67,12 +67,15 @@ class PEER(Peer):
     @staticmethod
     def _array(value: Any) -> Any:
         value = value[0] if isinstance(value, tuple) else value
-        return value.detach().cpu().numpy()
+        value = value.detach().cpu()
+        return (value.float() if value.element_size() == 2 else value).numpy()
 
     def _tensor(self, array: Any) -> Any:
         """Shares memory with an array of NumPy's, or of CuPy's."""
         if isinstance(array, np.ndarray):
             return self.t.from_numpy(array)
+        if array.dtype.kind == "V":  # bfloat16, which CuPy before 14 does not hand over
+            return self.t.from_dlpack(array.view(np.int16)).view(self.t.bfloat16)
         return self.t.from_dlpack(array)
 
     def _orders(self) -> list[tuple[str, Any]]:
@@ -85,7 +88,8 @@ class PEER(Peer):
             for name, array in task.arrays.items():
                 x = self._tensor(array)
                 operands[name] = x.contiguous(memory_format=order) if array.ndim == 4 else x
-            out = self.t.empty(task.shape, memory_format=order, device=self.device)
+            kind = next(iter(operands.values())).dtype
+            out = self.t.empty(task.shape, dtype=kind, memory_format=order, device=self.device)
             yield from self._one(make(operands, out.fill_(0)), column)
 
     # --- products ---------------------------------------------------------------------------------
