@@ -14,10 +14,13 @@ from striate.bench.task import Array, Spots, Task, empty_images, images, rng, so
 LEAST = 4  # images that a part of a batch keeps
 OPS = {"fwd": "conv2d", "bwd_data": "conv2d_bwd_data", "bwd_weight": "conv2d_bwd_weight"}
 ROWS = {
-    "fwd": ("conv2d_fwd_", "conv2d_depthwise_blocks_", "conv2d_depthwise_taps_", "conv2d_winograd_", "gemm_"),
-    "bwd_data": (
-        "conv2d_bwd_data_", "conv2d_depthwise_blocks_", "conv2d_depthwise_taps_", "conv2d_scatter_", "conv2d_winograd_",
+    "fwd": (
+        "conv2d_fwd_", "conv2d_depthwise_blocks_", "conv2d_depthwise_taps_", "conv2d_winograd_",
         "gemm_",
+    ),
+    "bwd_data": (
+        "conv2d_bwd_data_", "conv2d_depthwise_blocks_", "conv2d_depthwise_taps_",
+        "conv2d_scatter_", "conv2d_winograd_", "gemm_",
     ),
     "bwd_weight": (
         "conv2d_bwd_weight_", "conv2d_depthwise_weight_", "conv2d_winograd_", "gemm_",
