@@ -40,6 +40,12 @@ def _table(heads: Sequence[str], body: Iterable[str]) -> str:
     return f'<div class="scroll">{table}</div>'
 
 
+def _tall(heads: Sequence[str], body: list[str]) -> str:
+    """A table that scrolls where it has many rows."""
+    table = _table(heads, body)
+    return f'<div class="tall">{table}</div>' if len(body) > _SHORT else table
+
+
 def _against(value: float | None, loss: bool = False) -> str:
     """A ratio's cell."""
     if value is None:
@@ -72,12 +78,12 @@ def _machine(heads: Sequence[Row]) -> str:
     for head in heads:
         m = head["machine"]
         body.append(
-            _cell(head["time"]) + _cell(head["threads"]) + _cell(m["isa"])
+            _cell(head["time"][:16].replace("T", " ")) + _cell(head["threads"]) + _cell(m["isa"])
             + _cell(f"{head['peak'] / 1e9:.0f}")
             + "".join(_cell(f"{v / 1e9:.0f}") for v in head["copy"].values())
         )  # fmt: skip
     names = [f"{k} copy, GB/s" for k in heads[-1]["copy"]]
-    return _table(["session", "threads", "ISA", "multiply-adds, GF/s", *names], body)
+    return _tall(["session", "threads", "ISA", "multiply-adds, GF/s", *names], body)
 
 
 def _peers(heads: Sequence[Row]) -> str:
@@ -123,8 +129,7 @@ def _losses(families: Sequence[Row]) -> str:
         + _cell("; ".join(loss["flags"]), "words")
         for f, loss in listed
     ]  # fmt: skip
-    table = _table(["row", "threads", "ratio", "to", "of the bound", "<flags"], body)
-    return f'<div class="tall">{table}</div>' if len(body) > _SHORT else table
+    return _tall(["row", "threads", "ratio", "to", "of the bound", "<flags"], body)
 
 
 def _failures(rows: Sequence[Row]) -> str:
