@@ -31,6 +31,7 @@ _RUNTIME = {
     "conv_workspace",
     "cpu_name",
     "cuda_cache",
+    "cuda_architecture",
     "cuda_compile",
     "cuda_compiler",
     "cuda_current_device",

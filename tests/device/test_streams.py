@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Work on several streams, and sequences that come again, whose launches are one."""
 
-import cupy
 import numpy as np
 import pytest
 import striate
 import striate.nn.functional as F
 from devices import normal
 from striate import nn
+from striate.cupy_arrays import cupy
 
 
 def stepped(model, x, labels, forward, backward):
@@ -34,7 +34,7 @@ def test_backward_on_another_stream(non_blocking):
     model.to("cuda")
     x, labels = striate.tensor(x, device="cuda"), striate.tensor(labels, device="cuda")
     striate.cuda.synchronize()
-    streams = [cupy.cuda.Stream(non_blocking=non_blocking) for _ in range(2)]
+    streams = [cupy().cuda.Stream(non_blocking=non_blocking) for _ in range(2)]
     for i in range(6):
         here, there = streams if i % 2 else reversed(streams)
         grads = stepped(model, x, labels, here, there)
@@ -50,7 +50,7 @@ def test_a_sequence_that_comes_again(kind):
     here.load_state_dict({k: v.cpu() for k, v in there.state_dict().items()})
     x = striate.zeros(6, 3, 7, device="cuda")
     striate.cuda.synchronize()
-    with cupy.cuda.Stream(non_blocking=True) as stream:
+    with cupy().cuda.Stream(non_blocking=True) as stream:
         for _ in range(5):
             host = normal((6, 3, 7))
             x.copy_(striate.tensor(host, device="cuda"))
