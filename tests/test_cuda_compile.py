@@ -21,7 +21,7 @@ CHIPS = ["sm_80", "sm_90a"]
 # Bytes of a thread that may go to memory. Loops of products use all registers that two blocks a
 # multiprocessor leave them, and put a word or two away outside the loop; exp of a double puts some
 # away around the branch that few arguments take. Sums of a product, if spilled, would be far more.
-MOST_SPILLED = 48
+MOST_SPILLED = 32
 FACTS = re.compile(
     r"entry function '(\w+)' for '(\w+)'.*?(\d+) bytes stack frame, (\d+) bytes spill stores"
     r".*?Used (\d+) registers",

@@ -120,7 +120,7 @@ struct Filters {
 };
 
 // Where a pixel of a phase lies in dx, or in a part of it. The block's part and phase wait for the
-// end in shared memory: with them in registers 3xTF32 spilled 120 bytes on sm_90a, now 24.
+// end in shared memory: with them in registers 3xTF32 spilled 120 bytes on sm_90a.
 struct PhaseRows {
   Shared<int> block;  // part, first y, first x
   int64 group, part, pixel;
@@ -164,19 +164,19 @@ inline void conv2d_fwd(const ConvOf<R>& s) {
 template <class Loop, class R>
 inline void conv2d_bwd_data(const ConvOf<R>& s) {
   using T = typename Loop::Element;
-  GemmOf<R> g = product_of_group(s);
   const int phases = s.h.stride * s.w.stride;
   const int part = int(blockIdx.z) / phases, phase = int(blockIdx.z) - part * phases;
   const int a = phase / s.w.stride, b = phase - a * s.w.stride;
+  STRIATE_SHARED(int, block, 3);
+  if (threadIdx.x == 0) block[0] = part, block[1] = a, block[2] = b;
+  __syncthreads();
   const Phase h(s.h, a), w(s.w, b);
+  GemmOf<R> g = product_of_group(s);
   g.k = h.taps * w.taps * s.channels.value;  // of which a part may have none
   const PartOfK k(g, part);
   const Operand<Patches<T>, true> patches{
       {of_group<T>(g.a, g.a_batch), s, h.axis, w.axis, g.m, k.end}};
   const Operand<Filters<T>, false> filters{{of_group<T>(g.b, g.b_batch), s, h, w, k.end, g.n}};
-  STRIATE_SHARED(int, block, 3);
-  if (threadIdx.x == 0) block[0] = part, block[1] = a, block[2] = b;
-  __syncthreads();
   const PhaseRows rows{block,      int64(blockIdx.y) * g.c_batch,
                        g.c_part,   g.c_ld,
                        s.h.in,     s.w.in,
