@@ -293,3 +293,17 @@ class PoolCuda(ctypes.Structure):
         *(("packs", Divisor), ("h", PoolAxis), ("w", PoolAxis)),
         *(("divisor_kind", ctypes.c_int), ("divisor", ctypes.c_double)),
     ]
+
+
+class OfDtype:
+    """What follows from `dtype`, "f4", "f8", "bf16" or "f2", of a way to multiply."""
+
+    dtype: str
+
+    @property
+    def sums(self):
+        return "f8" if self.dtype == "f8" else "f4"
+
+    @property
+    def halves(self):
+        return self.dtype in ("bf16", "f2")

@@ -28,7 +28,7 @@ EPS = 2.0**-23
 
 
 @dataclass(frozen=True)
-class Method:
+class Method(cuda_on_cpu.OfDtype):
     """`error` is that of a product of two numbers, `sum_eps` that of an addition, relative."""
 
     file: str
@@ -41,14 +41,6 @@ class Method:
     @property
     def shared(self):
         return 0 if self.file in ("simt", "f64") else (128 + self.wide) * 256
-
-    @property
-    def sums(self):
-        return "f8" if self.dtype == "f8" else "f4"
-
-    @property
-    def halves(self):
-        return self.dtype in ("bf16", "f2")
 
     def arguments(self, of_float, of_double, *fields):
         return (of_double if self.dtype == "f8" else of_float)(*fields)

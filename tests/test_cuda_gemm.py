@@ -15,7 +15,7 @@ EPS = 2.0**-23
 
 
 @dataclass(frozen=True)
-class Method:
+class Method(cuda_on_cpu.OfDtype):
     """`error` is that of a product a b, `sum_eps` that of an addition, both relative."""
 
     file: str
@@ -33,14 +33,6 @@ class Method:
     def shared(self):
         """Dynamic shared memory: GemmCuda::mma_shared."""
         return 0 if self.on_cores else (128 + self.wide) * 256
-
-    @property
-    def sums(self):
-        return "f8" if self.dtype == "f8" else "f4"
-
-    @property
-    def halves(self):
-        return self.dtype in ("bf16", "f2")
 
     def arguments(self, *fields):
         return (GemmCuda64 if self.dtype == "f8" else GemmCuda)(*fields)
