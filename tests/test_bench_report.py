@@ -17,8 +17,10 @@ from benching import ROOT, TINY, full, made
 from striate import cli
 from striate.bench import (
     charts,
+    command,
     compare,
     page,
+    plan,
     problem,
     results,
     summary,
@@ -186,7 +188,29 @@ def test_pictures_are_drawn_from_results(tmp_path):
     assert kinds.count("ours") == kinds.count("peer") == 80
 
 
-@pytest.mark.parametrize("name", ["readme.py", "pictures.py"])
+def test_convolutions_are_told_by_kind(tmp_path):
+    """benchmarks/conv_classes.py: each layer in one kind, and the losses where asked for."""
+    file = tmp_path / "r.json"
+
+    def layer(name, mine, its, **sizes):
+        z = {"n": 1, "c": 64, "h": 9, "w": 9, "k": 64, "r": 3, "s": 3, "stride": 1, "pad": 1}
+        return made(f"conv/{name}", mine, its, sizes={**z, **sizes})
+
+    rows = [
+        layer("vgg/a/fwd", 1.0, 4.0), layer("x/b/fwd", 1.0, 1.0), layer("x/c/fwd", 1.0, 3.0, c=3),
+        layer("x/d/bwd_data", 1.0, 0.5, r=1, s=1, stride=2), layer("x/e/fwd", 1.0, 7.0, groups=64),
+    ]  # fmt: skip
+    results.write(file, results.to_json(full(rows)))
+    text = script("conv_classes.py", file).stdout
+    assert re.search(r"^3x3, 64 channels and more +2\.00, 0 of 2", text, re.M)
+    assert re.search(r"^4 channels and fewer +3\.00, 0 of 1", text, re.M)
+    assert re.search(r"^1x1, stride 2 +0\.50, 1 of 1", text, re.M) and "x/d" not in text
+    assert re.search(r"^depthwise +7\.00", text, re.M)
+    assert "conv/x/d/bwd_data" in script("conv_classes.py", file, "--losses").stdout
+    assert script("conv_classes.py", file, "--threads", 7).returncode == 2
+
+
+@pytest.mark.parametrize("name", ["readme.py", "pictures.py", "conv_classes.py"])
 def test_scripts_refuse_what_is_no_result(name, tmp_path):
     file = tmp_path / "other.json"
     file.write_text("{}")
@@ -291,8 +315,11 @@ def test_the_list_states_times(run):
 
 
 def test_quick_is_planned_within_its_time(run):
+    """With all peers and 32 MiB of L3; a run that is slower measures less of each row."""
+    chosen = problem.select(problem.read(), quick=True)
+    assert sum(plan.estimate(p, plan.Effort(0.05, 2)) for p in chosen) < command.QUICK_SECONDS
     _, out, _ = run("--list", "--quick")
-    assert re.search(r"all +\d+ +([12] min|\d+ s)", out), out
+    assert re.search(rf"all +{len(chosen)} +(\d min|\d+ s)", out), out
 
 
 def test_the_whole_way(tmp_path):

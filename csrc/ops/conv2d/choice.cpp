@@ -222,11 +222,16 @@ class Model {
       case ConvPass::fwd:
         return pixels_ * columns(k_) * taps_ * steps(c_);
       case ConvPass::bwd_data:
-        return 1.1 * pixels_ * columns(c_) * taps_ * steps(k_) + copy(inputs_ * c_) / 4;
+        return 1.1 * pixels_ * beside() * columns(c_) * taps_ * steps(k_) + copy(inputs_ * c_) / 4;
       case ConvPass::bwd_weight:
         return (taps_ == 1 ? 1.8 : 1.15) * pixels_ * columns(c_) * taps_ * k_ + copy(inputs_ * c_);
     }
     return 0;
+  }
+
+  // Columns of x beside those that y lies over meet only zeros: rows of them are left out.
+  double beside() const {
+    return std::max(1.0, double(s_.w) / std::max(1.0, double(s_.q) * double(s_.stride_w)));
   }
 
   double rows() const {
