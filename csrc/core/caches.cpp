@@ -1,8 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/caches.h"
 
+#include <cstdint>
+#include <cstring>
+
 #if defined(__linux__)
 #include <unistd.h>
+#endif
+#if defined(__x86_64__)
+#include <cpuid.h>
 #endif
 
 namespace striate {
@@ -28,6 +34,19 @@ ptrdiff_t l1_ways() {
 ptrdiff_t l2_bytes() {
   static const ptrdiff_t bytes = TOLD(_SC_LEVEL2_CACHE_SIZE, ptrdiff_t(1) << 20);
   return bytes;
+}
+
+bool l3_is_far() {
+#if defined(__x86_64__)
+  static const bool far = [] {
+    uint32_t most, maker[3];  // "Genu", "ntel", "ineI"
+    return __get_cpuid(0, &most, &maker[0], &maker[1], &maker[2]) &&
+           std::memcmp(maker, "GenuntelineI", sizeof maker) == 0;
+  }();
+  return far;
+#else
+  return false;
+#endif
 }
 
 }  // namespace striate

@@ -112,23 +112,28 @@ double crowding(ptrdiff_t stride, ptrdiff_t rows) {
   return double(std::max<ptrdiff_t>(ceil_div(rows, sets) - ways, 0)) / double(ways);
 }
 
-// Whether L2, of 16 ways, lacks ways for half of so many rows.
+// How many times over so many rows fill the ways of the sets of L2, of 16 ways, that they fall
+// into.
 template <class T>
-bool crowds_l2(ptrdiff_t stride, ptrdiff_t rows) {
+double fills_l2(ptrdiff_t stride, ptrdiff_t rows) {
   const ptrdiff_t way = l2_bytes() / 16,
                   bytes = ptrdiff_t(size_t(stride) * sizeof(T) % size_t(way));
-  return rows > 2 * 16 * (way / std::gcd(bytes, way));
+  return double(rows) / double(16 * (way / std::gcd(bytes, way)));
 }
 
 // What the rows of a B in place cost an element of it, since every tile of rows reads them again:
 // panels that L2 can't hold come from further away; those of one line a step don't stay in L1,
 // which six rows of multiply-adds are too short to hide. (Zen 3, in place and in panels, GF/s: 16
-// x 1760 x 1760 74 and 55, 128 rows 67 and 85, 64 x 3072 x 1024 51 and 78, 512 cubed 62 and 95.)
+// x 1760 x 1760 74 and 55, 128 rows 67 and 85, 64 x 3072 x 1024 51 and 78, 512 cubed 62 and 95.
+// Where L3 is far, Granite Rapids: 1024 x 1024 x 512 143 and 188, 32 rows 103 and 121.)
 template <class T>
 double reread_b(const GemmProblem<T>& p, const GemmKernel& kernel) {
   const ptrdiff_t steps = std::min(p.k, kPackedK<T>);
-  if (kernel.nr * ptrdiff_t(sizeof(T)) > 64)
-    return crowds_l2<T>(p.b.row, steps) ? 0.001 * double(p.m) : 0;
+  if (kernel.nr * ptrdiff_t(sizeof(T)) > 64) {
+    const double fills = fills_l2<T>(p.b.row, steps);
+    if (l3_is_far()) return (fills >= 1 ? 0.015 : 0.001) * double(p.m);
+    return fills > 2 ? 0.001 * double(p.m) : 0;
+  }
   const double crowd = crowding<T>(p.b.row, steps);
   if (crowd == 0 && steps <= 256) return 0;
   return 0.04 * double(std::max<ptrdiff_t>(p.m - (crowd > 4 ? 24 : 48), 0));
@@ -142,6 +147,15 @@ ptrdiff_t tile_height(const GemmProblem<T>& p, const GemmKernel& kernel) {
   const ptrdiff_t most = p.n <= kernel.nr / 2 ? std::min(kernel.mr, 8) : kernel.mr;
   const bool crowded = p.a.col == 1 && crowding<T>(p.a.row, std::min(most, p.m)) > 0;
   return crowded ? std::min<ptrdiff_t>(ceil_div(kernel.mr, 2), most) : most;
+}
+
+// What tiles of half the rows cost an element of A: each asks L2 for B as a whole one does, in half
+// the time. (Granite Rapids, A in place and copied, GF/s: 1024 cubed 152 and 180, 64 x 4096 x 1024
+// 119 and 140; on a Zen 5 they are alike.)
+template <class T>
+double halves_tiles(const GemmProblem<T>& p, const GemmKernel& kernel) {
+  const bool half = tile_height(p, kernel) < std::min<ptrdiff_t>(kernel.mr, p.m) && p.n > kernel.nr;
+  return l3_is_far() && kernel.mr > 8 && half ? 0.004 * double(p.n) : 0;
 }
 
 // The product with few columns, if it has few rows.
@@ -164,7 +178,8 @@ double cost(Method method, const GemmProblem<T>& p, const GemmKernel& kernel) {
   const double crowd = a.col == 1 ? crowding<T>(a.row, height) : crowding<T>(a.col, p.k);
   const double scattered = 0.15 + 0.5 * std::min(crowd, 1.0), bytes = a_size * sizeof(T);
   const double again = bytes > kFar ? 0.4 : bytes > double(l2_bytes()) / 2 ? 0.07 : 0.04;
-  const double beside_panels = (a.col == 1 ? 0.002 + crowd * crowd : scattered) * a_size;
+  const double half = halves_tiles(p, kernel) / panels;
+  const double beside_panels = (a.col == 1 ? 0.002 + crowd * crowd + half : scattered) * a_size;
   const double in_place = (a.col == 1 ? again + 1.2 * crowd : scattered) * a_size;
   const double by_columns = p.m <= kBlockM ? 0.3 : 0.6;
   const double pack_a = (a.col == 1 ? 0.3 : a.row == 1 ? by_columns : 0.8) * a_size + 500;
@@ -180,7 +195,8 @@ double cost(Method method, const GemmProblem<T>& p, const GemmKernel& kernel) {
   const double idle = double(beyond) / double(lanes) * a_size + narrow;
   switch (method) {
     case Method::direct:
-      return b_as_it_lies ? idle + reread * b_size + beside_panels + in_place * (panels - 1)
+      return b_as_it_lies ? idle + reread * b_size + beside_panels +
+                                (in_place + half * a_size) * (panels - 1)
                           : infinite;
     case Method::pack_a:
       return b_as_it_lies ? idle + reread * b_size + pack_a : infinite;
@@ -206,7 +222,10 @@ double cost(Method method, const GemmProblem<T>& p, const GemmKernel& kernel) {
     case Method::wide: {
       if (!is_wide(p)) return infinite;
       const double rest = double(p.n % gemm_kernel(dtype_of<T>, TileShape::wide).nr);
-      return 0.5 * b_size + rest * double(p.m) * (4 + 0.018 * double(p.k)) + 1000;
+      // Eight rows ask L2 for more of B than fourteen (25,088 x 192 x 64 on a Granite Rapids: 138
+      // and 158 GF/s).
+      const double more = l3_is_far() ? 0.004 * double(p.n) * a_size : 0;
+      return 0.5 * b_size + more + rest * double(p.m) * (4 + 0.018 * double(p.k)) + 1000;
     }
   }
   return infinite;
@@ -282,7 +301,7 @@ struct Operands {
     if (problem.packed_b) return {problem.packed_b + j0 * k + step.k0 * nr, k * nr, nr};
     const Matrix<const T>& b = problem.b;
     const T* from = b.data + step.k0 * b.row + j0 * b.col;
-    if (!packs_b) return {from, nr, b.row};
+    if (!packs_b) return {from, nr, b.row, fills_l2<T>(b.row, step.k) <= 0.5};
     pack_panels<T>({from, b.row, b.col, 0}, step.k, j1 - j0, nr, space);
     return {space, packed_panel<T>(step.k, nr), nr};
   }

@@ -106,7 +106,7 @@ inline __attribute__((always_inline)) void add_step(const T* b, uintptr_t b_ahea
   }
 }
 
-template <class T, int M, int NV, bool Full, bool Packed>
+template <class T, int M, int NV, bool Full, PackedA Packed>
 void tile(const GemmTile<T>& t) {
   const Columns<T, NV, Full> columns(t.n);
   Vec<T> acc[M][NV];  // [M, NV * lanes]
@@ -124,13 +124,16 @@ void tile(const GemmTile<T>& t) {
   constexpr uintptr_t kSteps = sizeof(Vec<T>) < 64 ? 16 : 8;
   const uintptr_t ahead = t.ahead ? uintptr_t(t.ahead) : kSteps * uintptr_t(t.b_step);
 
-  if constexpr (Packed) {
+  if constexpr (Packed != PackedA::no) {
+    constexpr bool by_rows = Packed == PackedA::rows;
     const GemmSegment<T>& segment = t.segments[0];
     const T *a = segment.a[0] + segment.a_offset, *b = segment.b;
+    const ptrdiff_t a_step = by_rows ? 1 : t.a_step;
     ptrdiff_t k = segment.k;
     auto step = [&] {
-      add_step<T, M, NV, Full>(b, ahead, columns, acc, [&](int i) { return a[i * kPackedRow<T>]; });
-      --k, ++a, b += t.b_step;
+      add_step<T, M, NV, Full>(b, ahead, columns, acc,
+                               [&](int i) { return a[by_rows ? i * kPackedRow<T> : i]; });
+      --k, a += a_step, b += t.b_step;
     };
     while (k > 0 && asked < M) ask(asked++), step();
     while (k > 0) step();
@@ -169,9 +172,10 @@ void tile(const GemmTile<T>& t) {
 template <class T, int M, int NV, bool Full>
 void tile_of_rows(const GemmTile<T>& t) {
   if constexpr (M > 6) {  // fewer row pointers than that stay in registers
-    if (t.packed) return tile<T, M, NV, Full, true>(t);
+    if (t.packed == PackedA::rows) return tile<T, M, NV, Full, PackedA::rows>(t);
+    if (t.packed == PackedA::columns) return tile<T, M, NV, Full, PackedA::columns>(t);
   }
-  tile<T, M, NV, Full, false>(t);
+  tile<T, M, NV, Full, PackedA::no>(t);
 }
 
 template <class T, int M, int NV>
@@ -194,7 +198,7 @@ void tile_of_size(const GemmTile<T>& t) {
 // Any t.m rows of NV whole vectors, A in place.
 template <class T, int MR, int NV>
 void wide_tile(const GemmTile<T>& t) {
-  if (t.m == MR) return tile<T, MR, NV, true, false>(t);
+  if (t.m == MR) return tile<T, MR, NV, true, PackedA::no>(t);
   if constexpr (MR > 1) wide_tile<T, MR - 1, NV>(t);
 }
 

@@ -31,6 +31,10 @@ struct GemmSegment {
   ptrdiff_t k;
 };
 
+// How a tile's rows of A lie, where the compiler knows: rows kPackedRow<T> apart and a_step 1, or
+// columns, one behind the other, a_step apart. Both are one segment.
+enum class PackedA { no, rows, columns };
+
 template <class T>
 struct GemmTile {
   const GemmSegment<T>* segments;
@@ -39,10 +43,10 @@ struct GemmTile {
   T* const* c;  // [m] row pointers
   int m, n;
   T alpha, beta;
-  const T* bias_n;      // [n], one a column, or null
-  const T* bias_m;      // [m], one a row, or null
-  T low, high;          // -inf, inf: no clamp. NaN stays NaN.
-  bool packed = false;  // one segment, a_step 1, and its rows lie kPackedRow<T> apart
+  const T* bias_n;  // [n], one a column, or null
+  const T* bias_m;  // [m], one a row, or null
+  T low, high;      // -inf, inf: no clamp. NaN stays NaN.
+  PackedA packed = PackedA::no;
   // Elements from a step's row of B to what is asked for meanwhile; 0: 100 cycles of steps.
   ptrdiff_t ahead = 0;
   // The same for rows of A, where a_step is 1 and they are not packed; 0: nothing is asked for.
