@@ -57,13 +57,26 @@ int class_of(size_t bytes, size_t* capacity) {
   return 4 * log + int(quarter);
 }
 
+// Asks for huge pages in a large block, as NumPy does for its arrays.
+void* in_huge_pages(void* raw, size_t bytes) {
+#if defined(MADV_HUGEPAGE)
+  constexpr uintptr_t kPage = 4096;
+  constexpr size_t kLarge = size_t(4) << 20;
+  const uintptr_t begin = (reinterpret_cast<uintptr_t>(raw) + kPage - 1) / kPage * kPage;
+  const uintptr_t end = (reinterpret_cast<uintptr_t>(raw) + bytes) / kPage * kPage;
+  if (bytes >= kLarge) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
+#endif
+  return raw;
+}
+
 // To the byte, so that AddressSanitizer sees what is read just past a block.
 void* system_allocate(size_t capacity) {
   if (capacity > SIZE_MAX / 2) throw OutOfMemory(capacity);
+  const size_t bytes = kAlign + capacity;
   void* raw = nullptr;
-  if (posix_memalign(&raw, kAlign, kAlign + capacity) == 0) return raw;
+  if (posix_memalign(&raw, kAlign, bytes) == 0) return in_huge_pages(raw, bytes);
   pool_trim();  // what we keep for reuse may be what is missing
-  if (posix_memalign(&raw, kAlign, kAlign + capacity) == 0) return raw;
+  if (posix_memalign(&raw, kAlign, bytes) == 0) return in_huge_pages(raw, bytes);
   throw OutOfMemory(capacity);
 }
 
