@@ -128,7 +128,8 @@ class WeightEngine {
                      nullptr,
                      nullptr,
                      none.low,
-                     none.high};
+                     none.high,
+                     PackedA::columns};
     ptrdiff_t begin = 0;
     do {  // once even with no pixels: dw is still to be written
       ptrdiff_t end = std::min(begin + block_, rows_);

@@ -107,6 +107,8 @@ class Tiles {
     panel_size_ = xis_ * filters_xi(g);
     section_ = winograd_section(double(tiles_.count()), double(tile_bytes),
                                 double(panels_ * panel_size_) * sizeof(T), double(g.width));
+    v_far_ = section_ || block_ * tile_bytes > l2_bytes() / 4;
+    u_far_ = section_ || panels_ * panel_size_ * ptrdiff_t(sizeof(T)) > l2_bytes() / 2;
     const ptrdiff_t stride = g.down.stride * g.across.stride;
     far_ = stride == 1 && winograd_far<T>(g.n, g.down.pixels, g.across.pixels, g.depth);
     past_ = winograd_far<T>(g.n, g.down.outputs, g.across.outputs, g.width) &&
@@ -286,7 +288,7 @@ class Tiles {
     GemmTile<T> tile{segments, count, 1,       nr,      c,        0,        0,
                      T(1),     T(0),  nullptr, nullptr, none.low, none.high};
     tile.n = p.width;
-    tile.ahead = kAhead * nr;
+    tile.ahead = u_far_ ? kAhead * nr : 0;
     const ptrdiff_t height = like_height(p.end - p.begin, kernel_.mr);
     for (ptrdiff_t first = p.begin; first < p.end; first += height) {
       tile.m = int(std::min(height, p.end - first));
@@ -294,12 +296,12 @@ class Tiles {
         rows[r] = p.v + (first + r) * v_row;
         c[r] = p.m + (first + r) * nr;
       }
-      tile.a_ahead = height * v_row;
+      tile.a_ahead = v_far_ ? height * v_row : 0;
       kernel_.run(tile);
     }
   }
 
-  static constexpr ptrdiff_t kAhead = 32;  // steps that U is asked for: it comes from L3
+  static constexpr ptrdiff_t kAhead = 32;  // steps that a U from L3 is asked for
 
   const Problem<T>& g_;
   const ptrdiff_t m_, a_, xis_;
@@ -313,6 +315,7 @@ class Tiles {
   WinogradFn<WinogradInput<T>>* part_in_ = nullptr;
   WinogradFn<WinogradOutput<T>>* part_out_ = nullptr;
   ptrdiff_t fewest_, block_, panel_size_, section_;
+  bool v_far_, u_far_;  // whether V of a block, and U, crowd L2
   bool far_, past_;
 };
 

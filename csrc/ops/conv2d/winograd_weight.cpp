@@ -225,8 +225,9 @@ class WeightTiles {
     const T* rows[kMaxTileRows];
     T* out[kMaxTileRows];
     GemmSegment<T> segment{rows, 0, nullptr, 0};
-    GemmTile<T> tile{&segment,        1,       e_row_,  v_row_,   out,      0, 0, T(1),
-                     T(more ? 1 : 0), nullptr, nullptr, none.low, none.high};
+    GemmTile<T> tile{&segment, 1,        e_row_,    v_row_,          out,
+                     0,        0,        T(1),      T(more ? 1 : 0), nullptr,
+                     nullptr,  none.low, none.high, PackedA::columns};
     for (ptrdiff_t xi = 0; xi < xis_; ++xi) {
       ptrdiff_t from = end, to = begin;
       for (int i = 0; i < WinogradTiles::kParts; ++i) {

@@ -32,7 +32,7 @@ struct GemmSegment {
 };
 
 // How a tile's rows of A lie, where the compiler knows: rows kPackedRow<T> apart and a_step 1, or
-// columns, one behind the other, a_step apart. Both are one segment.
+// columns, one value behind the other, a_step apart. Pointers take a load each from seven rows on.
 enum class PackedA { no, rows, columns };
 
 template <class T>
