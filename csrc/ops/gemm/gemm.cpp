@@ -224,7 +224,7 @@ double cost(Method method, const GemmProblem<T>& p, const GemmKernel& kernel) {
       const double rest = double(p.n % gemm_kernel(dtype_of<T>, TileShape::wide).nr);
       // Eight rows ask L2 for more of B than fourteen (25,088 x 192 x 64 on a Granite Rapids: 138
       // and 158 GF/s).
-      const double more = l3_is_far() ? 0.004 * double(p.n) * a_size : 0;
+      const double more = tall && l3_is_far() ? 0.004 * double(p.n) * a_size : 0;
       return 0.5 * b_size + more + rest * double(p.m) * (4 + 0.018 * double(p.k)) + 1000;
     }
   }
@@ -301,7 +301,7 @@ struct Operands {
     if (problem.packed_b) return {problem.packed_b + j0 * k + step.k0 * nr, k * nr, nr};
     const Matrix<const T>& b = problem.b;
     const T* from = b.data + step.k0 * b.row + j0 * b.col;
-    if (!packs_b) return {from, nr, b.row, fills_l2<T>(b.row, step.k) <= 0.5};
+    if (!packs_b) return {from, nr, b.row, l3_is_far() && fills_l2<T>(b.row, step.k) <= 0.5};
     pack_panels<T>({from, b.row, b.col, 0}, step.k, j1 - j0, nr, space);
     return {space, packed_panel<T>(step.k, nr), nr};
   }

@@ -54,7 +54,7 @@ template <class T>
 struct PanelsOfB {  // B[k, j] = data[(j - j0) / NR * panel + k * step + (j - j0) % NR]
   const T* data;
   ptrdiff_t panel, step;
-  bool stays = true;  // in L2, once a tile has asked for it
+  bool stays = false;  // in L2, once the first tile has asked for it: the others need not
 };
 
 // NC: packed B takes three quarters of L2, or little of it where one block of A is all that meets
@@ -189,9 +189,9 @@ class Product {
     // than the way from L3. (Zen 4, 16 x 1760 x 1760: 31 GF/s with 8 steps, 65 with one panel, 109
     // with two; three and more are no better.)
     const ptrdiff_t ahead = 2 * nr_, width = ceil_div(block.j1 - block.j0, nr_) * nr_;
-    // The last two ask for the first two of what follows: the next block of k, or of A. The tiles
-    // below the first find the panel in L2: those that asked two panels on again, and for nothing
-    // of their own, made 145 and 164 GF/s of 512 and 768 cubed, now 173 and 174 (Granite Rapids).
+    // The last two ask for the first two of what follows: the next block of k, or of A. Tiles
+    // below the first that ask again ask for nothing of their own, 8 steps on: 512 and 768 cubed
+    // 145 and 164 GF/s, where they don't 173 and 174 (Granite Rapids; on a Zen 4 asking again won).
     const bool asks = o_.panel_by_panel && width > ahead;
     const size_t down = block.whole_a ? size_t(step.k) * size_t(b.step) : 0;  // any stride
     const ptrdiff_t on = ptrdiff_t(down + size_t(ahead - width));
