@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Convolution's results by kind of layer: times the best peer, losses, share of the bound.
+"""Convolution's results by kind of layer: times the best peer, losses, median share of the bound.
 
-python benchmarks/conv_classes.py benchmarks/results/zen5-2core.json --losses
+FILE is what `striate bench --json` wrote, or a journal: python benchmarks/conv_classes.py FILE
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def kind(v: conv.Layer) -> str:
     """The one kind that a layer is counted in."""
     stride = max(v.stride)
     if v.groups > 1:
-        return "depthwise"
+        return "depthwise" if v.groups == v.c else "grouped"
     if v.c <= 4:
         return "4 channels and fewer"
     if v.r != v.s or v.r not in (1, 3, 5) or stride > 2 or (v.r > 1 and stride > 1):
@@ -55,10 +55,6 @@ def cell(rows: list[Row]) -> str:
     )
 
 
-def to_nhwc(rows: list[Row]) -> float:
-    return geomean(x for r in rows if (x := ratio(r, NHWC)) is not None) or 0
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("results", type=Path, help="a file or journal of striate bench")
@@ -81,23 +77,21 @@ def main() -> None:
         of_kind = [r for r in rows if name in ("all", kind(layer(r)))]
         passes = ([r for r in of_kind if r["name"].endswith("/" + p)] for p in conv.OPS)
         print(f"{name:<28}" + "".join(f"{cell(p):<24}" for p in passes))
-    print(
-        f"\nall passes                  {cell(rows)}; {sum(bool(r['flags']) for r in rows)} flagged"
-    )
+    flagged = sum(bool(r["flags"]) for r in rows)
+    print(f"\n{'all passes':<28}{cell(rows)}; {flagged} flagged")
     for name, of_kind in {
         "4 channels and fewer": [r for r in rows if kind(layer(r)) == "4 channels and fewer"],
         "depthwise": [r for r in rows if kind(layer(r)) == "depthwise"],
         "data gradients at a stride": [r for r in rows if is_strided_bwd_data(r)],
     }.items():
         print(f"{name:<28}{cell(of_kind)}")
-    vgg = [r for r in rows if is_vgg(r)]
-    print(f"{'VGG, fwd and bwd_data':<28}{to_nhwc(vgg):.2f} times {NHWC}, {len(vgg)} rows")
+    vgg = [x for r in rows if is_vgg(r) and (x := ratio(r, NHWC)) is not None]
+    if vgg:
+        print(f"{'VGG, fwd and bwd_data':<28}{geomean(vgg):.2f} times {NHWC}, {len(vgg)} rows")
     if options.losses:
         for r in sorted((r for r in rows if r["loss"]), key=lambda r: float(r["ratio"])):
-            print(
-                f"{r['ratio']:.2f} of {r['best']}, {r['share']:.2f} of the bound  {r['name']}",
-                *r["flags"],
-            )
+            said = f"{r['ratio']:.2f} of {r['best']}, {r['share']:.2f} of the bound"
+            print(f"{said}  {r['name']}", *r["flags"])
 
 
 if __name__ == "__main__":

@@ -149,15 +149,6 @@ ptrdiff_t tile_height(const GemmProblem<T>& p, const GemmKernel& kernel) {
   return crowded ? std::min<ptrdiff_t>(ceil_div(kernel.mr, 2), most) : most;
 }
 
-// What tiles of half the rows cost an element of A: each asks L2 for B as a whole one does, in half
-// the time. (Granite Rapids, A in place and copied, GF/s: 1024 cubed 152 and 180, 64 x 4096 x 1024
-// 119 and 140; on a Zen 5 they are alike.)
-template <class T>
-double halves_tiles(const GemmProblem<T>& p, const GemmKernel& kernel) {
-  const bool half = tile_height(p, kernel) < std::min<ptrdiff_t>(kernel.mr, p.m) && p.n > kernel.nr;
-  return l3_is_far() && kernel.mr > 8 && half ? 0.004 * double(p.n) : 0;
-}
-
 // The product with few columns, if it has few rows.
 template <class T>
 GemmProblem<T> as_columns(const GemmProblem<T>& p) {
@@ -178,7 +169,12 @@ double cost(Method method, const GemmProblem<T>& p, const GemmKernel& kernel) {
   const double crowd = a.col == 1 ? crowding<T>(a.row, height) : crowding<T>(a.col, p.k);
   const double scattered = 0.15 + 0.5 * std::min(crowd, 1.0), bytes = a_size * sizeof(T);
   const double again = bytes > kFar ? 0.4 : bytes > double(l2_bytes()) / 2 ? 0.07 : 0.04;
-  const double half = halves_tiles(p, kernel) / panels;
+  // A tile of half the rows asks L2 for as much of B as a whole one, in half the time. (Granite
+  // Rapids, A in place and copied, GF/s: 1024 cubed 152 and 180, 64 x 4096 x 1024 119 and 140; on a
+  // Zen 5 they are alike.)
+  const bool tall = kernel.mr > 8, far = tall && l3_is_far();
+  const bool halved = height < std::min<ptrdiff_t>(kernel.mr, p.m) && p.n > kernel.nr;
+  const double half = far && halved ? 0.13 : 0;
   const double beside_panels = (a.col == 1 ? 0.002 + crowd * crowd + half : scattered) * a_size;
   const double in_place = (a.col == 1 ? again + 1.2 * crowd : scattered) * a_size;
   const double by_columns = p.m <= kBlockM ? 0.3 : 0.6;
@@ -190,7 +186,6 @@ double cost(Method method, const GemmProblem<T>& p, const GemmKernel& kernel) {
   // Multiply-adds of the part of the last vector that is beyond the columns.
   const ptrdiff_t lanes = kernel.nr / 2, beyond = ceil_div(p.n, lanes) * lanes - p.n;
   // One vector of columns: each row is a chain, and eight of them few.
-  const bool tall = kernel.mr > 8;
   const double narrow = tall && p.n <= lanes ? 0.27 * a_size : 0;
   const double idle = double(beyond) / double(lanes) * a_size + narrow;
   switch (method) {
@@ -211,8 +206,8 @@ double cost(Method method, const GemmProblem<T>& p, const GemmKernel& kernel) {
       // Sums across a vector, and loads beside the multiply-adds: fewer for tiles of 4 by 6. Four
       // rows of A at a time are short runs of what comes from afar.
       const double each = tall ? 4 + 0.018 * double(p.k) : 8 + 0.03 * double(p.k);
-      const double far = tall && !few_rows && bytes > kFar ? 0.35 * a_size : 0;
-      return copy + far + each * double(p.m) * double(p.n);
+      const double short_runs = tall && !few_rows && bytes > kFar ? 0.35 * a_size : 0;
+      return copy + short_runs + each * double(p.m) * double(p.n);
     }
     case Method::gemv: {
       const GemmProblem<T> q = as_columns(p);
@@ -224,7 +219,7 @@ double cost(Method method, const GemmProblem<T>& p, const GemmKernel& kernel) {
       const double rest = double(p.n % gemm_kernel(dtype_of<T>, TileShape::wide).nr);
       // Eight rows ask L2 for more of B than fourteen (25,088 x 192 x 64 on a Granite Rapids: 138
       // and 158 GF/s).
-      const double more = tall && l3_is_far() ? 0.004 * double(p.n) * a_size : 0;
+      const double more = far ? 0.004 * double(p.n) * a_size : 0;
       return 0.5 * b_size + more + rest * double(p.m) * (4 + 0.018 * double(p.k)) + 1000;
     }
   }
